@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dense convolution (and pointwise, 1-D, fully connected): forward, input gradient, weight gradient.
+
+A block kernel computes a few output channels, whose rows it takes as pointers of their own; a walker goes over the
+blocks and fetches the pointers from the row table, so that a row may lie in flash or in the row pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tvm import tirx
+
+from ..kernel import Kernel
+from .geometry import Window
+from .loops import (
+    Expr,
+    LoopNest,
+    clipped,
+    constant,
+    mac,
+    maximum,
+    minimum,
+    offset_pointer,
+    prim_func,
+    truncated_quotient,
+)
+from .tiling import Tiling
+
+F32 = "float32"
+Functions = dict[str, tirx.PrimFunc]
+
+
+def buffers(kernel: Kernel) -> list[tirx.Var]:
+    """Fresh buffer variables for the parameters of ``kernel``."""
+    return [tirx.decl_buffer((p.elements,), p.dtype, p.name) for p in kernel.params]
+
+
+def row_pointers(rows: int, length: int, name: str = "row") -> list[tirx.Var]:
+    """One buffer variable per row of a block."""
+    return [tirx.decl_buffer((length,), F32, f"{name}{i}") for i in range(rows)]
+
+
+def blocks(count: int, size: int) -> list[tuple[int, int, int]]:
+    """Cut ``count`` channels into ``(first, last, channels per call)``: full blocks, then one call for what is left."""
+    full = count // size * size
+    parts = [(0, full, size)] if full else []
+    return parts + ([(full, count, count - full)] if count > full else [])
+
+
+def walk(nest: LoopNest, count: int, size: int) -> Iterator[tuple[Expr, int]]:
+    """Loop over the blocks of ``count`` channels: yields the first channel and the number of channels of a call."""
+    for first, last, rows in blocks(count, size):
+        with nest.loop("block", (last - first) // rows) as block:
+            yield first + block * rows, rows
+
+
+def row(rows: tirx.Var, channel: Expr) -> tirx.Var:
+    """The pointer to the row of ``channel``, wherever it lies."""
+    return tirx.call_extern("handle", "tt_row", rows.data if hasattr(rows, "data") else rows, channel)
+
+
+def vertical_taps(nest: LoopNest, w: Window, oy: Expr) -> tuple[Expr, Expr]:
+    """The window rows ``[first, last)`` that fall on the image at output row ``oy``."""
+    if w.pt == 0 and (w.OH - 1) * w.sh + w.kh <= w.H:
+        return 0, w.kh
+    top = w.pt - oy * w.sh
+    first = maximum(0, top)
+    last = minimum(w.kh, w.H + top)
+    return nest.let("r_first", first), nest.let("r_last", last)
+
+
+def edge_columns(nest: LoopNest, w: Window, first: int, last: int) -> Iterator[tuple[Expr, Expr, Expr]]:
+    """Loop over the output columns outside ``[first, last)``: column, first and last valid element of a window row."""
+    if first == last:
+        first = last = 0
+    edges = w.OW - (last - first)
+    with nest.loop("edge", edges) as edge:
+        if isinstance(edge, int) and edges == 0:
+            return
+        if first == 0:
+            column = edge + last
+        elif isinstance(edge, int):
+            column = edge if edge < first else edge + last - first
+        else:
+            column = nest.let("column", tirx.Select(edge < first, edge, edge + (last - first)))
+        left = w.pl - column * w.sw
+        start = maximum(0, left) * w.C
+        stop = minimum(w.kw, w.W + left) * w.C
+        yield column, nest.let("j_first", start), nest.let("j_last", stop)
+
+
+# ---------------------------------------------------------------- forward
+
+
+def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """y[o] = clip(bias + sum of x * row[o])."""
+    w = Window.of(kernel.attrs).flattened()
+    x, rows, y = buffers(kernel)
+    functions: Functions = {}
+    nest = LoopNest()
+    for channel, count in walk(nest, w.O, tiling.rows):
+        block = f"{name}_block{count}"
+        functions[block] = _forward_block(kernel, w, count, tiling)
+        nest.call(block, x, *(row(rows, channel + i) for i in range(count)), offset_pointer(y, channel))
+    functions[name] = prim_func([x, rows, y], nest)
+    return functions
+
+
+def _forward_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
+    x = tirx.decl_buffer((w.H * w.W * w.C,), F32, "x")
+    y = tirx.decl_buffer((w.pixels * w.O,), F32, "y")
+    row_ = row_pointers(rows, kernel["stride"])
+    low, high = kernel.attrs.get("low"), kernel.attrs.get("high")
+    weights = w.taps * w.C
+    width = 2 if tiling.pairs and w.C % 2 == 0 else 1
+    nest = LoopNest()
+
+    def tile(oy: Expr, column: Expr, pixels: int, start: Expr, stop: Expr) -> None:
+        acc = [
+            [nest.local(f"acc{t}{i}", row_[i][weights]) for i in range(rows)] for t in range(pixels)
+        ]
+        first, last = vertical_taps(nest, w, oy)
+        with nest.loop("r", last, first) as r:
+            source = nest.let("source", ((oy * w.sh + r - w.pt) * w.W + column * w.sw - w.pl) * w.C)
+            base = nest.let("base", r * (w.kw * w.C))
+            pairs = width == 2
+            begin = truncated_quotient(start, 2) if pairs else start
+            end = truncated_quotient(stop, 2) if pairs else stop
+            with nest.loop("j", end, begin) as j:
+                j = j * width
+                taps = [nest.load(f"w{i}", row_[i], base + j, width) for i in range(rows)]
+                for t in range(pixels):
+                    values = nest.load(f"x{t}", x, source + (t * w.sw * w.C) + j, width)
+                    for lane in range(width):
+                        for i in range(rows):
+                            nest.mac(acc[t][i], values[lane], taps[i][lane])
+        for t in range(pixels):
+            for i in range(rows):
+                nest.store(y, (oy * w.OW + column + t) * w.O + i, clipped(acc[t][i][0], low, high))
+
+    with nest.loop("oy", w.OH) as oy:
+        first, last = w.interior_columns()
+        tiles = (last - first) // tiling.pixels
+        with nest.loop("ox", tiles) as ox:
+            tile(oy, ox * tiling.pixels + first, tiling.pixels, 0, w.kw * w.C)
+        for column, start, stop in edge_columns(nest, w, first, first + tiles * tiling.pixels):
+            tile(oy, column, 1, start, stop)
+    return prim_func([x, *row_, y], nest)
+
+
+# ---------------------------------------------------------------- input gradient
+
+
+def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """dx (+)= sum over output channels of g * row; blocks of channels accumulate into dx one after the other."""
+    w = Window.of(kernel.attrs).flattened()
+    g, rows, dx = buffers(kernel)
+    functions: Functions = {}
+    nest = LoopNest()
+    if not kernel["accumulate"]:
+        with nest.loop("i", w.H * w.W * w.C) as i:
+            nest.store(dx, i, constant(0))
+    for channel, count in walk(nest, w.O, tiling.rows):
+        block = f"{name}_block{count}"
+        functions[block] = _grad_input_block(kernel, w, count, tiling)
+        nest.call(block, offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), dx)
+    functions[name] = prim_func([g, rows, dx], nest)
+    return functions
+
+
+def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
+    g = tirx.decl_buffer((w.pixels * w.O,), F32, "g")
+    dx = tirx.decl_buffer((w.H * w.W * w.C,), F32, "dx")
+    row_ = row_pointers(rows, kernel["stride"])
+    width = 2 if tiling.pairs and w.C % 2 == 0 else 1
+    nest = LoopNest()
+
+    def tile(oy: Expr, column: Expr, pixels: int, start: Expr, stop: Expr) -> None:
+        grads = [
+            [nest.let(f"g{t}{i}", g[(oy * w.OW + column + t) * w.O + i], F32) for i in range(rows)]
+            for t in range(pixels)
+        ]
+        first, last = vertical_taps(nest, w, oy)
+        with nest.loop("r", last, first) as r:
+            target = nest.let("target", ((oy * w.sh + r - w.pt) * w.W + column * w.sw - w.pl) * w.C)
+            base = nest.let("base", r * (w.kw * w.C))
+            begin = truncated_quotient(start, width)
+            end = truncated_quotient(stop, width)
+            with nest.loop("j", end, begin) as j:
+                j = j * width
+                taps = [nest.load(f"w{i}", row_[i], base + j, width) for i in range(rows)]
+                for t in range(pixels):
+                    index = target + (t * w.sw * w.C) + j
+                    sums = list(nest.load(f"d{t}", dx, index, width))
+                    for lane in range(width):
+                        for i in range(rows):
+                            sums[lane] = mac(sums[lane], grads[t][i], taps[i][lane])
+                    nest.save(dx, index, sums)
+
+    # Neighbouring windows overlap unless the stride covers them; only then may a tile hold several positions.
+    pixels = tiling.pixels if w.sw >= w.kw else 1
+    with nest.loop("oy", w.OH) as oy:
+        first, last = w.interior_columns()
+        tiles = (last - first) // pixels
+        with nest.loop("ox", tiles) as ox:
+            tile(oy, ox * pixels + first, pixels, 0, w.kw * w.C)
+        for column, start, stop in edge_columns(nest, w, first, first + tiles * pixels):
+            tile(oy, column, 1, start, stop)
+    return prim_func([g, *row_, dx], nest)
+
+
+# ---------------------------------------------------------------- weight gradient
+
+
+def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """d[k] += scale * gradient of the row of the k-th chosen channel (weights, then bias)."""
+    w = Window.of(kernel.attrs).flattened()
+    x, g, rows, scale, d = buffers(kernel)
+    functions: Functions = {}
+    nest = LoopNest()
+    factor = nest.let("factor", scale[0], F32)
+    for chosen, count in walk(nest, kernel["trained"], tiling.rows):
+        block = f"{name}_block{count}"
+        functions[block] = _grad_weights_block(kernel, w, count, tiling)
+        columns = [offset_pointer(g, trained_channel(rows, chosen + i)) for i in range(count)]
+        targets = [offset_pointer(d, (chosen + i) * kernel["stride"]) for i in range(count)]
+        nest.call(block, x, *columns, factor, *targets)
+    functions[name] = prim_func([x, g, rows, scale, d], nest)
+    return functions
+
+
+def trained_channel(rows: tirx.Var, index: Expr) -> tirx.Var:
+    """The number of the index-th chosen channel."""
+    return tirx.call_extern("int32", "tt_trained_channel", rows, index)
+
+
+def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
+    x = tirx.decl_buffer((w.H * w.W * w.C,), F32, "x")
+    columns = row_pointers(rows, w.pixels * w.O, "g")
+    targets = row_pointers(rows, kernel["stride"], "d")
+    scale = tirx.Var("scale", F32)
+    weights = w.taps * w.C
+    nest = LoopNest()
+
+    def tile(r: Expr, s: Expr, c: Expr, width: int) -> None:
+        """Gradient of ``width`` neighbouring input channels at one tap, for all rows of the block."""
+        acc = [[nest.local(f"acc{i}{j}", constant(0)) for j in range(width)] for i in range(rows)]
+        pairs = tiling.pairs and width % 2 == 0 and w.C % 2 == 0
+        y_first, y_last = positions(nest, "oy", r, w.pt, w.sh, w.H, w.OH, w.kh)
+        x_first, x_last = positions(nest, "ox", s, w.pl, w.sw, w.W, w.OW, w.kw)
+        with nest.loop("oy", y_last, y_first) as oy:
+            with nest.loop("ox", x_last, x_first) as ox:
+                source = nest.let(
+                    "source", ((oy * w.sh + r - w.pt) * w.W + ox * w.sw + s - w.pl) * w.C + c
+                )
+                position = nest.let("position", (oy * w.OW + ox) * w.O)
+                step = 2 if pairs else 1
+                grads = [nest.let(f"g{i}", columns[i][position], F32) for i in range(rows)]
+                for j in range(0, width, step):
+                    values = nest.load(f"x{j}", x, source + j, step)
+                    for lane in range(step):
+                        for i in range(rows):
+                            nest.mac(acc[i][j + lane], values[lane], grads[i])
+        tap = (r * w.kw + s) * w.C + c
+        add_scaled(nest, targets, tap, acc, scale)
+
+    with nest.loop("r", w.kh) as r, nest.loop("s", w.kw) as s:
+        for first, last, width in blocks(w.C, 4):
+            with nest.loop("cb", (last - first) // width) as cb:
+                tile(r, s, cb * width + first, width)
+    if kernel["bias"]:
+        grad_bias(nest, columns, targets, scale, w, weights)
+    return prim_func([x, *columns, scale, *targets], nest)
+
+
+def add_scaled(
+    nest: LoopNest, targets: Sequence[tirx.Var], index: Expr, acc: Sequence[Sequence[tirx.Var]], scale: tirx.Var
+) -> None:
+    """``targets[i][index + j] += scale * acc[i][j]``."""
+    for target, sums in zip(targets, acc, strict=True):
+        for j, value in enumerate(sums):
+            nest.store(target, index + j, target[index + j] + scale * value[0])
+
+
+def grad_bias(
+    nest: LoopNest, columns: Sequence[tirx.Var], targets: Sequence[tirx.Var], scale: tirx.Var, w: Window, weights: int
+) -> None:
+    """The bias of a row collects the gradient of every position."""
+    acc = [[nest.local(f"bias{i}", constant(0))] for i in range(len(columns))]
+    with nest.loop("p", w.pixels) as p:
+        for column, sums in zip(columns, acc, strict=True):
+            nest.store(sums[0], 0, sums[0][0] + column[p * w.O])
+    add_scaled(nest, targets, weights, acc, scale)
+
+
+def positions(
+    nest: LoopNest, name: str, tap: Expr, pad: int, stride: int, size: int, out: int, taps: int
+) -> tuple[Expr, Expr]:
+    """The output positions ``[first, last)`` at which ``tap`` falls on the image."""
+    if pad == 0 and (out - 1) * stride + taps <= size:
+        return 0, out
+    # C divides towards zero: both dividends are shifted so that a negative one still gives an empty range.
+    first = maximum(0, truncated_quotient(pad - tap + (stride - 1), stride))
+    last = minimum(out, truncated_quotient(size - 1 + pad - tap + stride, stride))
+    return nest.let(f"{name}_first", first), nest.let(f"{name}_last", last)

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depthwise convolution: forward and input gradient (one correlation serves both), weight gradient.
+
+Two channels lie side by side in memory and go through a tile together, each with its own row. A tile is a few output
+columns; the columns at the borders are laid out one by one, so that padding is skipped rather than tested for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from ..kernel import Kernel
+from .conv2d import F32, Functions, add_scaled, buffers, grad_bias, positions, row, row_pointers, trained_channel, walk
+from .geometry import Window
+from .loops import Expr, LoopNest, clipped, constant, maximum, minimum, offset_pointer, prim_func
+from .tiling import Tiling
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a correlation: destination ``q * step + start`` for q in ``range(count)`` gathers, for m in
+    ``range(taps)``, the source ``q * source_step + source_start + m * direction`` with tap ``tap + m * tap_step``;
+    sources outside ``range(size)`` are padding."""
+
+    count: int
+    step: int
+    start: int
+    source_step: int
+    source_start: int
+    direction: int
+    taps: int
+    tap: int
+    tap_step: int
+    size: int
+
+    def source(self, q: Expr, m: Expr) -> Expr:
+        """Source position of destination q under tap m."""
+        return q * self.source_step + self.source_start + m * self.direction
+
+    def inside(self, q: int, m: int) -> bool:
+        """Whether that source is on the image."""
+        return 0 <= self.source(q, m) < self.size
+
+    def tap_range(self, nest: LoopNest, q: Expr) -> tuple[Expr, Expr]:
+        """The taps ``[first, last)`` on the image at destination q, which may be a loop variable."""
+        if all(self.inside(p, m) for p in {0, self.count - 1} for m in range(self.taps)):
+            return 0, self.taps
+        base = self.source(q, 0)
+        if self.direction > 0:
+            first, last = maximum(0, 0 - base), minimum(self.taps, self.size - base)
+        else:
+            first, last = maximum(0, base - (self.size - 1)), minimum(self.taps, base + 1)
+        return nest.let("m_first", first), nest.let("m_last", last)
+
+    def tiles(self, width: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+        """Cut the destinations into border tiles ``(first, columns)``, laid out one by one, and a run of equal
+        interior tiles ``(first, number)``."""
+        clean = [all(self.inside(q, m) for m in range(self.taps)) for q in range(self.count)]
+        left = 0
+        borders = []
+        while left < self.count and not clean[left]:
+            borders.append((left, min(width, self.count - left)))
+            left += borders[-1][1]
+        number = 0
+        while left + (number + 1) * width <= self.count and all(clean[left + number * width : left + (number + 1) * width]):
+            number += 1
+        rest = left + number * width
+        while rest < self.count:
+            borders.append((rest, min(width, self.count - rest)))
+            rest += borders[-1][1]
+        return borders, (left, number)
+
+
+def forward_axes(w: Window) -> tuple[Axis, Axis]:
+    """The vertical and the horizontal axis of the forward pass."""
+    return (
+        Axis(w.OH, 1, 0, w.sh, -w.pt, 1, w.kh, 0, 1, w.H),
+        Axis(w.OW, 1, 0, w.sw, -w.pl, 1, w.kw, 0, 1, w.W),
+    )
+
+
+def gradient_axes(size: int, out: int, taps: int, stride: int, pad: int) -> list[Axis]:
+    """The axes of the input gradient, one for each phase of the stride: input i gathers the taps r with
+    r = i + pad (mod stride) from output (i + pad - r) / stride."""
+    axes = []
+    for phase in range(min(stride, size)):
+        tap = (phase + pad) % stride
+        count = len(range(phase, size, stride))
+        axes.append(
+            Axis(count, stride, phase, 1, (phase + pad - tap) // stride, -1, len(range(tap, taps, stride)), tap, stride, out)
+        )
+    return axes
+
+
+# ---------------------------------------------------------------- forward and input gradient
+
+
+def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """y[o] = clip(bias + sum of x[o / multiplier] * row[o])."""
+    w = Window.of(kernel.attrs)
+    x, rows, y = buffers(kernel)
+    low, high = kernel.attrs.get("low"), kernel.attrs.get("high")
+
+    def build(lanes: int) -> tirx.PrimFunc:
+        nest = LoopNest()
+        source = tirx.decl_buffer((w.H * w.W * w.C,), F32, "x")
+        target = tirx.decl_buffer((w.pixels * w.O,), F32, "y")
+        row_ = row_pointers(lanes, kernel["stride"])
+
+        def finish(index: Expr, sums: list[tirx.Var]) -> None:
+            nest.save(target, index, [clipped(s, low, high) for s in sums])
+
+        seeds = [lambda i=i: row_[i][w.taps] for i in range(lanes)]
+        _correlate(nest, *forward_axes(w), source, (w.W, w.C), row_, w.kw, (w.OW, w.O), seeds, finish, tiling)
+        return prim_func([source, *row_, target], nest)
+
+    functions: Functions = {}
+    nest = LoopNest()
+    for channel, count in walk(nest, w.O, _lanes(kernel, w, tiling)):
+        functions[f"{name}_block{count}"] = build(count)
+        source = offset_pointer(x, channel if w.C == w.O else tirx.truncdiv(channel, w.O // w.C))
+        nest.call(f"{name}_block{count}", source, *(row(rows, channel + i) for i in range(count)), offset_pointer(y, channel))
+    functions[name] = prim_func([x, rows, y], nest)
+    return functions
+
+
+def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """dx[c] (+)= sum over the output channels of input channel c, and over taps, of g * row."""
+    w = Window.of(kernel.attrs)
+    g, rows, dx = buffers(kernel)
+    multiplier = w.O // w.C
+    # With a multiplier several output channels add to one input channel: the first call may assign, the others add.
+    accumulate = bool(kernel["accumulate"]) or multiplier > 1
+
+    def build(lanes: int) -> tirx.PrimFunc:
+        nest = LoopNest()
+        source = tirx.decl_buffer((w.pixels * w.O,), F32, "g")
+        target = tirx.decl_buffer((w.H * w.W * w.C,), F32, "dx")
+        row_ = row_pointers(lanes, kernel["stride"])
+
+        def finish(index: Expr, sums: list[tirx.Var]) -> None:
+            if accumulate:
+                sums = [s + d for s, d in zip(sums, nest.load("d", target, index, lanes), strict=True)]
+            nest.save(target, index, sums)
+
+        seeds = [lambda: constant(0)] * lanes
+        for vertical in gradient_axes(w.H, w.OH, w.kh, w.sh, w.pt):
+            for horizontal in gradient_axes(w.W, w.OW, w.kw, w.sw, w.pl):
+                _correlate(nest, vertical, horizontal, source, (w.OW, w.O), row_, w.kw, (w.W, w.C), seeds, finish, tiling)
+        return prim_func([source, *row_, target], nest)
+
+    functions: Functions = {}
+    nest = LoopNest()
+    if accumulate and not kernel["accumulate"]:
+        with nest.loop("i", w.H * w.W * w.C) as i:
+            nest.store(dx, i, constant(0))
+    for channel, count in walk(nest, w.O, _lanes(kernel, w, tiling)):
+        functions[f"{name}_block{count}"] = build(count)
+        target = offset_pointer(dx, channel if multiplier == 1 else tirx.truncdiv(channel, multiplier))
+        nest.call(f"{name}_block{count}", offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), target)
+    functions[name] = prim_func([g, rows, dx], nest)
+    return functions
+
+
+def _lanes(kernel: Kernel, w: Window, tiling: Tiling) -> int:
+    paired = w.C == w.O and w.C % 2 == 0 and tiling.pairs
+    return 2 if paired else 1
+
+
+def _correlate(
+    nest: LoopNest,
+    vertical: Axis,
+    horizontal: Axis,
+    source: tirx.Var,
+    source_pitch: tuple[int, int],
+    rows: list[tirx.Var],
+    row_width: int,
+    target_pitch: tuple[int, int],
+    seeds: list[Callable[[], tirx.Var]],
+    finish: Callable[[Expr, list[tirx.Var]], None],
+    tiling: Tiling,
+) -> None:
+    """Emit the correlation of one channel (or two side by side); pitches are (columns of an image row, floats of a
+    column)."""
+    lanes = len(rows)
+    columns = _tile_columns(horizontal.taps, lanes)
+
+    def tile(y: Expr, first: Expr, width: int, known: bool) -> None:
+        acc = [[nest.local(f"acc{t}{i}", seeds[i]()) for i in range(lanes)] for t in range(width)]
+        m_first, m_last = vertical.tap_range(nest, y)
+        used = [
+            (t, m)
+            for t in range(width)
+            for m in range(horizontal.taps)
+            if not known or horizontal.inside(first + t, m)
+        ]
+        offsets = sorted({t * horizontal.source_step + m * horizontal.direction for t, m in used})
+        base_column = first * horizontal.source_step + horizontal.source_start
+        if used:
+            with nest.loop("m", m_last, m_first) as m_row:
+                line = nest.let("line", (vertical.source(y, m_row) * source_pitch[0] + base_column) * source_pitch[1])
+                tap_row = nest.let("tap_row", (vertical.tap + m_row * vertical.tap_step) * row_width)
+                taps = {
+                    m: [
+                        nest.let(f"w{m}{i}", rows[i][tap_row + (horizontal.tap + m * horizontal.tap_step)], F32)
+                        for i in range(lanes)
+                    ]
+                    for m in sorted({m for _, m in used})
+                }
+                for k, offset in enumerate(offsets):
+                    values = nest.load(f"s{k}", source, line + offset * source_pitch[1], lanes)
+                    for t, m in used:
+                        if t * horizontal.source_step + m * horizontal.direction == offset:
+                            for i in range(lanes):
+                                nest.mac(acc[t][i], values[i], taps[m][i])
+        for t in range(width):
+            row_index = (y * vertical.step + vertical.start) * target_pitch[0]
+            column = (first + t) * horizontal.step + horizontal.start
+            finish((row_index + column) * target_pitch[1], [a[0] for a in acc[t]])
+
+    with nest.loop("y", vertical.count) as y:
+        borders, (start, number) = horizontal.tiles(columns)
+        with nest.loop("tile", number) as index:
+            tile(y, index * columns + start, columns, known=False)
+        for first, width in borders:
+            tile(y, first, width, known=True)
+
+
+def _tile_columns(taps: int, lanes: int) -> int:
+    """Output columns of a tile: as many as leave accumulators, one row of taps and one source in 32 registers."""
+    return max(2, min(8, (30 - lanes - lanes * taps) // lanes // 2 * 2)) if lanes == 2 else 4
+
+
+# ---------------------------------------------------------------- weight gradient
+
+
+def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """d[k] += scale * gradient of the row of the k-th chosen channel (weights, then bias)."""
+    w = Window.of(kernel.attrs)
+    x, g, rows, scale, d = buffers(kernel)
+    block = f"{name}_block1"
+    nest = LoopNest()
+    factor = nest.let("factor", scale[0], F32)
+    with nest.loop("k", kernel["trained"]) as k:
+        channel = nest.let("channel", trained_channel(rows, k))
+        image = offset_pointer(x, channel if w.C == w.O else tirx.truncdiv(channel, w.O // w.C))
+        nest.call(block, image, offset_pointer(g, channel), factor, offset_pointer(d, k * kernel["stride"]))
+    return {block: _grad_weights_block(kernel, w), name: prim_func([x, g, rows, scale, d], nest)}
+
+
+def _grad_weights_block(kernel: Kernel, w: Window) -> tirx.PrimFunc:
+    x = tirx.decl_buffer((w.H * w.W * w.C,), F32, "x")
+    g = tirx.decl_buffer((w.pixels * w.O,), F32, "g")
+    d = tirx.decl_buffer((kernel["stride"],), F32, "d")
+    scale = tirx.Var("scale", F32)
+    _, horizontal = forward_axes(w)
+    columns = 4
+    nest = LoopNest()
+
+    def tile(acc: list[tirx.Var], r: Expr, oy: Expr, first: Expr, width: int, known: bool) -> None:
+        used = [(t, s) for t in range(width) for s in range(w.kw) if not known or horizontal.inside(first + t, s)]
+        if not used:
+            return
+        line = nest.let("line", ((oy * w.sh + r - w.pt) * w.W + first * w.sw - w.pl) * w.C)
+        position = nest.let("position", (oy * w.OW + first) * w.O)
+        grads = {t: nest.let(f"g{t}", g[position + t * w.O], F32) for t in sorted({t for t, _ in used})}
+        for offset in sorted({t * w.sw + s for t, s in used}):
+            value = nest.let(f"x{offset}", x[line + offset * w.C], F32)
+            for t, s in used:
+                if t * w.sw + s == offset:
+                    nest.mac(acc[s], value, grads[t])
+
+    with nest.loop("r", w.kh) as r:
+        acc = [nest.local(f"acc{s}", constant(0)) for s in range(w.kw)]
+        first, last = positions(nest, "oy", r, w.pt, w.sh, w.H, w.OH, w.kh)
+        with nest.loop("oy", last, first) as oy:
+            borders, (start, number) = horizontal.tiles(columns)
+            with nest.loop("tile", number) as index:
+                tile(acc, r, oy, index * columns + start, columns, known=False)
+            for first_column, width in borders:
+                tile(acc, r, oy, first_column, width, known=True)
+        add_scaled(nest, [d], r * w.kw, [acc], scale)
+    if kernel["bias"]:
+        grad_bias(nest, [g], [d], scale, w, w.taps)
+    return prim_func([x, g, scale, d], nest)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Elementwise kernels: activations and their gradients, sums, products, one-bit masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tvm
+from tvm import tirx
+
+from ..kernel import Kernel
+from .conv2d import Functions, buffers
+from .loops import LoopNest, clipped, constant, minimum, prim_func
+from .tiling import Tiling
+
+MASK_BITS = 32
+
+
+def _map(rule: Callable[..., tirx.Var]) -> Callable[[str, Kernel, Tiling], Functions]:
+    """A kernel ``out[i] = rule(kernel, in_0[i], in_1[i], ...)``."""
+
+    def build(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+        *inputs, out = buffers(kernel)
+        nest = LoopNest()
+        with nest.loop("i", kernel.params[-1].elements) as i:
+            nest.store(out, i, rule(kernel, *(b[i] for b in inputs)))
+        return {name: prim_func([*inputs, out], nest)}
+
+    build.__doc__ = rule.__doc__
+    return build
+
+
+def _call(name: str, value: tirx.Var) -> tirx.Var:
+    return tirx.call_pure_extern("float32", name, value)
+
+
+def _leaky(kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = x where positive, alpha * x elsewhere."""
+    return tirx.Select(x > 0.0, x, x * constant(kernel["alpha"]))
+
+
+def _leaky_grad(kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
+    """dx = g where y is positive, alpha * g elsewhere."""
+    return tirx.Select(y > 0.0, g, g * constant(kernel["alpha"]))
+
+
+def _hard_swish(_kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = x * clip(x + 3, 0, 6) / 6."""
+    return x * clipped(x + 3.0, 0.0, 6.0) * constant(1 / 6)
+
+
+def _hard_swish_grad(_kernel: Kernel, g: tirx.Var, x: tirx.Var) -> tirx.Var:
+    """dx = g * (0 below -3, 1 above 3, (2x + 3) / 6 between)."""
+    slope = (x + x + 3.0) * constant(1 / 6)
+    slope = tirx.Select(x > -3.0, slope, constant(0))
+    return g * tirx.Select(x < 3.0, slope, constant(1))
+
+
+def _clip_grad(kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
+    """dx = g where the output lies strictly between the bounds."""
+    return tirx.Select(_open(kernel, y), g, constant(0))
+
+
+def _open(kernel: Kernel, y: tirx.Var) -> tirx.Var:
+    low, high = kernel.attrs.get("low"), kernel.attrs.get("high")
+    conditions = ([y > constant(low)] if low is not None else []) + ([y < constant(high)] if high is not None else [])
+    return tirx.all(*conditions)
+
+
+clip = _map(lambda kernel, x: clipped(x, kernel.attrs.get("low"), kernel.attrs.get("high")))
+clip_grad = _map(_clip_grad)
+leaky_relu = _map(_leaky)
+leaky_relu_grad = _map(_leaky_grad)
+sigmoid = _map(lambda _kernel, x: _call("tt_sigmoid", x))
+sigmoid_grad = _map(lambda _kernel, g, y: g * y * (constant(1) - y))
+tanh = _map(lambda _kernel, x: _call("tanhf", x))
+tanh_grad = _map(lambda _kernel, g, y: g * (constant(1) - y * y))
+hard_swish = _map(_hard_swish)
+hard_swish_grad = _map(_hard_swish_grad)
+add = _map(lambda _kernel, a, b: a + b)
+multiply = _map(lambda _kernel, a, b: a * b)
+copy = _map(lambda _kernel, x: x)
+
+
+def accumulate(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """acc[i] += g[i]."""
+    g, acc = buffers(kernel)
+    nest = LoopNest()
+    with nest.loop("i", kernel.params[0].elements) as i:
+        nest.store(acc, i, acc[i] + g[i])
+    return {name: prim_func([g, acc], nest)}
+
+
+def affine(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """y = x * scale + shift, with one scale and shift for every channel or for all (batch norm, rescaling)."""
+    x, scale, shift, y = buffers(kernel)
+    channels = kernel.params[1].elements
+    nest = LoopNest()
+    with nest.loop("p", kernel.params[0].elements // channels) as p, nest.loop("c", channels) as c:
+        nest.store(y, p * channels + c, x[p * channels + c] * scale[c] + shift[c])
+    return {name: prim_func([x, scale, shift, y], nest)}
+
+
+def multiply_channel(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """y[p, c] = x[p, c] * gate[c]."""
+    x, gate, y = buffers(kernel)
+    channels = kernel.params[1].elements
+    nest = LoopNest()
+    with nest.loop("p", kernel.params[0].elements // channels) as p, nest.loop("c", channels) as c:
+        nest.store(y, p * channels + c, x[p * channels + c] * gate[c])
+    return {name: prim_func([x, gate, y], nest)}
+
+
+def channel_dot(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """y[c] = sum over positions of a[p, c] * b[p, c]: the gradient of a gate."""
+    a, b, y = buffers(kernel)
+    channels = kernel.params[2].elements
+    nest = LoopNest()
+    with nest.loop("c", channels) as c:
+        total = nest.local("total", constant(0))
+        with nest.loop("p", kernel.params[0].elements // channels) as p:
+            nest.store(total, 0, total[0] + a[p * channels + c] * b[p * channels + c])
+        nest.store(y, c, total[0])
+    return {name: prim_func([a, b, y], nest)}
+
+
+def clip_mask(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """One bit per element of y, set where it lies strictly between the bounds; 32 elements in a word."""
+    y, mask = buffers(kernel)
+    elements = kernel.params[0].elements
+    nest = LoopNest()
+    with nest.loop("word", -(-elements // MASK_BITS)) as word:
+        bits = nest.local("bits", tirx.const(0, "uint32"), "uint32")
+        count = MASK_BITS if elements % MASK_BITS == 0 else minimum(MASK_BITS, elements - word * MASK_BITS)
+        with nest.loop("b", count) as b:
+            bit = tirx.Select(_open(kernel, y[word * MASK_BITS + b]), tirx.const(1, "uint32"), tirx.const(0, "uint32"))
+            nest.store(bits, 0, tirx.bitwise_or(bits[0], tirx.shift_left(bit, tirx.Cast("uint32", b))))
+        nest.store(mask, word, bits[0])
+    return {name: prim_func([y, mask], nest)}
+
+
+def mask_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """dx = g where the bit is set, 0 elsewhere."""
+    g, mask, dx = buffers(kernel)
+    elements = kernel.params[0].elements
+    nest = LoopNest()
+    with nest.loop("word", -(-elements // MASK_BITS)) as word:
+        bits = nest.let("bits", mask[word], "uint32")
+        count = MASK_BITS if elements % MASK_BITS == 0 else minimum(MASK_BITS, elements - word * MASK_BITS)
+        with nest.loop("b", count) as b:
+            index = word * MASK_BITS + b
+            one = tirx.const(1, "uint32")
+            bit = tirx.bitwise_and(tirx.shift_right(bits, tirx.Cast("uint32", b)), one)
+            nest.store(dx, index, tirx.Select(tvm.tirx.EQ(bit, one), g[index], constant(0)))
+    return {name: prim_func([g, mask, dx], nest)}
+
+
+def softmax(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """y = exp(x - max x) / sum of it, along the last axis."""
+    x, y = buffers(kernel)
+    classes = kernel["classes"]
+    nest = LoopNest()
+    with nest.loop("p", kernel.params[0].elements // classes) as p:
+        peak = nest.local("peak", x[p * classes])
+        with nest.loop("c", classes, 1) as c:
+            nest.store(peak, 0, tirx.max(peak[0], x[p * classes + c]))
+        total = nest.local("total", constant(0))
+        with nest.loop("c", classes) as c:
+            nest.store(y, p * classes + c, _call("expf", x[p * classes + c] - peak[0]))
+            nest.store(total, 0, total[0] + y[p * classes + c])
+        with nest.loop("c", classes) as c:
+            nest.store(y, p * classes + c, y[p * classes + c] / total[0])
+    return {name: prim_func([x, y], nest)}
+
+
+def softmax_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """dx = y * (g - sum of g * y), along the last axis."""
+    g, y, dx = buffers(kernel)
+    classes = kernel["classes"]
+    nest = LoopNest()
+    with nest.loop("p", kernel.params[0].elements // classes) as p:
+        total = nest.local("total", constant(0))
+        with nest.loop("c", classes) as c:
+            nest.store(total, 0, total[0] + g[p * classes + c] * y[p * classes + c])
+        with nest.loop("c", classes) as c:
+            index = p * classes + c
+            nest.store(dx, index, y[index] * (g[index] - total[0]))
+    return {name: prim_func([g, y, dx], nest)}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The passes in order: from an imported model to a planned training program, and from there to C kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import tvm
+from tvm import tirx
+
+from .attach_loss import AttachLoss, LossSpec
+from .canonicalize import Canonicalize
+from .kernels.tiling import Tiling
+from .order import Order
+from .plan_arena import PlanArena, PlannedFunction, read_plan
+from .print_c import print_c
+from .schedule import Schedule
+from .sparse_gradient import SparseGradient, Trained
+from .unpacked_api import unpacked_api
+from .update_in_place import OptimizerSpec, UpdateInPlace
+
+Report = Callable[[str], None]
+KERNEL_PREFIX = "tt_kernel_"
+
+
+def canonical(imported: tvm.IRModule) -> tvm.IRModule:
+    """An imported model as declared kernels; see ``Canonicalize``."""
+    return Canonicalize()(imported)
+
+
+def training_program(
+    module: tvm.IRModule,
+    loss: LossSpec,
+    trained: Mapping[int, Trained],
+    optimizer: OptimizerSpec,
+    report: Report = lambda _name: None,
+) -> tvm.IRModule:
+    """A canonical module with ``train_step`` (and ``apply_update`` for batches), ordered and planned.
+
+    Args:
+        module: the result of ``canonical``.
+        loss: which loss.
+        trained: number of the layer -> what is trained of it; not empty.
+        optimizer: which optimiser.
+        report: called with the name of every pass before it runs.
+    """
+    for name, step in (
+        ("attach loss", AttachLoss(loss)),
+        ("sparse gradient", SparseGradient(trained)),
+        ("update in place", UpdateInPlace(optimizer)),
+        ("order", Order()),
+        ("plan arena", PlanArena()),
+    ):
+        report(name)
+        module = step(module)
+    return module
+
+
+def planned_functions(module: tvm.IRModule) -> dict[str, PlannedFunction]:
+    """The Relax functions of a planned module by name."""
+    names = [gv.name_hint for gv, f in module.functions.items() if not isinstance(f, tirx.PrimFunc)]
+    return {name: read_plan(module, name) for name in sorted(names)}
+
+
+@dataclass(frozen=True)
+class CKernels:
+    """C text: declarations of the kernels that functions call, and definitions of all."""
+
+    declarations: str
+    definitions: str
+
+
+def lower_to_c(module: tvm.IRModule, tiling: Tiling) -> CKernels:
+    """Loop nests of the kernels that the planned functions of ``module`` call, as C99."""
+    called = {call.name for function in planned_functions(module).values() for call in function.calls}
+    kernels = tvm.IRModule({gv: f for gv, f in module.functions.items() if gv.name_hint in called})
+    lowered = unpacked_api(Schedule(tiling)(kernels))
+    declarations, definitions = [], []
+    # Helpers are static, so they must come before the entries that call them.
+    for entry in (False, True):
+        for gv, function in lowered.functions.items():
+            if (gv.name_hint in called) == entry:
+                name = (KERNEL_PREFIX if entry else "") + gv.name_hint
+                declaration, definition = print_c(function, name, static=not entry)
+                definitions.append(definition)
+                if entry:
+                    declarations.append(declaration)
+    return CKernels("\n".join(declarations), "\n".join(definitions))

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reverse walk, sparse in layers and channels.
+
+Before::
+
+    def train_step(x, rows_0, rows_1, label, loss):
+        v = R.call_tir(cls.conv2d, (x, rows_0), ...)              # clips at 0 and 6
+        w = R.call_tir(cls.conv2d_1, (v, rows_1), ...)
+        g = ... softmax_cross_entropy (w, label, loss)
+        return g
+
+After, with 3 channels of layer 0 chosen and layer 1 frozen::
+
+    def train_step(x, rows_0, rows_1, label, loss, scale):
+        v = R.call_tir(cls.conv2d, (x, rows_0), ...)
+        m = R.call_tir(cls.clip_mask, (v,), ...)                  # one bit per element instead of v
+        w = R.call_tir(cls.conv2d_1, (v, rows_1), ...)
+        g = ...
+        dv = R.call_tir(cls.conv2d_grad_input, (g, rows_1), ...)
+        dz = R.call_tir(cls.mask_grad, (dv, m), ...)
+        d0 = R.call_tir(cls.conv2d_grad_weights, (x, dz, rows_0, scale), ...)   # 3 rows
+        return d0
+
+Only what lies between the loss and the earliest chosen layer is walked; a frozen layer on the way passes the gradient
+on and gets no weight gradient. Forward kernels are left as they are, with their fused clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from .gradient_rules import RULES, SAVES, clip_mask, clips
+from .kernel import INOUT, OUT, ROWS, Kernel, Param, Step, emit, flat, steps_of
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How many channels of a layer are trained, and whether their biases are."""
+
+    channels: int
+    bias: bool = True
+
+
+def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:  # noqa: N802
+    """The pass for that choice: number of the layer (of its parameter ``rows_<number>``) -> what is trained of it.
+
+    The weight gradients are returned in the order of the walk; the attribute ``gradients`` of the function lists the
+    layers they belong to.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="SparseGradient")
+    def differentiate(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        return _Walk(module, dict(trained)).run()
+
+    return differentiate
+
+
+def layer_of(step: Step) -> int | None:
+    """The number of the layer whose rows a step reads, None for a step without weights."""
+    for argument, param in zip(step.args, step.kernel.params, strict=False):
+        if param.role == ROWS:
+            return int(str(argument.name).removeprefix("rows_"))
+    return None
+
+
+class _Walk:
+    """Rebuilds ``train_step`` with masks in the forward pass and the gradient after it. Implements ``Tape``."""
+
+    def __init__(self, module: tvm.IRModule, trained: Mapping[int, Trained]) -> None:
+        self._module = module
+        self._trained = trained
+        self._steps, _ = steps_of(module, "train_step")
+        self._function = module["train_step"]
+        self._params = {p: relax.Var(str(p.name), p.ty) for p in self._function.params}
+        self._scale = relax.Var("scale", flat(1))
+        self._builder = relax.BlockBuilder(module)
+        self._values: dict[relax.Var, relax.Expr] = dict(self._params)
+        self._masks: dict[relax.Var, relax.Var] = {}
+        self._pending: dict[relax.Var, relax.Var] = {}
+        self._gradients: list[tuple[int, relax.Var]] = []
+        self._in_use: relax.Var | None = None
+        self._active = self._find_active()
+        self._saved = {
+            var for step in self._forward_active() if step.kernel.op in SAVES for var in SAVES[step.kernel.op](self, step)
+        }
+
+    def run(self) -> tvm.IRModule:
+        """The module with the new ``train_step``."""
+        *forward, loss = self._steps
+        builder = self._builder
+        params = [*self._params.values(), self._scale]
+        with builder.function("train_step_new", params, attrs={"global_symbol": "train_step"}):
+            with builder.dataflow():
+                for step in forward:
+                    self._replay(step)
+                    if self._wants_mask(step):
+                        self._masks[step.var] = emit(builder, clip_mask(step), [self._values[step.var]])
+                gradient = self._replay(loss)
+                self._pending[loss.args[0]] = gradient
+                for step in reversed(forward):
+                    if step.var in self._pending and step.var in self._active:
+                        self._in_use = self._pending.pop(step.var)
+                        RULES[step.kernel.op](self, step, self._in_use)
+                outputs = [builder.emit_output(var) for _, var in self._gradients]
+            builder.emit_func_output(relax.Tuple(outputs))
+        module = builder.get()
+        function = module["train_step_new"].with_attr("gradients", [layer for layer, _ in self._gradients])
+        functions = {
+            ("train_step" if gv.name_hint == "train_step_new" else gv.name_hint): f
+            for gv, f in module.functions.items()
+            if gv.name_hint != "train_step"
+        }
+        return rebuild(module, functions | {"train_step": function})
+
+    # -------------------------------------------------------------- what is needed
+
+    def _find_active(self) -> set[relax.Var]:
+        active: set[relax.Var] = set()
+        for step in self._steps[:-1]:
+            if layer_of(step) in self._trained or any(a in active for a in step.args if isinstance(a, relax.Var)):
+                active.add(step.var)
+        return active
+
+    def _forward_active(self) -> list[Step]:
+        return [step for step in self._steps[:-1] if step.var in self._active]
+
+    def _wants_mask(self, step: Step) -> bool:
+        return clips(step.kernel) and step.var in self._active and step.var not in self._saved
+
+    def _replay(self, step: Step) -> relax.Var:
+        self._values[step.var] = emit(self._builder, step.kernel, [self._values.get(a, a) for a in step.args])
+        return self._values[step.var]
+
+    # -------------------------------------------------------------- Tape
+
+    def active(self, var: relax.Expr) -> bool:
+        return var in self._active
+
+    def emit(self, kernel: Kernel, args: list[relax.Expr]) -> relax.Var:
+        return emit(self._builder, kernel, [self._values.get(a, a) for a in args])
+
+    def add(self, var: relax.Expr, gradient: relax.Var) -> None:
+        if not self.active(var):
+            return
+        so_far = self._pending.get(var)
+        if so_far is None:
+            self._pending[var] = gradient
+            return
+        n = int(gradient.ty.shape[0])
+        if self._shared(so_far):
+            kernel = Kernel("add", (Param("a", n), Param("b", n), Param("y", n, OUT)), {}, ("a", "b"))
+            self._pending[var] = self.emit(kernel, [so_far, gradient])
+        else:
+            kernel = Kernel("accumulate", (Param("g", n), Param("acc", n, INOUT)))
+            self._pending[var] = self.emit(kernel, [gradient, so_far])
+
+    def add_into(self, var: relax.Expr, make: Callable[[relax.Var | None], relax.Var]) -> None:
+        if not self.active(var):
+            return
+        so_far = self._pending.get(var)
+        if so_far is not None and self._shared(so_far):
+            n = int(so_far.ty.shape[0])
+            so_far = self.emit(Kernel("copy", (Param("x", n), Param("y", n, OUT)), {}, ("x",)), [so_far])
+        self._pending[var] = make(so_far)
+
+    def _shared(self, gradient: relax.Var) -> bool:
+        """Whether writing into ``gradient`` would spoil it for another reader: a sum hands one gradient to all its
+        operands."""
+        return gradient.same_as(self._in_use) or sum(other.same_as(gradient) for other in self._pending.values()) > 1
+
+    def trained(self, step: Step) -> int | None:
+        choice = self._trained.get(layer_of(step))
+        return None if choice is None else choice.channels
+
+    def train(self, step: Step, gradient: relax.Var) -> None:
+        layer = layer_of(step)
+        choice = self._trained[layer]
+        stride = step.kernel["stride"]
+        params = (
+            Param("x", step.kernel.param("x").elements),
+            Param("g", step.kernel.param("y").elements),
+            Param("rows", step.kernel.param("rows").elements, ROWS),
+            Param("scale", 1),
+            Param("d", choice.channels * stride, OUT),
+        )
+        attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
+        attrs |= {"trained": choice.channels, "bias": int(choice.bias)}
+        kernel = Kernel(f"{step.kernel.op}_grad_weights", params, attrs)
+        self._gradients.append((layer, self.emit(kernel, [step.args[0], gradient, step.args[1], self._scale])))
+
+    def mask(self, var: relax.Var) -> relax.Var | None:
+        return self._masks.get(var)
+
+
+def rebuild(module: tvm.IRModule, functions: Mapping[str, tvm.ir.BaseFunc]) -> tvm.IRModule:
+    """A module of those functions in which calls refer to the same global variables as in ``module``."""
+    by_name = {gv.name_hint: gv for gv in module.functions}
+    result = tvm.IRModule()
+    for name, function in functions.items():
+        result[by_name.get(name, name)] = function
+    return result

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Let the optimiser change the trained rows, without a gradient buffer where it allows that.
+
+Before::
+
+    def train_step(x, rows_0, ..., scale):
+        d0 = R.call_tir(cls.conv2d_grad_weights, (x, g, rows_0, scale), ...)
+        return (d0,)
+
+After, for SGD on one sample at a time (``scale`` holds minus the learning rate)::
+
+    def train_step(x, rows_0, ..., scale, pool_0):
+        p0 = R.call_tir_inplace(cls.conv2d_grad_weights, (x, g, rows_0, scale, pool_0), inplace_indices=[4], ...)
+        return (p0,)
+
+After, for an optimiser with state: ``d0`` lives in the arena until ``momentum(d0, rate, velocity_0, pool_0)`` has used
+it. With gradients accumulated over a batch, ``train_step`` adds to ``gradient_0`` (``scale`` holds one over the batch
+size) and a function ``apply_update`` holds the optimiser's steps.
+
+``pool_<layer>`` is where the rows of ``rows_<layer>`` that are trained live, so an update must follow every reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import tvm
+from tvm import relax
+
+from .kernel import INOUT, OUT, Kernel, Param, emit, flat, steps_of
+from .sparse_gradient import layer_of, rebuild
+
+ADAM = "adam"
+MOMENTS = {"sgd": (), "momentum": ("velocity",), "adam": ("first_moment", "second_moment")}
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """Which optimiser (a key of ``MOMENTS``), over how many samples it accumulates, and its constants."""
+
+    kind: str
+    batch_size: int = 1
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the update is part of the gradient kernel."""
+        return self.kind == "sgd" and self.batch_size == 1
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """The buffers that persist for every trained layer beside its rows."""
+        return MOMENTS[self.kind] + (("gradient",) if self.batch_size > 1 else ())
+
+
+def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:  # noqa: N802
+    """The pass for that optimiser."""
+
+    @tvm.transform.module_pass(opt_level=0, name="UpdateInPlace")
+    def update(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        return _Update(module, optimizer).run()
+
+    return update
+
+
+class _Update:
+    def __init__(self, module: tvm.IRModule, optimizer: OptimizerSpec) -> None:
+        self._module = module
+        self._optimizer = optimizer
+        self._steps, _ = steps_of(module, "train_step")
+        self._old = module["train_step"]
+        self._layers = [int(layer) for layer in self._old.attrs["gradients"]]
+        self._builder = relax.BlockBuilder(module)
+
+    def run(self) -> tvm.IRModule:
+        sizes = {layer_of(s): s.kernel.param("d").elements for s in self._steps if s.kernel.has("d")}
+        train = self._train_step(sizes)
+        names = {"train_step": train}
+        if self._optimizer.batch_size > 1:
+            self._apply_update(sizes)
+            names["apply_update"] = "apply_update_new"
+        module = self._builder.get()
+        functions = {gv.name_hint: f for gv, f in module.functions.items() if not gv.name_hint.endswith("_new")}
+        for name in names:
+            functions[name] = module[f"{name}_new"].with_attr("gradients", self._layers)
+        return rebuild(module, functions)
+
+    def _state(self, sizes: Mapping[int, int], names: tuple[str, ...]) -> dict[tuple[str, int], relax.Var]:
+        return {(n, layer): relax.Var(f"{n}_{layer}", flat(sizes[layer])) for layer in self._layers for n in names}
+
+    def _train_step(self, sizes: Mapping[int, int]) -> relax.Var:
+        optimizer, builder = self._optimizer, self._builder
+        own = ("gradient",) if optimizer.batch_size > 1 else ("pool", *optimizer.state)
+        state = self._state(sizes, own)
+        hyper = [] if optimizer.fused or optimizer.batch_size > 1 else [_hyper(optimizer)]
+        params = {p: relax.Var(str(p.name), p.ty) for p in self._old.params}
+        values: dict[relax.Var, relax.Expr] = dict(params)
+        results = []
+        with builder.function("train_step_new", [*params.values(), *hyper, *state.values()], attrs={"global_symbol": "train_step"}):
+            with builder.dataflow():
+                for step in self._steps:
+                    args = [values.get(a, a) for a in step.args]
+                    if not step.kernel.has("d"):
+                        values[step.var] = emit(builder, step.kernel, args)
+                        continue
+                    layer = layer_of(step)
+                    if optimizer.fused or optimizer.batch_size > 1:
+                        target = state["pool" if optimizer.fused else "gradient", layer]
+                        results.append(emit(builder, _accumulating(step.kernel), [*args, target]))
+                    else:
+                        gradient = emit(builder, step.kernel, args)
+                        results.append(self._optimise(gradient, hyper[0], state, layer))
+                outputs = [builder.emit_output(var) for var in results]
+            builder.emit_func_output(relax.Tuple(outputs))
+        return params
+
+    def _apply_update(self, sizes: Mapping[int, int]) -> None:
+        builder, hyper = self._builder, _hyper(self._optimizer)
+        state = self._state(sizes, ("pool", *self._optimizer.state))
+        with builder.function("apply_update_new", [hyper, *state.values()], attrs={"global_symbol": "apply_update"}):
+            with builder.dataflow():
+                results = [self._optimise(state["gradient", layer], hyper, state, layer) for layer in self._layers]
+                outputs = [builder.emit_output(var) for var in results]
+            builder.emit_func_output(relax.Tuple(outputs))
+
+    def _optimise(
+        self, gradient: relax.Var, hyper: relax.Var, state: Mapping[tuple[str, int], relax.Var], layer: int
+    ) -> relax.Var:
+        """Emit the optimiser's step for one layer."""
+        kind, n = self._optimizer.kind, int(gradient.ty.shape[0])
+        moments = MOMENTS[kind]
+        params = (
+            Param("g", n),
+            Param("hyper", 1, ADAM if kind == "adam" else "in"),
+            *(Param(name, n, INOUT) for name in moments),
+            Param("pool", n, INOUT),
+        )
+        constants = {"momentum": self._optimizer.constants["momentum"]} if kind == "momentum" else {}
+        args = [gradient, hyper, *(state[name, layer] for name in moments), state["pool", layer]]
+        return emit(self._builder, Kernel(kind, params, constants), args)
+
+
+def _hyper(optimizer: OptimizerSpec) -> relax.Var:
+    return relax.Var("adam" if optimizer.kind == "adam" else "rate", flat(1))
+
+
+def _accumulating(kernel: Kernel) -> Kernel:
+    params = tuple(Param(p.name, p.elements, INOUT if p.role == OUT else p.role, p.dtype) for p in kernel.params)
+    return Kernel(kernel.op, params, kernel.attrs, kernel.overlay)
