@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The artefact of a conversion: sources, weights, plan and report; saved, loaded and simulated."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.errors import InputError
+from tt_tflm.frontend.layers import Layer
+from tt_tflm.simulate import Board, SimulationFiles, open_board
+from tt_tflm.simulate.code_size import code_bytes
+from tt_tflm.simulate.count_macs import count_macs
+
+SCHEMA_VERSION = 1
+_SIMULATION = "sim/simulation.json"
+_WEIGHTS = "sim/weights.npz"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A trainable build.
+
+    Args:
+        files: path below the build's folder -> text, everything but the weights for simulation.
+        rows: base rows, layer name -> float32 (channels, stride).
+        layers: the layers with weights, in order.
+        report_data: report.json but for the size of the code, which needs a compiler.
+        plan: content of plan.json.
+        simulation: content of sim/simulation.json but for the layers.
+    """
+
+    files: Mapping[str, str]
+    rows: Mapping[str, np.ndarray]
+    layers: tuple[Layer, ...]
+    report_data: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    simulation: Mapping[str, Any]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
+        access compiles the sources for the target."""
+        report = json.loads(json.dumps(self.report_data))
+        with self._folder() as folder:
+            report["flash_bytes"]["code"] = code_bytes(self._simulation_files(Path(folder)), report["target"])
+        return report
+
+    def save(self, folder: str | Path) -> None:
+        """Write the build to a folder that does not exist yet or is empty; on any error nothing is left behind.
+
+        Raises:
+            InputError: the folder is not empty or cannot be written.
+        """
+        target = Path(folder)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise InputError(f"expected an output folder that is empty or does not exist, received '{target}'")
+        report = self.report
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+                draft = Path(scratch) / "build"
+                self._write(draft)
+                (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+                if target.exists():
+                    target.rmdir()
+                draft.rename(target)
+        except OSError as error:
+            raise InputError(f"expected an output folder that can be written, received '{target}': {error}") from None
+
+    def simulate(self, device: str | None = None) -> Board:
+        """A board with this build on it.
+
+        Args:
+            device: ``host`` (the default) or an emulated core such as ``cortex-m7``.
+
+        Raises:
+            InputError: there is no such device.
+            ToolchainError: a compiler or the emulator is missing.
+        """
+        with self._folder() as folder:
+            return open_board(self._simulation_files(Path(folder)), device or "host")
+
+    def count_macs(self) -> dict[str, int]:
+        """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``."""
+        with self._folder() as folder:
+            return count_macs(self._simulation_files(Path(folder)))
+
+    def _folder(self) -> tempfile.TemporaryDirectory[str]:
+        folder = tempfile.TemporaryDirectory(prefix="tt-tflm-build-")
+        self._write(Path(folder.name) / "build")
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        for name, text in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        (folder / "plan.json").write_text(json.dumps(self.plan, indent=2) + "\n", encoding="utf-8")
+        description = {**self.simulation, "layers": [asdict(layer) for layer in self.layers]}
+        (folder / _SIMULATION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        np.savez(folder / _WEIGHTS, **{f"rows_{i}": self.rows[layer.name] for i, layer in enumerate(self.layers)})
+
+    def _simulation_files(self, scratch: Path) -> SimulationFiles:
+        folder = scratch / "build"
+        sources = sorted((folder / "src").glob("*.c"))
+        kernel = folder / KERNEL_SOURCE
+        return SimulationFiles(
+            sources=tuple(path for path in sources if path != kernel),
+            kernel_sources=(kernel,),
+            include_dirs=(folder / "include", folder / "src"),
+            sim_dir=folder / "sim",
+            description=self.simulation,
+            base_rows=self.rows,
+            layers={layer.name: layer for layer in self.layers},
+        )
+
+
+def load_build(folder: str | Path) -> Build:
+    """The build that ``Build.save`` wrote.
+
+    Raises:
+        InputError: the folder holds no build, or one of another version.
+    """
+    root = Path(folder)
+    try:
+        simulation = json.loads((root / _SIMULATION).read_text(encoding="utf-8"))
+        report = json.loads((root / "report.json").read_text(encoding="utf-8"))
+        plan = json.loads((root / "plan.json").read_text(encoding="utf-8"))
+        with np.load(root / _WEIGHTS, allow_pickle=False) as weights:
+            arrays = [weights[f"rows_{i}"] for i in range(len(weights.files))]
+        layers = tuple(_layer(entry) for entry in simulation.pop("layers"))
+        files = {
+            str(path.relative_to(root)): path.read_text(encoding="utf-8")
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and path.suffix not in (".json", ".npz")
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"expected a folder that Build.save wrote, received '{root}': {error}") from None
+    for name, content in (("report.json", report), (_SIMULATION, simulation)):
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise InputError(
+                f"expected schema version {SCHEMA_VERSION} in '{root / name}', received {content.get('schema_version')!r}"
+            )
+    rows = {layer.name: array for layer, array in zip(layers, arrays, strict=True)}
+    return Build(files, rows, layers, report, plan, simulation)
+
+
+def _layer(entry: Mapping[str, Any]) -> Layer:
+    return Layer(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layout of the row pool: what persists between calls of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Region:
+    """A run of bytes of the row pool.
+
+    Args:
+        kind: ``pool`` (trained rows), an optimiser state (``velocity``, ``first_moment``, ``second_moment``,
+            ``gradient``) or ``prototypes``.
+        index: the layer's number; for prototypes 0 for the sums and 1 for the counts.
+        name: for people.
+        offset: bytes from the start of the row pool, a multiple of 16.
+        bytes: without the padding after it.
+    """
+
+    kind: str
+    index: int
+    name: str
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RowPool:
+    """All regions, in order."""
+
+    regions: tuple[Region, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the row pool."""
+        return max((_aligned(r.offset + r.bytes) for r in self.regions), default=0)
+
+    def offset(self, kind: str, index: int) -> int:
+        """Byte offset of a region."""
+        return next(r.offset for r in self.regions if (r.kind, r.index) == (kind, index))
+
+
+def lay_out(
+    rows: Mapping[int, tuple[str, int]], state: Sequence[str], classes: int, embedding_elements: int | None
+) -> RowPool:
+    """The row pool of a plan.
+
+    Args:
+        rows: trained layers: number -> (name, floats of its trained rows).
+        state: what the optimiser keeps beside the rows of every layer.
+        classes: number of prototypes.
+        embedding_elements: floats of a prototype; None without prototypes.
+    """
+    wanted = [(kind, i, f"{name} {kind}", 4 * floats) for kind in ("pool", *state) for i, (name, floats) in rows.items()]
+    if embedding_elements is not None:
+        wanted += [
+            ("prototypes", 0, "prototype sums", 4 * classes * embedding_elements),
+            ("prototypes", 1, "prototype counts", 4 * classes),
+        ]
+    regions, offset = [], 0
+    for kind, index, name, size in wanted:
+        regions.append(Region(kind, index, name, offset, size))
+        offset = _aligned(offset + size)
+    return RowPool(tuple(regions))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

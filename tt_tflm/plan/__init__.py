@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which layers and channels are trained, and what that costs."""
+
+from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
+
+__all__ = ["LayerPlan", "UpdatePlan"]

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training costs, read off the training program itself: the one cost model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from tvm_passes import macs
+from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.kernel import LOSSES, Step, row_length, steps_of
+from tvm_passes.plan_arena import PlannedFunction
+from tvm_passes.sparse_gradient import SparseGradient, Trained, layer_of
+from tvm_passes.update_in_place import OptimizerSpec
+
+_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one train step beside its forward pass.
+
+    Args:
+        backward_macs: multiply-accumulates, padding taps included.
+        updated_parameters: weights and biases that change.
+        saved_bytes: activations and masks that the forward pass keeps for backward.
+        training_bytes: the paper's training memory: updated rows, gradient buffers, optimiser moments and what is
+            saved.
+    """
+
+    backward_macs: int
+    updated_parameters: int
+    saved_bytes: int
+    training_bytes: int
+
+
+def cost_of_training(
+    module: tvm.IRModule, loss: LossSpec, trained: Mapping[int, Trained], optimizer: OptimizerSpec
+) -> Cost:
+    """The cost of training those layers of a canonical module."""
+    program = SparseGradient(trained)(AttachLoss(loss)(module))
+    steps, _ = steps_of(program, "train_step")
+    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op in LOSSES)
+    backward = steps[loss_at + 1 :]
+    saved = _saved_bytes(steps[:loss_at], backward)
+    updated = sum(trained[layer_of(s)].channels * _row_elements(s, trained) for s in backward if s.kernel.has("d"))
+    rows = _BYTES * sum(s.kernel.param("d").elements for s in backward if s.kernel.has("d"))
+    copies = 1 + len(optimizer.state) + (0 if optimizer.fused or optimizer.batch_size > 1 else 1)
+    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + saved)
+
+
+def function_macs(function: PlannedFunction) -> dict[str, dict[str, int]]:
+    """Multiply-accumulates of a planned function: forward and backward, each nominal and executed."""
+    cut = next((i for i, c in enumerate(function.calls) if c.kernel.op in LOSSES), len(function.calls))
+    parts = {"forward": function.calls[:cut], "backward": function.calls[cut:]}
+    return {
+        name: {
+            "nominal": sum(macs.nominal(c.kernel) for c in calls),
+            "executed": sum(macs.executed(c.kernel) for c in calls),
+        }
+        for name, calls in parts.items()
+    }
+
+
+def _row_elements(step: Step, trained: Mapping[int, Trained]) -> int:
+    return row_length(step.kernel) + int(trained[layer_of(step)].bias)
+
+
+def _saved_bytes(forward: list[Step], backward: list[Step]) -> int:
+    read = {a for step in backward for a in step.args if isinstance(a, relax.Var)}
+    return sum(_BYTES * step.kernel.params[-1].elements for step in forward if step.var in read)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The update plan: which output channels of which layers are trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tt_tflm.errors import InputError
+
+SCHEMA_VERSION = 1
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What is trained of one layer: its channels, ascending, and whether their biases are."""
+
+    channels: tuple[int, ...]
+    bias: bool = True
+
+
+class UpdatePlan:
+    """Layers and output channels to train; everything else stays bit-identical.
+
+    Args:
+        layers: layer name -> ``"all"``, a list of channels, or ``{"channels": "all" | [..], "bias": bool}``. A short
+            list means the kernel rows of those channels and their biases.
+        fingerprint: of the model that the plan was made for; checked by ``resolve`` when given.
+
+    Raises:
+        InputError: the mapping is empty or malformed.
+
+    Example:
+        >>> plan = UpdatePlan(layers={"block_5_project": [0, 3, 7], "logits": "all"})
+    """
+
+    def __init__(self, layers: Mapping[str, Any], fingerprint: str | None = None) -> None:
+        if not isinstance(layers, Mapping):
+            raise InputError(f"expected a mapping of layer names to channels, received {type(layers).__name__}")
+        if not layers:
+            raise InputError("expected an update plan with at least one layer, received an empty one")
+        self.layers: dict[str, Any] = {str(name): _parse(str(name), value) for name, value in layers.items()}
+        self.fingerprint = fingerprint
+
+    def resolve(self, channels: Mapping[str, int], fingerprint: str) -> dict[str, LayerPlan]:
+        """Check the plan against a model and spell out ``"all"``.
+
+        Args:
+            channels: layer name -> number of output channels.
+            fingerprint: of the model.
+
+        Raises:
+            InputError: an unknown layer, a channel out of range, or the plan of another model.
+        """
+        if self.fingerprint is not None and self.fingerprint != fingerprint:
+            raise InputError(
+                f"expected a plan made for this model ({fingerprint}), received one for model {self.fingerprint}: "
+                "plan again"
+            )
+        resolved = {}
+        for name, (chosen, bias) in self.layers.items():
+            if name not in channels:
+                raise InputError(
+                    f"expected layers that can be trained ({_some(channels)}), received '{name}' in the update plan"
+                )
+            count = channels[name]
+            wrong = [c for c in chosen if c >= count] if chosen != ALL else []
+            if wrong:
+                raise InputError(
+                    f"layer '{name}': expected channels below {count} in the update plan, received {wrong[0]}"
+                )
+            resolved[name] = LayerPlan(tuple(range(count)) if chosen == ALL else chosen, bias)
+        return resolved
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in ``plan.json``."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "fingerprint": self.fingerprint,
+            "layers": {
+                name: {"channels": chosen if chosen == ALL else list(chosen), "bias": bias}
+                for name, (chosen, bias) in self.layers.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> UpdatePlan:
+        """The plan that ``to_json`` gave.
+
+        Raises:
+            InputError: another schema version, or not a plan.
+        """
+        if not isinstance(content, dict) or "layers" not in content:
+            raise InputError("expected an update plan (an object with 'layers'), received something else")
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(f"expected an update plan of schema version {SCHEMA_VERSION}, received {version!r}")
+        fingerprint = content.get("fingerprint")
+        return cls(content["layers"], None if fingerprint is None else str(fingerprint))
+
+    @classmethod
+    def load(cls, path: str | Path) -> UpdatePlan:
+        """Read ``plan.json``.
+
+        Raises:
+            InputError: the file is missing, not JSON, or not a plan.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"expected an update plan in JSON at '{path}', received {error}") from None
+        return cls.from_json(content)
+
+
+def _parse(name: str, value: Any) -> tuple[Any, bool]:
+    bias = True
+    if isinstance(value, LayerPlan):
+        return value.channels, value.bias
+    if isinstance(value, Mapping):
+        unknown = set(value) - {"channels", "bias"}
+        if unknown or "channels" not in value:
+            raise InputError(f"layer '{name}': expected 'channels' and 'bias' in the update plan, received {sorted(value)}")
+        bias, value = value.get("bias", True), value["channels"]
+        if not isinstance(bias, bool):
+            raise InputError(f"layer '{name}': expected true or false for 'bias', received {bias!r}")
+    if isinstance(value, str):
+        if value != ALL:
+            raise InputError(f"layer '{name}': expected \"all\" or a list of channels, received {value!r}")
+        return ALL, bias
+    if not isinstance(value, (Sequence, np.ndarray)) or len(value) == 0:
+        raise InputError(f"layer '{name}': expected \"all\" or a list of at least one channel, received {value!r}")
+    channels = []
+    for channel in value:
+        if isinstance(channel, (bool, np.bool_)) or not isinstance(channel, (int, np.integer)) or channel < 0:
+            raise InputError(f"layer '{name}': expected channel numbers from 0, received {channel!r}")
+        channels.append(int(channel))
+    if len(set(channels)) != len(channels):
+        raise InputError(f"layer '{name}': expected every channel once, received {sorted(channels)}")
+    return tuple(sorted(channels)), bias
+
+
+def _some(names: Mapping[str, int], limit: int = 6) -> str:
+    listed = list(names)
+    return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

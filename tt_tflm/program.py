@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a Keras model and a plan to a training program: where Keras layers meet the passes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tvm
+
+from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.frontend.layers import Layer
+from tt_tflm.frontend.names import WeightOp, name_layers
+from tt_tflm.frontend.tflite_import import to_relax
+from tt_tflm.options import Loss, Optimizer, PrototypeLoss, SoftmaxLoss, optimizer_spec
+from tt_tflm.plan.cost import Cost, cost_of_training
+from tt_tflm.plan.update_plan import LayerPlan
+from tvm_passes.attach_loss import LossSpec
+from tvm_passes.canonicalize import UnsupportedGraphError
+from tvm_passes.kernel import WEIGHTED, row_length, steps_of
+from tvm_passes.pipeline import canonical, training_program
+from tvm_passes.sparse_gradient import Trained
+
+if TYPE_CHECKING:
+    import keras
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A Keras model after the front end.
+
+    Args:
+        name: of the Keras model.
+        module: canonical (``tvm_passes.canonicalize``), function ``predict``.
+        layers: in the order of the parameters ``rows_<n>``, under their Keras names.
+        rows: base rows, float32 (channels, stride), same order.
+        input_shape: of one sample.
+        output_elements: length of the model's output.
+        fingerprint: 16 hexadecimal digits over the graph, the names and the weights.
+    """
+
+    name: str
+    module: tvm.IRModule
+    layers: tuple[Layer, ...]
+    rows: tuple[np.ndarray, ...]
+    input_shape: tuple[int, ...]
+    output_elements: int
+    fingerprint: str
+
+    def index(self, layer: str) -> int:
+        """The number of a layer."""
+        return next(i for i, entry in enumerate(self.layers) if entry.name == layer)
+
+    def trained(self, plan: Mapping[str, LayerPlan]) -> dict[int, Trained]:
+        """The plan as the passes take it."""
+        return {
+            self.index(name): Trained(len(choice.channels), choice.bias and self.layers[self.index(name)].bias)
+            for name, choice in plan.items()
+        }
+
+    def cost(self, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer) -> Cost:
+        """What training that plan costs."""
+        spec = loss_spec(self, loss)
+        return cost_of_training(self.module, spec, self.trained(plan), optimizer_spec(optimizer))
+
+
+def import_model(model: keras.Model, report: Report = lambda _name: None) -> ImportedModel:
+    """Run the front end.
+
+    Args:
+        model: accepted by ``frontend.keras_model.check_model``.
+        report: called with the name of every stage before it runs.
+
+    Raises:
+        InputError, UnsupportedLayerError: the model cannot be converted; the message names the layer.
+    """
+    report("Keras to Relax")
+    imported = to_relax(model)
+    report("canonicalise")
+    try:
+        module = canonical(imported)
+    except UnsupportedGraphError as error:
+        raise UnsupportedLayerError(f"model '{model.name}': {error}") from None
+    function = module["predict"]
+    rows = [
+        tensor.numpy().reshape(-1, int(stride))
+        for tensor, stride in zip(function.attrs["params"], function.attrs["strides"], strict=True)
+    ]
+    steps, (output,) = steps_of(module, "predict")
+    if not rows:
+        raise UnsupportedLayerError(f"model '{model.name}': expected at least one layer with weights, received none")
+    lengths = [row_length(step.kernel) for step in steps if step.kernel.op in WEIGHTED]
+    kinds = [str(kind) for kind in function.attrs["kinds"]]
+    ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths, strict=True)]
+    layers = name_layers(model, ops)
+    digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
+    for layer, weights in zip(layers, rows, strict=True):
+        digest.update(layer.name.encode())
+        digest.update(weights.tobytes())
+    return ImportedModel(
+        model.name,
+        module,
+        tuple(layers),
+        tuple(rows),
+        tuple(int(d) for d in model.input_shape[1:]),
+        int(output.ty.shape[0]),
+        digest.hexdigest()[:16],
+    )
+
+
+def loss_spec(model: ImportedModel, loss: Loss) -> LossSpec:
+    """The loss as the passes know it.
+
+    Raises:
+        InputError: the model's output does not fit the loss.
+    """
+    if isinstance(loss, PrototypeLoss):
+        return LossSpec("prototype", loss.classes)
+    if not isinstance(loss, SoftmaxLoss):
+        raise InputError(f"expected SoftmaxLoss() or PrototypeLoss(...), received {loss!r}")
+    if model.output_elements < 2:
+        raise InputError(
+            f"model '{model.name}': expected an output of at least 2 classes for SoftmaxLoss, "
+            f"received {model.output_elements}"
+        )
+    return LossSpec("softmax", model.output_elements)
+
+
+def build_program(
+    model: ImportedModel, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer, report: Report
+) -> tvm.IRModule:
+    """The planned training program (``tvm_passes.pipeline.training_program``)."""
+    return training_program(
+        model.module, loss_spec(model, loss), model.trained(plan), optimizer_spec(optimizer), report
+    )
