@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TT_SIM_PROTOCOL_H
+#define TT_SIM_PROTOCOL_H
+
+#include <stdint.h>
+
+/*
+ * What simulation programs and tt_tflm/simulate say to each other. Little-endian, no padding.
+ *
+ * Request: tt_sim_request_t, followed by TT_MODEL_INPUT_ELEMENTS floats for the commands that take a
+ * sample (predict, train step, enroll, embedding).
+ * Reply: tt_sim_reply_t, followed by payload_bytes bytes; a status other than TT_OK has no payload.
+ */
+#define TT_SIM_PROTOCOL_VERSION 1u
+
+typedef enum {
+    TT_SIM_DESCRIBE = 0,          /* payload: tt_sim_description_t */
+    TT_SIM_INIT = 1,
+    TT_SIM_PREDICT = 2,           /* sample; payload: TT_MODEL_CLASSES floats */
+    TT_SIM_TRAIN_STEP = 3,        /* sample, argument: label; payload: one float, the loss */
+    TT_SIM_ENROLL = 4,            /* sample, argument: label */
+    TT_SIM_EMBEDDING = 5,         /* sample; payload: TT_MODEL_EMBEDDING_ELEMENTS floats */
+    TT_SIM_RESET = 6,
+    TT_SIM_SET_LEARNING_RATE = 7, /* argument: bits of a float */
+    TT_SIM_READ_ROW_POOL = 8,     /* payload: TT_MODEL_ROW_POOL_BYTES bytes */
+    TT_SIM_EXIT = 9               /* no reply */
+} tt_sim_command_t;
+
+typedef struct {
+    uint32_t command;
+    uint32_t argument;
+} tt_sim_request_t;
+
+typedef struct {
+    uint32_t status;            /* tt_status_t */
+    uint32_t instructions_low;  /* executed by the call of the model, 0 where none was made */
+    uint32_t instructions_high;
+    uint32_t payload_bytes;
+} tt_sim_reply_t;
+
+typedef struct {
+    uint32_t protocol_version;
+    uint32_t input_elements;
+    uint32_t classes;
+    uint32_t embedding_elements; /* 0 without prototypes */
+    uint32_t arena_bytes;
+    uint32_t row_pool_bytes;
+    uint32_t session_bytes;
+} tt_sim_description_t;
+
+#endif /* TT_SIM_PROTOCOL_H */

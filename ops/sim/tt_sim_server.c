@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program of an emulated board: takes requests from one FIFO, calls the model, answers on another. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tt_sim_clock.h"
+#include "tt_sim_description.h"
+#include "tt_sim_protocol.h"
+#include "tt_sim_semihost.h"
+
+#define ALIGNED __attribute__((aligned(16)))
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define OUTPUT_ELEMENTS LARGER(TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS)
+#define ADDRESS(thing) ((uint32_t)(uintptr_t)(thing))
+
+static tt_session_t session ALIGNED;
+static uint8_t arena[LARGER(TT_MODEL_ARENA_BYTES, 1)] ALIGNED;
+static uint8_t row_pool[LARGER(TT_MODEL_ROW_POOL_BYTES, 1)] ALIGNED;
+static float x[TT_MODEL_INPUT_ELEMENTS] ALIGNED;
+static float output[OUTPUT_ELEMENTS] ALIGNED;
+static const tt_sim_description_t description = TT_SIM_DESCRIPTION;
+
+typedef struct {
+    tt_status_t status;
+    uint64_t instructions;
+    const void *payload;
+    uint32_t payload_bytes;
+} outcome_t;
+
+static bool takes_sample(uint32_t command)
+{
+    return command == TT_SIM_PREDICT || command == TT_SIM_TRAIN_STEP || command == TT_SIM_ENROLL ||
+           command == TT_SIM_EMBEDDING;
+}
+
+static outcome_t count(const tt_sim_call_t *call, uint32_t output_elements)
+{
+    outcome_t outcome = {TT_OK, 0u, output, output_elements * (uint32_t)sizeof(float)};
+    outcome.status = (tt_status_t)tt_sim_count(call, &outcome.instructions);
+    return outcome;
+}
+
+static outcome_t send(const void *bytes, uint32_t count_of_bytes)
+{
+    const outcome_t outcome = {TT_OK, 0u, bytes, count_of_bytes};
+    return outcome;
+}
+
+static outcome_t refuse(void)
+{
+    const outcome_t outcome = {TT_ERROR_INVALID_ARGUMENT, 0u, NULL, 0u};
+    return outcome;
+}
+
+static outcome_t initialise(void)
+{
+    const outcome_t outcome = {tt_init(&session, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES), 0u,
+                               NULL, 0u};
+    return outcome;
+}
+
+/* Not counted: its argument is a float, which the procedure call standard may pass in an FPU register. */
+static outcome_t set_learning_rate(uint32_t bits)
+{
+    union {
+        uint32_t bits;
+        float value;
+    } rate = {bits};
+    const outcome_t outcome = {tt_set_learning_rate(&session, rate.value), 0u, NULL, 0u};
+    return outcome;
+}
+
+static outcome_t perform(tt_sim_request_t request)
+{
+    const uint32_t label = request.argument;
+    tt_sim_call_t call = {0u, {ADDRESS(&session), ADDRESS(x), ADDRESS(output), 0u}};
+    switch (request.command) {
+    case TT_SIM_DESCRIBE:
+        return send(&description, sizeof description);
+    case TT_SIM_INIT:
+        return initialise();
+    case TT_SIM_PREDICT:
+        call.function = ADDRESS(&tt_predict);
+        return count(&call, TT_MODEL_CLASSES);
+    case TT_SIM_TRAIN_STEP:
+        call.function = ADDRESS(&tt_train_step);
+        call.arguments[2] = label;
+        call.arguments[3] = ADDRESS(output);
+        return count(&call, 1u);
+#if TT_MODEL_HAS_PROTOTYPES
+    case TT_SIM_ENROLL:
+        call.function = ADDRESS(&tt_enroll);
+        call.arguments[2] = label;
+        return count(&call, 0u);
+    case TT_SIM_EMBEDDING:
+        call.function = ADDRESS(&tt_embedding);
+        return count(&call, TT_SIM_EMBEDDING_ELEMENTS);
+#endif
+    case TT_SIM_RESET:
+        call.function = ADDRESS(&tt_reset);
+        return count(&call, 0u);
+    case TT_SIM_SET_LEARNING_RATE:
+        return set_learning_rate(request.argument);
+    case TT_SIM_READ_ROW_POOL:
+        return send(row_pool, TT_MODEL_ROW_POOL_BYTES);
+    default:
+        return refuse();
+    }
+}
+
+static bool answer(int32_t replies, outcome_t outcome)
+{
+    const tt_sim_reply_t reply = {(uint32_t)outcome.status, (uint32_t)outcome.instructions,
+                                  (uint32_t)(outcome.instructions >> 32),
+                                  outcome.status == TT_OK ? outcome.payload_bytes : 0u};
+    return tt_sim_write(replies, &reply, sizeof reply) && tt_sim_write(replies, outcome.payload, reply.payload_bytes);
+}
+
+int main(void)
+{
+    const int32_t requests = tt_sim_open("requests", TT_SIM_OPEN_READ);
+    const int32_t replies = tt_sim_open("replies", TT_SIM_OPEN_WRITE);
+    if (requests < 0 || replies < 0) {
+        tt_sim_print("cannot open the FIFOs 'requests' and 'replies' in the working directory\n");
+        return 1;
+    }
+    tt_sim_clock_start();
+    for (;;) {
+        tt_sim_request_t request;
+        /* The end of the requests means that the program at the other end is gone. */
+        if (!tt_sim_read(requests, &request, sizeof request) || request.command == TT_SIM_EXIT) {
+            return 0;
+        }
+        if (takes_sample(request.command) && !tt_sim_read(requests, x, sizeof x)) {
+            return 0;
+        }
+        if (!answer(replies, perform(request))) {
+            return 0;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instruction counts against code whose instructions are known, and builds of the size of a real model."""
+
+import numpy as np
+import pytest
+
+from tt_tflm.devices import device_names
+from tt_tflm.errors import ToolchainError
+from tt_tflm.simulate import open_board
+
+pytestmark = pytest.mark.qemu
+
+CORES = [name for name in device_names() if name != "host"]
+
+HEADER = """
+#ifndef TT_MODEL_H
+#define TT_MODEL_H
+#include <stddef.h>
+#include <stdint.h>
+#include "tt_status.h"
+#define TT_MODEL_INPUT_ELEMENTS {inputs}
+#define TT_MODEL_CLASSES 2
+#define TT_MODEL_HAS_PROTOTYPES 0
+#define TT_MODEL_ARENA_BYTES {arena}
+#define TT_MODEL_ROW_POOL_BYTES {pool}
+typedef struct tt_session {{ float *arena; float *row_pool; }} tt_session_t;
+tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes);
+tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
+tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
+tt_status_t tt_reset(tt_session_t *session);
+tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate);
+#endif
+"""
+
+STUBS = """
+#include "tt_model.h"
+tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss)
+{ (void)session; (void)x; (void)label; (void)loss; return TT_OK; }
+tt_status_t tt_reset(tt_session_t *session) { (void)session; return TT_OK; }
+tt_status_t tt_set_learning_rate(tt_session_t *session, float rate) { (void)session; (void)rate; return TT_OK; }
+"""
+
+KNOWN_LOOP = (
+    STUBS
+    + """
+tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+{ (void)session; (void)arena; (void)arena_bytes; (void)row_pool; (void)row_pool_bytes; return TT_OK; }
+/* As many turns as the bits of x[0] say: 2 + 2 * turns + 2 instructions. */
+__attribute__((naked)) tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
+{ __asm__ volatile("ldr r3, [r1]\\n\\tstr r3, [r2]\\n1:\\tsubs r3, #1\\n\\tbne 1b\\n\\tmovs r0, #0\\n\\tbx lr"); }
+"""
+)
+
+WEIGHTS, INPUTS, ARENA, POOL = 650_000, 50_000, 1_000_000, 200_000
+
+LARGE_MODEL = (
+    STUBS
+    + f"""
+static const float WEIGHTS[{WEIGHTS}] = {{[0] = 1.0f, [{WEIGHTS - 1}] = 2.0f}};
+tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+{{
+    session->arena = arena;
+    session->row_pool = row_pool;
+    for (size_t i = 0; i < arena_bytes / 4; ++i) session->arena[i] = (float)i;
+    for (size_t i = 0; i < row_pool_bytes / 4; ++i) session->row_pool[i] = -(float)i;
+    return TT_OK;
+}}
+tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
+{{
+    const volatile float *weights = WEIGHTS;
+    scores[0] = x[{INPUTS - 1}] * weights[{WEIGHTS - 1}] + weights[0];
+    scores[1] = session->arena[{ARENA // 4 - 1}] + session->row_pool[{POOL // 4 - 1}];
+    return TT_OK;
+}}
+"""
+)
+
+
+@pytest.mark.parametrize("device", CORES)
+def test_counts_are_exact_to_one_instruction(device, custom_files):
+    header = HEADER.format(inputs=1, arena=16, pool=16)
+    files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=16, row_pool_bytes=16)
+    with open_board(files, device) as board:
+        # More than one period of every board's tick, and more ticks than a systick counter would hold.
+        for turns in [*range(1, 140), 12_345, 50_000_000]:
+            scores = board.predict(np.array([turns], np.uint32).view(np.float32))
+            assert scores[:1].view(np.uint32)[0] == turns
+            assert board.instructions["predict"] == 2 * turns + 4
+
+
+@pytest.mark.parametrize("device", ["host", *CORES])
+def test_a_large_model_fits(device, custom_files):
+    header = HEADER.format(inputs=INPUTS, arena=ARENA, pool=POOL)
+    files = custom_files(
+        header, LARGE_MODEL, input_shape=[50, 500, 2], classes=2, arena_bytes=ARENA, row_pool_bytes=POOL
+    )
+    rows = {"layer": "head", "offset": 0, "channels": list(range(500)), "stride": 100, "row_length": 99}
+    files.description["rows"].append(rows)
+    files.base_rows["head"] = np.zeros((500, 100), np.float32)
+    files.layers["head"] = Identity()
+    x = np.random.default_rng(0).normal(size=(50, 500, 2)).astype(np.float32)
+    with open_board(files, device) as board:
+        np.testing.assert_allclose(
+            board.predict(x), [2 * x[-1, -1, -1] + 1, ARENA // 4 - POOL // 4], rtol=1e-6
+        )
+        weights = board.weights()
+    np.testing.assert_array_equal(weights["head/kernel"].reshape(-1), -np.arange(50_000, dtype=np.float32))
+    assert "head/bias" not in weights
+
+
+@pytest.mark.parametrize("device", ["cortex-m7"])
+def test_a_model_beyond_the_boards_memory_is_told_in_one_line(device, custom_files):
+    header = HEADER.format(inputs=1, arena=64_000_000, pool=16)
+    files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=64_000_000, row_pool_bytes=16)
+    with pytest.raises(ToolchainError, match=r"failed on link: .*(will not fit|overflowed)") as error:
+        open_board(files, device)
+    assert "\n" not in str(error.value)
+
+
+class Identity:
+    def rows_to_kernel(self, rows):
+        return rows, None

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boards: one interface to a build that runs on the host or on an emulated core.
+
+Everything that users meet (checks, errors, weights) is here; a subclass only moves requests and replies.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.simulate.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
+
+
+class RowLayer(Protocol):
+    """A layer whose weights are stored as rows."""
+
+    def rows_to_kernel(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows, float32 (channels, stride), to the layer's kernel and bias (None without one) in Keras layouts."""
+
+
+@dataclass(frozen=True)
+class SimulationFiles:
+    """What a simulation is made from.
+
+    Attributes:
+        sources: C sources of the build that are no kernels (out/src).
+        kernel_sources: C sources of the build's kernels (out/src); compiled with the target's kernel flags.
+        include_dirs: folders of headers, tt_model.h among them (out/include).
+        sim_dir: folder of the simulation's own sources (out/sim).
+        description: content of simulation.json; read are `input_shape`, `classes`, `embedding_elements`, `loss`,
+            `arena_bytes`, `row_pool_bytes` and `rows`.
+        base_rows: layer name to its rows before training, float32 (channels, stride).
+        layers: layer name to what converts its rows; `weights()` returns these layers.
+    """
+
+    sources: tuple[Path, ...]
+    kernel_sources: tuple[Path, ...]
+    include_dirs: tuple[Path, ...]
+    sim_dir: Path
+    description: Mapping[str, Any]
+    base_rows: Mapping[str, np.ndarray]
+    layers: Mapping[str, RowLayer]
+
+
+class Board(ABC):
+    """A board with a build on it, ready to predict and train; a context manager.
+
+    A new board holds the weights the model was converted with. All calls raise `DeviceError` when the device code
+    refuses, when the board stopped answering, or when it is closed.
+
+    Attributes:
+        instructions: exact number of instructions of the latest `predict`, `train_step`, `enroll`, `embedding` and
+            `reset`, by these names; empty where they are not counted (host).
+        device: name of the target.
+    """
+
+    def __init__(self, files: SimulationFiles, device: str) -> None:
+        description = files.description
+        self.device = device
+        self.instructions: dict[str, int] = {}
+        self._files = files
+        self._input_shape = tuple(int(size) for size in description["input_shape"])
+        self._classes = int(description["classes"])
+        self._has_prototypes = description["loss"] == "prototype"
+
+    @abstractmethod
+    def _exchange(self, command: Command, argument: int = 0, x: np.ndarray | None = None) -> Reply:
+        """Has one request performed. x: contiguous float32, for the commands that take a sample."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the board and frees what it holds; further calls of close do nothing."""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Scores of a sample.
+
+        Args:
+            x: float32, exactly the build's input shape (H, W, C), finite.
+
+        Returns:
+            float32 (classes,): logits, or temperature times cosine to each prototype; a class without enrolled
+            samples scores the lowest float32.
+
+        Raises:
+            InputError: x is not as described.
+            DeviceError: with prototypes, no class has been enrolled.
+        """
+        return self._floats(self._call(Command.PREDICT, x=self._checked_x(x)))
+
+    def train_step(self, x: np.ndarray, label: int) -> float:
+        """Trains on one sample.
+
+        Args:
+            x: as for `predict`.
+            label: class of the sample, 0 to classes - 1.
+
+        Returns:
+            The loss before the update, in nats.
+
+        Raises:
+            InputError: x or label is not as described.
+            DeviceError: with prototypes, the class has not been enrolled; or training has diverged.
+        """
+        payload = self._call(Command.TRAIN_STEP, self._checked_label(label), self._checked_x(x))
+        return float(self._floats(payload)[0])
+
+    def enroll(self, x: np.ndarray, label: int) -> None:
+        """Adds a sample to its class prototype; arguments and errors as for `train_step`.
+
+        Raises:
+            InputError: also when the build has no prototype loss.
+        """
+        self._need_prototypes("enroll")
+        self._call(Command.ENROLL, self._checked_label(label), self._checked_x(x))
+
+    def embedding(self, x: np.ndarray) -> np.ndarray:
+        """Embedding of a sample, float32 (embedding elements,); x as for `predict`.
+
+        Raises:
+            InputError: x is not as described, or the build has no prototype loss.
+        """
+        self._need_prototypes("embedding")
+        return self._floats(self._call(Command.EMBEDDING, x=self._checked_x(x)))
+
+    def reset(self) -> None:
+        """Back to the weights of the conversion: trained rows, optimiser state and prototypes are forgotten."""
+        self._call(Command.RESET)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Sets the learning rate of the following steps, finite and not below 0.
+
+        Raises:
+            InputError: it is not in this range.
+        """
+        try:
+            bits = struct.unpack("<I", struct.pack("<f", learning_rate))[0]
+        except (struct.error, OverflowError):
+            bits = None
+        if bits is None or not math.isfinite(learning_rate) or learning_rate < 0:
+            raise InputError(f"expected a learning rate that is finite and not below 0, received {learning_rate!r}")
+        self._call(Command.SET_LEARNING_RATE, bits)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All weights as they are now, trained rows in place.
+
+        Returns:
+            {"layer/kernel": array, "layer/bias": array}, float32 in Keras layouts, batch normalisation folded; a layer
+            without bias has no bias key.
+        """
+        rows = {name: np.array(array, dtype=np.float32) for name, array in self._files.base_rows.items()}
+        pool = self._call(Command.READ_ROW_POOL)
+        for entry in self._files.description["rows"]:
+            channels, stride = list(entry["channels"]), int(entry["stride"])
+            trained = np.frombuffer(pool, dtype="<f4", count=len(channels) * stride, offset=int(entry["offset"]))
+            rows[entry["layer"]][channels] = trained.reshape(len(channels), stride)
+        weights: dict[str, np.ndarray] = {}
+        for name, layer in self._files.layers.items():
+            kernel, bias = layer.rows_to_kernel(rows[name])
+            weights[f"{name}/kernel"] = kernel
+            if bias is not None:
+                weights[f"{name}/bias"] = bias
+        return weights
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        """To be called by a subclass when requests can be exchanged."""
+        self._check_description(Description.unpack(self._call(Command.DESCRIBE)))
+        self._call(Command.INIT)
+
+    def _check_description(self, found: Description) -> None:
+        description = self._files.description
+        expected = {
+            "protocol_version": PROTOCOL_VERSION,
+            "input_elements": math.prod(self._input_shape),
+            "classes": self._classes,
+            "embedding_elements": int(description.get("embedding_elements") or 0) if self._has_prototypes else 0,
+            "arena_bytes": int(description["arena_bytes"]),
+            "row_pool_bytes": int(description["row_pool_bytes"]),
+        }
+        for name, value in expected.items():
+            if getattr(found, name) != value:
+                raise InputError(
+                    f"simulation.json does not belong to the build's sources: expected {name} {value}, "
+                    f"received {getattr(found, name)} from tt_model.h; convert again"
+                )
+
+    def _call(self, command: Command, argument: int = 0, x: np.ndarray | None = None) -> bytes:
+        reply = self._exchange(command, argument, x)
+        name = command.name.lower()
+        if reply.status != Status.OK:
+            raise DeviceError(f"{name} on {self.device}: {status_message(reply.status)}")
+        if reply.instructions:
+            self.instructions[name] = reply.instructions
+        return reply.payload
+
+    def _checked_x(self, x: np.ndarray) -> np.ndarray:
+        array = np.asarray(x)
+        if array.shape != self._input_shape:
+            raise InputError(
+                f"expected x of shape {self._input_shape}, received {array.shape}: give one sample without batch axis"
+            )
+        if array.dtype != np.float32:
+            raise InputError(
+                f"expected x of dtype float32, received {array.dtype}: scale it as in training and convert it"
+            )
+        finite = np.isfinite(array)
+        if not finite.all():
+            index = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise InputError(f"expected finite values in x, received {array[index]} at {index}")
+        return np.ascontiguousarray(array)
+
+    def _checked_label(self, label: int) -> int:
+        whole = isinstance(label, (int, np.integer)) and not isinstance(label, (bool, np.bool_))
+        if not whole or not 0 <= label < self._classes:
+            raise InputError(f"expected a label in 0..{self._classes - 1}, received {label!r}")
+        return int(label)
+
+    def _need_prototypes(self, name: str) -> None:
+        if not self._has_prototypes:
+            raise InputError(
+                f"expected a build with prototype loss for {name}, received one with {self._files.description['loss']} "
+                "loss: convert with converter.loss = PrototypeLoss(...)"
+            )
+
+    @staticmethod
+    def _floats(payload: bytes) -> np.ndarray:
+        return np.frombuffer(payload, dtype="<f4").astype(np.float32)

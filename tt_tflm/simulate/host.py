@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host board: the build's sources as a shared library in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from tt_tflm.devices import get_profile
+from tt_tflm.errors import DeviceError
+from tt_tflm.simulate.board import Board, SimulationFiles
+from tt_tflm.simulate.protocol import Command, Description, Reply, Status
+from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
+
+SIM_SOURCES = ("tt_sim_host.c", "tt_sim_macs.c")
+
+# Calls between the library's functions stay inside it, whatever else in the process has the same names.
+_SHARED_FLAGS = ("-fPIC", "-fno-semantic-interposition")
+_LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-Wl,-z,defs")
+_ALIGNMENT = 64
+
+
+def build_library(files: SimulationFiles, defines: tuple[str, ...] = ()) -> Path:
+    """Compiles a build to a shared library for this machine.
+
+    Args:
+        files: the build.
+        defines: more compiler flags, for instrumented builds.
+
+    Raises:
+        ToolchainError: there is no compiler, or it failed.
+    """
+    profile = get_profile("host")
+    base = profile.compile_flags(kernel=False) + _SHARED_FLAGS + defines
+    kernel = profile.compile_flags(kernel=True) + _SHARED_FLAGS + defines
+    units = [
+        *(CompileUnit(files.sim_dir / name, base) for name in SIM_SOURCES),
+        *(CompileUnit(path, base) for path in files.sources),
+        *(CompileUnit(path, kernel) for path in files.kernel_sources),
+    ]
+    return build_program(
+        find_compiler(profile),
+        units,
+        (*files.include_dirs, files.sim_dir),
+        _LINK_FLAGS,
+        label="compiling for the host",
+    )
+
+
+class HostBoard(Board):
+    """A build in the Python process.
+
+    Args:
+        files: the build.
+        defines: more compiler flags, for instrumented builds.
+
+    Raises:
+        ToolchainError: there is no C compiler, or it failed.
+        InputError: simulation.json belongs to another build.
+    """
+
+    def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = ()) -> None:
+        super().__init__(files, "host")
+        self._library: ctypes.CDLL | None = ctypes.CDLL(str(build_library(files, defines)))
+        size = self._describe().session_bytes
+        self._session = _aligned(size)
+        self._arena = _aligned(int(files.description["arena_bytes"]))
+        self._row_pool = _aligned(int(files.description["row_pool_bytes"]))
+        self._x = _aligned(4 * int(np.prod(self._input_shape)))
+        outputs = max(self._classes, int(files.description.get("embedding_elements") or 0))
+        self._output = _aligned(4 * outputs)
+        self._begin()
+
+    def close(self) -> None:
+        self._library = None
+
+    def _exchange(self, command: Command, argument: int = 0, x: np.ndarray | None = None) -> Reply:
+        if self._library is None:
+            raise DeviceError("expected an open board, received one that is closed: simulate the build again")
+        if x is not None:
+            self._x[:] = x.reshape(-1).view(np.uint8)
+        if command is Command.DESCRIBE:
+            return Reply(Status.OK, payload=self._described())
+        if command is Command.READ_ROW_POOL:
+            return Reply(Status.OK, payload=self._row_pool.tobytes())
+        status = self._run(self._library, command, argument)
+        payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
+        return Reply(status, payload=payload)
+
+    def _run(self, library: ctypes.CDLL, command: Command, argument: int) -> int:
+        session, x, output = _address(self._session), _address(self._x), _address(self._output)
+        label = ctypes.c_uint32(argument)
+        if command is Command.INIT:
+            return library.tt_init(
+                session,
+                _address(self._arena),
+                ctypes.c_size_t(self._arena.size),
+                _address(self._row_pool),
+                ctypes.c_size_t(self._row_pool.size),
+            )
+        if command is Command.PREDICT:
+            return library.tt_predict(session, x, output)
+        if command is Command.TRAIN_STEP:
+            return library.tt_train_step(session, x, label, output)
+        if command is Command.ENROLL:
+            return library.tt_enroll(session, x, label)
+        if command is Command.EMBEDDING:
+            return library.tt_embedding(session, x, output)
+        if command is Command.RESET:
+            return library.tt_reset(session)
+        if command is Command.SET_LEARNING_RATE:
+            (rate,) = struct.unpack("<f", struct.pack("<I", argument))
+            return library.tt_set_learning_rate(session, ctypes.c_float(rate))
+        return Status.INVALID_ARGUMENT
+
+    def _output_elements(self, command: Command) -> int:
+        if command is Command.PREDICT:
+            return self._classes
+        if command is Command.EMBEDDING:
+            return int(self._files.description["embedding_elements"])
+        return 1 if command is Command.TRAIN_STEP else 0
+
+    def _described(self) -> bytes:
+        buffer = ctypes.create_string_buffer(Description.FORMAT.size)
+        self._library.tt_sim_describe(buffer)
+        return buffer.raw
+
+    def _describe(self) -> Description:
+        return Description.unpack(self._described())
+
+
+def _aligned(size: int) -> np.ndarray:
+    """Zeroed bytes on a boundary that suits a generated build and the host's vector instructions."""
+    memory = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size]
+
+
+def _address(memory: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(memory.ctypes.data)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What simulated boards and this package say to each other: the Python side of ops/sim/tt_sim_protocol.h."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+PROTOCOL_VERSION = 1
+REQUEST = struct.Struct("<II")
+REPLY = struct.Struct("<IIII")
+
+
+class Command(IntEnum):
+    """What a board can be asked for."""
+
+    DESCRIBE = 0
+    INIT = 1
+    PREDICT = 2
+    TRAIN_STEP = 3
+    ENROLL = 4
+    EMBEDDING = 5
+    RESET = 6
+    SET_LEARNING_RATE = 7
+    READ_ROW_POOL = 8
+    EXIT = 9
+
+
+class Status(IntEnum):
+    """tt_status_t of ops/include/tt_status.h."""
+
+    OK = 0
+    NULL_POINTER = 1
+    ARENA_TOO_SMALL = 2
+    ROW_POOL_TOO_SMALL = 3
+    MISALIGNED = 4
+    LABEL_OUT_OF_RANGE = 5
+    NOT_FINITE = 6
+    NOT_ENROLLED = 7
+    NOT_INITIALISED = 8
+    INVALID_ARGUMENT = 9
+
+
+_TEXT_AND_ADVICE = {
+    Status.NULL_POINTER: ("a required pointer is NULL", "the build's sources do not belong together; convert again"),
+    Status.ARENA_TOO_SMALL: ("the arena is too small", "offer TT_MODEL_ARENA_BYTES of tt_model.h"),
+    Status.ROW_POOL_TOO_SMALL: ("the row pool is too small", "offer TT_MODEL_ROW_POOL_BYTES of tt_model.h"),
+    Status.MISALIGNED: ("the arena or the row pool is not 16-byte aligned", "place both on a 16-byte boundary"),
+    Status.LABEL_OUT_OF_RANGE: ("the label is out of range", "use a label below the build's number of classes"),
+    Status.NOT_FINITE: (
+        "a value is NaN or infinite",
+        "check the input; if it is finite, training has diverged: reset and use a smaller learning rate",
+    ),
+    Status.NOT_ENROLLED: ("the class has no enrolled sample", "call enroll(x, label) for it first"),
+    Status.NOT_INITIALISED: ("the session is not initialised", "call tt_init first"),
+    Status.INVALID_ARGUMENT: ("an argument is outside its range", "see the ranges in tt_model.h"),
+}
+
+
+def status_text(status: int) -> str:
+    """The text of tt_status_text for a status other than TT_OK."""
+    text, _ = _TEXT_AND_ADVICE.get(status, ("unknown status", ""))
+    return text
+
+
+def status_message(status: int) -> str:
+    """Text of a status other than TT_OK and what to do about it, in one line."""
+    unknown = (f"unknown status {status}", "the build's sources do not belong together; convert again")
+    text, advice = _TEXT_AND_ADVICE.get(status, unknown)
+    return f"{text}: {advice}"
+
+
+@dataclass(frozen=True)
+class Description:
+    """tt_sim_description_t: the build as its C header has it."""
+
+    FORMAT = struct.Struct("<7I")
+
+    protocol_version: int
+    input_elements: int
+    classes: int
+    embedding_elements: int
+    arena_bytes: int
+    row_pool_bytes: int
+    session_bytes: int
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Description:
+        """Reads a description as a board sends it."""
+        return cls(*cls.FORMAT.unpack(payload))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A board's answer; `instructions` is None where they are not counted, `payload` empty unless the status is OK."""
+
+    status: int
+    instructions: int | None = None
+    payload: bytes = b""

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Emulated boards: one ELF per build and core, run by QEMU with exact instruction counts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import subprocess
+import tempfile
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
+from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.simulate.board import Board, SimulationFiles
+from tt_tflm.simulate.protocol import REPLY, REQUEST, Command, Reply
+from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler, find_emulator
+
+SIM_SOURCES = (
+    "tt_sim_server.c",
+    "tt_sim_start.c",
+    "tt_sim_clock.c",
+    "tt_sim_timed_call.S",
+    "tt_sim_semihost.c",
+)
+LINKER_SCRIPT = "tt_sim.ld"
+
+_SECTION_FLAGS = ("-ffunction-sections", "-fdata-sections")
+_POLL_MS = 100
+
+
+def build_elf(files: SimulationFiles, device: str) -> Path:
+    """Compiles a build and the simulation server to an ELF for an emulated board.
+
+    Raises:
+        InputError: there is no such target, or it is the host.
+        ToolchainError: the cross compiler is missing or failed.
+    """
+    profile, board = _emulated(device)
+    base = profile.compile_flags(kernel=False) + _SECTION_FLAGS
+    kernel = profile.compile_flags(kernel=True) + _SECTION_FLAGS
+    timer = tuple(f"-D{name}={value}" for name, value in _timer_macros(board).items())
+    script = files.sim_dir / LINKER_SCRIPT
+    units = [
+        *(CompileUnit(files.sim_dir / name, base + timer) for name in SIM_SOURCES),
+        *(CompileUnit(path, base) for path in files.sources),
+        *(CompileUnit(path, kernel) for path in files.kernel_sources),
+    ]
+    symbols = ",".join(f"--defsym={name}={value:#x}" for name, value in _memory_symbols(board).items())
+    return build_program(
+        find_compiler(profile),
+        units,
+        (*files.include_dirs, files.sim_dir),
+        (*profile.cpu_flags, "-nostartfiles", "-Wl,--gc-sections", f"-Wl,{symbols}", "-T", str(script)),
+        link_inputs=(script,),
+        label=f"compiling for {device}",
+    )
+
+
+def _emulated(device: str) -> tuple[DeviceProfile, EmulatedBoard]:
+    profile = get_profile(device)
+    if profile.board is None:
+        raise InputError(f"expected a target that is emulated, received {device!r}")
+    return profile, profile.board
+
+
+def _timer_macros(board: EmulatedBoard) -> dict[str, str]:
+    timer = board.timer
+    # Without suffix: the assembler reads them, too.
+    return {
+        "TT_SIM_TIMER_CONTROL": f"{timer.control:#x}",
+        "TT_SIM_TIMER_COUNT": f"{timer.count:#x}",
+        "TT_SIM_TIMER_COUNTS_DOWN": str(int(timer.counts_down)),
+        "TT_SIM_TICK_NUMERATOR": str(timer.tick_numerator),
+        "TT_SIM_TICK_DENOMINATOR": str(timer.tick_denominator),
+    }
+
+
+def _memory_symbols(board: EmulatedBoard) -> dict[str, int]:
+    return {
+        "tt_sim_vectors_origin": board.vectors,
+        "tt_sim_code_origin": board.code.origin,
+        "tt_sim_code_length": board.code.length,
+        "tt_sim_data_origin": board.data.origin,
+        "tt_sim_data_length": board.data.length,
+    }
+
+
+class QemuBoard(Board):
+    """A build on an emulated Cortex-M.
+
+    Args:
+        files: the build.
+        device: name of a target with an emulated board.
+        timeout_s: longest wait for one answer before the emulator counts as hung, in seconds.
+
+    Raises:
+        InputError: there is no such target, or simulation.json belongs to another build.
+        ToolchainError: cross compiler or emulator is missing, or the compiler failed.
+        DeviceError: the emulator did not start.
+    """
+
+    def __init__(self, files: SimulationFiles, device: str, *, timeout_s: float = 300.0) -> None:
+        super().__init__(files, device)
+        _, board = _emulated(device)
+        emulator = find_emulator()
+        elf = build_elf(files, device)
+        self._timeout_s = timeout_s
+        self._emulator = _Emulator(emulator, board.machine, elf)
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._emulator.close()
+
+    def _exchange(self, command: Command, argument: int = 0, x: np.ndarray | None = None) -> Reply:
+        if self._emulator.closed:
+            raise DeviceError("expected an open board, received one that is closed: simulate the build again")
+        deadline = time.monotonic() + self._timeout_s
+        request = REQUEST.pack(command, argument) + (b"" if x is None else x.astype("<f4", copy=False).tobytes())
+        try:
+            self._emulator.send(request, deadline)
+            status, low, high, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
+            payload = self._emulator.receive(size, deadline)
+        except _Stopped as stopped:
+            message = f"{command.name.lower()} on {self.device}: {stopped.reason}{self._emulator.last_words()}"
+            self.close()
+            raise DeviceError(message) from None
+        except BaseException:
+            # An interrupted exchange leaves half a request or reply in the pipes.
+            self.close()
+            raise
+        return Reply(status, low | high << 32, payload)
+
+
+class _Stopped(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Emulator:
+    """A QEMU process and the FIFOs to the program in it; all of it ends with close or with the object."""
+
+    def __init__(self, emulator: str, machine: str, elf: Path) -> None:
+        resources = contextlib.ExitStack()
+        self._end = weakref.finalize(self, resources.close)
+        folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="tt-tflm-qemu-")))
+        self._errors = folder / "errors"
+        # Open for both directions, so that neither side waits for the other to open: the emulator's death is seen
+        # by its process, not by an end of file.
+        self._requests = _open_fifo(folder / "requests", resources)
+        self._replies = _open_fifo(folder / "replies", resources)
+        command = [
+            emulator,
+            *("-M", machine),
+            *("-display", "none", "-monitor", "none", "-serial", "none"),
+            *("-semihosting-config", "enable=on,target=native"),
+            *("-icount", "shift=0"),
+            *("-kernel", str(elf)),
+        ]
+        with open(self._errors, "wb") as errors:
+            self._process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+            )
+        resources.callback(_kill, self._process)
+        # It aborts when a core locks up; its memory image would be gigabytes.
+        with contextlib.suppress(OSError):
+            resource.prlimit(self._process.pid, resource.RLIMIT_CORE, (0, 0))
+
+    @property
+    def closed(self) -> bool:
+        return not self._end.alive
+
+    def close(self) -> None:
+        self._end()
+
+    def send(self, data: bytes, deadline: float) -> None:
+        rest = memoryview(data)
+        while rest:
+            self._wait(self._requests, select.POLLOUT, deadline)
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[os.write(self._requests, rest) :]
+
+    def receive(self, size: int, deadline: float) -> bytes:
+        received = bytearray()
+        while len(received) < size:
+            self._wait(self._replies, select.POLLIN, deadline)
+            with contextlib.suppress(BlockingIOError):
+                received += os.read(self._replies, size - len(received))
+        return bytes(received)
+
+    def last_words(self) -> str:
+        """What the emulator or the program in it wrote about its end, as the tail of a message."""
+        with contextlib.suppress(OSError):
+            lines = self._errors.read_text(errors="replace").strip().splitlines()
+            # Before its end QEMU dumps the registers: the line that says why comes first.
+            telling = [line for line in lines if "fault" in line or "fatal" in line] or lines[-1:]
+            if telling:
+                return f": {telling[0].strip()}"
+        return ""
+
+    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        while True:
+            ready = bool(poll.poll(_POLL_MS))
+            # What was answered before the end is still read; a request to an emulator that is gone is not sent.
+            if ready and event == select.POLLIN:
+                return
+            status = self._process.poll()
+            if status is not None:
+                how = f"signal {-status}" if status < 0 else f"exit status {status}"
+                raise _Stopped(f"the emulator stopped ({how})")
+            if ready:
+                return
+            if time.monotonic() > deadline:
+                raise _Stopped("the emulator did not answer in time and was ended")
+
+
+def _open_fifo(path: Path, resources: contextlib.ExitStack) -> int:
+    os.mkfifo(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    resources.callback(os.close, descriptor)
+    return descriptor
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compilers and emulator: finding them, and compiling a build once for each target in a process.
+
+Objects are kept for the life of the process under a hash of everything they depend on: simulating a build again, or
+a build that shares its weights with another, compiles only what is new.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from tt_tflm.devices import DeviceProfile
+from tt_tflm.errors import ToolchainError
+
+CROSS_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+EMULATOR = "qemu-system-arm"
+
+_PROGRESS_AFTER_S = 2.0
+_PARALLEL_COMPILERS = 2
+
+_cache_lock = threading.Lock()
+_cache: tempfile.TemporaryDirectory[str] | None = None
+
+
+@dataclass(frozen=True)
+class CompileUnit:
+    """One source file (.c or .S) and the flags it is compiled with, include folders apart."""
+
+    source: Path
+    flags: tuple[str, ...]
+
+
+def find_compiler(profile: DeviceProfile) -> str:
+    """Path of the C compiler for a target.
+
+    Raises:
+        ToolchainError: there is none; the message names the packages to install.
+    """
+    for command in profile.compilers:
+        path = shutil.which(command)
+        if path is not None:
+            return path
+    packages = "gcc" if profile.is_host else CROSS_PACKAGES
+    raise ToolchainError(
+        f"expected {' or '.join(profile.compilers)} on PATH to compile for {profile.name}, received none: "
+        f"install the Debian packages {packages}"
+    )
+
+
+def find_emulator() -> str:
+    """Path of QEMU for Arm systems.
+
+    Raises:
+        ToolchainError: there is none; the message names the packages to install.
+    """
+    path = shutil.which(EMULATOR)
+    if path is None:
+        raise ToolchainError(
+            f"expected {EMULATOR} on PATH to emulate a Cortex-M, received none: "
+            f"install the Debian packages {CROSS_PACKAGES}"
+        )
+    return path
+
+
+def compile_objects(
+    compiler: str, units: Sequence[CompileUnit], include_dirs: Sequence[Path], *, label: str = "compiling"
+) -> list[Path]:
+    """Compiles the units, one object each, in order; arguments and errors as for `build_program`."""
+    includes = [f"-I{folder}" for folder in include_dirs]
+    headers = _hash_files(sorted(header for folder in include_dirs for header in Path(folder).glob("*.h")))
+    objects: list[Path] = []
+    missing: list[tuple[Path, Path, list[str]]] = []
+    for unit in units:
+        key = _hash(compiler, *unit.flags, headers, unit.source.name, _hash_files([unit.source]))
+        target = _cache_folder() / f"{key}.o"
+        objects.append(target)
+        if not target.exists():
+            command = [compiler, *unit.flags, *includes, "-c", str(unit.source)]
+            missing.append((unit.source, target, command))
+    _compile_all(missing, label)
+    return objects
+
+
+def build_program(
+    compiler: str,
+    units: Sequence[CompileUnit],
+    include_dirs: Sequence[Path],
+    link_flags: Sequence[str],
+    *,
+    libraries: Sequence[str] = ("-lm",),
+    link_inputs: Sequence[Path] = (),
+    label: str = "compiling",
+) -> Path:
+    """Compiles the units and links them; what the same process has made before is reused.
+
+    Args:
+        compiler: path of a GCC or Clang driver; it links, too.
+        units: what to compile.
+        include_dirs: searched in order; every header in them counts as a dependency of every unit.
+        link_flags: for the link alone. Must not hold -ffast-math: GCC would then link code that makes the whole
+            process flush denormal numbers.
+        libraries: linked after the objects.
+        link_inputs: files named in link_flags (linker scripts), as dependencies of the program.
+        label: shown with the progress bar, which appears on a terminal after two seconds.
+
+    Returns:
+        Path of the program, valid until the process ends; not to be written to.
+
+    Raises:
+        ToolchainError: a source or the link failed; the message is the compiler's first error.
+    """
+    objects = compile_objects(compiler, units, include_dirs, label=label)
+    key = _hash(compiler, *link_flags, *libraries, *(path.name for path in objects), _hash_files(link_inputs))
+    program = _cache_folder() / f"{key}.program"
+    if not program.exists():
+        _run([compiler, *map(str, objects), *link_flags, *libraries], program, what="link")
+    return program
+
+
+def _cache_folder() -> Path:
+    global _cache
+    with _cache_lock:
+        if _cache is None:
+            _cache = tempfile.TemporaryDirectory(prefix="tt-tflm-objects-")
+            atexit.register(_cache.cleanup)
+        return Path(_cache.name)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _hash_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ToolchainError(f"expected a readable source file, received {path}: {error.strerror}") from error
+        digest.update(f"{Path(path).name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _compile_all(jobs: Sequence[tuple[Path, Path, list[str]]], label: str) -> None:
+    if not jobs:
+        return
+    # The weights are by far the longest job: begun last, they would be waited for alone.
+    jobs = sorted(jobs, key=lambda job: job[0].stat().st_size, reverse=True)
+    started = time.monotonic()
+    progress = task = None
+    with ThreadPoolExecutor(min(_PARALLEL_COMPILERS, os.cpu_count() or 1)) as pool:
+        pending = {pool.submit(_run, command, target, what=source.name) for source, target, command in jobs}
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                if progress is None and time.monotonic() - started > _PROGRESS_AFTER_S and sys.stderr.isatty():
+                    progress, task = _start_progress(label, len(jobs))
+                if progress is not None:
+                    progress.update(task, completed=len(jobs) - len(pending))
+        finally:
+            for future in pending:
+                future.cancel()
+            if progress is not None:
+                progress.stop()
+
+
+def _start_progress(label: str, total: int):
+    # Imported here: most builds are done before a bar is worth showing.
+    from rich.console import Console
+    from rich.progress import Progress
+
+    progress = Progress(console=Console(stderr=True), transient=True)
+    progress.start()
+    return progress, progress.add_task(label, total=total)
+
+
+def _run(command: list[str], target: Path, what: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix="unfinished-")
+    os.close(handle)
+    try:
+        result = subprocess.run(
+            [*command, "-o", temporary], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        )
+        if result.returncode != 0:
+            raise ToolchainError(f"{Path(command[0]).name} failed on {what}: {_first_error(result.stderr)}")
+        # Put in place whole: another thread may be waiting for the same object.
+        os.replace(temporary, target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _first_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for line in lines:
+        if "error" in line or "undefined reference" in line or "overflowed" in line or "will not fit" in line:
+            return line
+    return lines[-1] if lines else "no message"
