@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,20 +131,25 @@ def load_build(folder: str | Path) -> Build:
         InputError: the folder holds no build, or one of another version.
     """
     root = Path(folder)
+    name = ""
     try:
-        simulation = json.loads((root / _SIMULATION).read_text(encoding="utf-8"))
-        report = json.loads((root / "report.json").read_text(encoding="utf-8"))
-        plan = json.loads((root / "plan.json").read_text(encoding="utf-8"))
-        with np.load(root / _WEIGHTS, allow_pickle=False) as weights:
-            arrays = [weights[f"rows_{i}"] for i in range(len(weights.files))]
+        contents = []
+        for name in (_SIMULATION, "report.json", "plan.json"):
+            contents.append(json.loads((root / name).read_text(encoding="utf-8")))
+        simulation, report, plan = contents
         layers = tuple(_layer(entry) for entry in simulation.pop("layers"))
-        files = {
-            str(path.relative_to(root)): path.read_text(encoding="utf-8")
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and path.suffix not in (".json", ".npz")
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"expected a folder that Build.save wrote, received '{root}': {error}") from None
+        name = _WEIGHTS
+        with np.load(root / name, allow_pickle=False) as weights:
+            arrays = [weights[f"rows_{i}"] for i in range(len(layers))]
+        files = {}
+        for path in sorted(root.rglob("*")):
+            name = str(path.relative_to(root))
+            if path.is_file() and path.suffix not in (".json", ".npz"):
+                files[name] = path.read_text(encoding="utf-8")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"expected a folder that Build.save wrote, received '{root}' whose {name} cannot be read: {error}"
+        ) from None
     for name, content in (("report.json", report), (_SIMULATION, simulation)):
         if content.get("schema_version") != SCHEMA_VERSION:
             raise InputError(

@@ -120,6 +120,12 @@ def loss_spec(model: ImportedModel, loss: Loss) -> LossSpec:
         InputError: the model's output does not fit the loss.
     """
     if isinstance(loss, PrototypeLoss):
+        steps, (output,) = steps_of(model.module, "predict")
+        if any(step.kernel.op == "softmax" and step.var.same_as(output) for step in steps):
+            raise InputError(
+                f"model '{model.name}': expected an embedding as output for PrototypeLoss, received a softmax: "
+                "cut the classifier off, or use SoftmaxLoss"
+            )
         return LossSpec("prototype", loss.classes)
     if not isinstance(loss, SoftmaxLoss):
         raise InputError(f"expected SoftmaxLoss() or PrototypeLoss(...), received {loss!r}")

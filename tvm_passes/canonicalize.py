@@ -26,12 +26,14 @@ from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import relax
 
 from .kernel import IN, OUT, ROWS, Kernel, Param, emit, flat
 from .kernels.geometry import Window, row_stride
 
 
+@tvm_ffi.register_error
 class UnsupportedGraphError(ValueError):
     """The imported graph holds an operator, or a use of one, that has no kernel here."""
 
@@ -305,7 +307,7 @@ class _Rewriter:
         self._define(binding, Kernel("affine", params, {}, ("x",)), [source.var, *constants])
 
     def _pairwise(self, binding: Any, op: str, a: _Value, b: _Value) -> None:
-        if a.shape != b.shape:
+        if _core(a.shape) != _core(b.shape):
             raise UnsupportedGraphError(f"expected operands of one shape for {op}, received {a.shape} and {b.shape}")
         n = a.elements
         kernel = Kernel(op, (Param("a", n), Param("b", n), Param("y", n, OUT)), {}, ("a", "b"))
@@ -340,7 +342,7 @@ class _Rewriter:
             return
         if a.elements < b.elements:
             a, b = b, a
-        if a.shape != b.shape and b.elements == b.shape[-1] == a.shape[-1]:
+        if _core(a.shape) != _core(b.shape) and b.elements == b.shape[-1] == a.shape[-1]:
             n, channels = a.elements, b.elements
             params = (Param("x", n), Param("gate", channels), Param("y", n, OUT))
             self._define(binding, Kernel("multiply_channel", params, {}, ("x",)), [a.var, b.var])
@@ -457,6 +459,12 @@ def _arguments(value: Any) -> list[Any]:
 
 def _shape(var: relax.Var) -> tuple[int, ...]:
     return tuple(int(d) for d in var.ty.shape)
+
+
+def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without leading ones, which broadcasting adds."""
+    first = next((i for i, d in enumerate(shape) if d != 1), len(shape))
+    return shape[first:]
 
 
 def _bounds(call: relax.Call) -> tuple[float | None, float | None]:

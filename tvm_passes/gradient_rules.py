@@ -103,8 +103,7 @@ def _weighted(tape: Tape, step: Step, g: relax.Var) -> None:
             Param("rows", step.kernel.param("rows").elements, ROWS),
             Param("dx", step.kernel.param("x").elements, role),
         )
-        attrs = {**geometry, "accumulate": int(so_far is not None)}
-        return tape.emit(Kernel(f"{step.kernel.op}_grad_input", params, attrs), [g, rows, *more])
+        return tape.emit(Kernel(f"{step.kernel.op}_grad_input", params, geometry), [g, rows, *more])
 
     tape.add_into(x, input_gradient)
     if tape.trained(step) is not None:

@@ -17,7 +17,7 @@ being the weights of one output channel in ``(kh, kw, cin)`` order, then its bia
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tvm
@@ -166,7 +166,7 @@ def steps_of(module: tvm.IRModule, name: str) -> tuple[list[Step], list[relax.Ex
             value = binding.value
             if isinstance(value, relax.TupleGetItem) and value.tuple_value in tuples:
                 old = tuples.pop(value.tuple_value)
-                steps[steps.index(old)] = Step(old.gv, old.kernel, old.args, binding.var, None)
+                steps[steps.index(old)] = replace(old, var=binding.var)
                 continue
             if isinstance(value, relax.Var):
                 copies[binding.var] = copies.get(value, value)
@@ -184,7 +184,7 @@ def steps_of(module: tvm.IRModule, name: str) -> tuple[list[Step], list[relax.Ex
             inout = [a for a, p in zip(args, kernel.params, strict=False) if p.role == INOUT]
             has_out = any(p.role == OUT for p in kernel.params)
             step = Step(gv, kernel, args, binding.var, inout[-1] if inout and not has_out else None)
-            if inout and has_out:
+            if len(inout) + has_out > 1:
                 tuples[binding.var] = step
             steps.append(step)
     body = function.body.body

@@ -191,6 +191,8 @@ class _Printer:
             return f"{function}({self._expr(expr.a)}, {self._expr(expr.b)})"
         if isinstance(expr, tirx.IntImm):
             value = int(expr.value)
+            if str(expr.ty.dtype).startswith("uint"):
+                return f"{value}u"
             return f"{value}" if value >= 0 else f"({value})"
         if isinstance(expr, tirx.FloatImm):
             return _literal(float(expr.value))

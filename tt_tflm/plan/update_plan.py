@@ -47,6 +47,7 @@ class UpdatePlan:
             raise InputError("expected an update plan with at least one layer, received an empty one")
         self.layers: dict[str, Any] = {str(name): _parse(str(name), value) for name, value in layers.items()}
         self.fingerprint = fingerprint
+        self.source: str | None = None
 
     def resolve(self, channels: Mapping[str, int], fingerprint: str) -> dict[str, LayerPlan]:
         """Check the plan against a model and spell out ``"all"``.
@@ -59,9 +60,10 @@ class UpdatePlan:
             InputError: an unknown layer, a channel out of range, or the plan of another model.
         """
         if self.fingerprint is not None and self.fingerprint != fingerprint:
+            where = f"'{self.source}': " if self.source else ""
             raise InputError(
-                f"expected a plan made for this model ({fingerprint}), received one for model {self.fingerprint}: "
-                "plan again"
+                f"{where}expected a plan made for this model ({fingerprint}), received one for model "
+                f"{self.fingerprint}: plan again"
             )
         resolved = {}
         for name, (chosen, bias) in self.layers.items():
@@ -97,7 +99,7 @@ class UpdatePlan:
             InputError: another schema version, or not a plan.
         """
         if not isinstance(content, dict) or "layers" not in content:
-            raise InputError("expected an update plan (an object with 'layers'), received something else")
+            raise InputError(f"expected an update plan (an object with 'layers'), received {type(content).__name__}")
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(f"expected an update plan of schema version {SCHEMA_VERSION}, received {version!r}")
@@ -115,7 +117,12 @@ class UpdatePlan:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"expected an update plan in JSON at '{path}', received {error}") from None
-        return cls.from_json(content)
+        try:
+            plan = cls.from_json(content)
+        except InputError as error:
+            raise InputError(f"'{path}': {error}") from None
+        plan.source = str(path)
+        return plan
 
 
 def _parse(name: str, value: Any) -> tuple[Any, bool]:

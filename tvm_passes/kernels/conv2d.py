@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from tvm import tirx
 
-from ..kernel import Kernel
+from ..kernel import OUT, Kernel
 from .geometry import Window
 from .loops import (
     Expr,
@@ -158,9 +158,7 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     g, rows, dx = buffers(kernel)
     functions: Functions = {}
     nest = LoopNest()
-    if not kernel["accumulate"]:
-        with nest.loop("i", w.H * w.W * w.C) as i:
-            nest.store(dx, i, constant(0))
+    clear_fresh(nest, kernel, "dx", dx)
     for channel, count in walk(nest, w.O, tiling.rows):
         block = f"{name}_block{count}"
         functions[block] = _grad_input_block(kernel, w, count, tiling)
@@ -219,6 +217,7 @@ def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     x, g, rows, scale, d = buffers(kernel)
     functions: Functions = {}
     nest = LoopNest()
+    clear_fresh(nest, kernel, "d", d)
     factor = nest.let("factor", scale[0], F32)
     for chosen, count in walk(nest, kernel["trained"], tiling.rows):
         block = f"{name}_block{count}"
@@ -228,6 +227,13 @@ def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
         nest.call(block, x, *columns, factor, *targets)
     functions[name] = prim_func([x, g, rows, scale, d], nest)
     return functions
+
+
+def clear_fresh(nest: LoopNest, kernel: Kernel, name: str, buffer: tirx.Var) -> None:
+    """Set a result that blocks accumulate into to zero, unless the caller's values are added to."""
+    if kernel.param(name).role == OUT:
+        with nest.loop("i", kernel.param(name).elements) as i:
+            nest.store(buffer, i, constant(0))
 
 
 def trained_channel(rows: tirx.Var, index: Expr) -> tirx.Var:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from ..kernel import Kernel
-from .conv2d import F32, Functions, add_scaled, buffers, grad_bias, positions, row, row_pointers, trained_channel, walk
+from ..kernel import INOUT, Kernel
+from .conv2d import F32, Functions, add_scaled, buffers, clear_fresh, grad_bias, positions, row, row_pointers, trained_channel, walk
 from .geometry import Window
 from .loops import Expr, LoopNest, clipped, constant, maximum, minimum, offset_pointer, prim_func
 from .tiling import Tiling
@@ -133,7 +133,7 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     g, rows, dx = buffers(kernel)
     multiplier = w.O // w.C
     # With a multiplier several output channels add to one input channel: the first call may assign, the others add.
-    accumulate = bool(kernel["accumulate"]) or multiplier > 1
+    accumulate = kernel.param("dx").role == INOUT or multiplier > 1
 
     def build(lanes: int) -> tirx.PrimFunc:
         nest = LoopNest()
@@ -154,9 +154,8 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
 
     functions: Functions = {}
     nest = LoopNest()
-    if accumulate and not kernel["accumulate"]:
-        with nest.loop("i", w.H * w.W * w.C) as i:
-            nest.store(dx, i, constant(0))
+    if multiplier > 1:
+        clear_fresh(nest, kernel, "dx", dx)
     for channel, count in walk(nest, w.O, _lanes(kernel, w, tiling)):
         functions[f"{name}_block{count}"] = build(count)
         target = offset_pointer(dx, channel if multiplier == 1 else tirx.truncdiv(channel, multiplier))
@@ -243,6 +242,7 @@ def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     x, g, rows, scale, d = buffers(kernel)
     block = f"{name}_block1"
     nest = LoopNest()
+    clear_fresh(nest, kernel, "d", d)
     factor = nest.let("factor", scale[0], F32)
     with nest.loop("k", kernel["trained"]) as k:
         channel = nest.let("channel", trained_channel(rows, k))
