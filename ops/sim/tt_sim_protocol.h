@@ -23,7 +23,8 @@ typedef enum {
     TT_SIM_RESET = 6,
     TT_SIM_SET_LEARNING_RATE = 7, /* argument: bits of a float */
     TT_SIM_READ_ROW_POOL = 8,     /* payload: TT_MODEL_ROW_POOL_BYTES bytes */
-    TT_SIM_EXIT = 9               /* no reply */
+    TT_SIM_EXIT = 9,              /* no reply */
+    TT_SIM_FORGET_PROTOTYPES = 10
 } tt_sim_command_t;
 
 typedef struct {

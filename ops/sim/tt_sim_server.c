@@ -95,6 +95,9 @@ static outcome_t perform(tt_sim_request_t request)
     case TT_SIM_EMBEDDING:
         call.function = ADDRESS(&tt_embedding);
         return count(&call, TT_SIM_EMBEDDING_ELEMENTS);
+    case TT_SIM_FORGET_PROTOTYPES:
+        call.function = ADDRESS(&tt_forget_prototypes);
+        return count(&call, 0u);
 #endif
     case TT_SIM_RESET:
         call.function = ADDRESS(&tt_reset);

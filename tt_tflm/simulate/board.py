@@ -132,6 +132,15 @@ class Board(ABC):
         self._need_prototypes("embedding")
         return self._floats(self._call(Command.EMBEDDING, x=self._checked_x(x)))
 
+    def forget_prototypes(self) -> None:
+        """Forgets the enrolled samples and keeps what was learned: after training, embeddings have moved.
+
+        Raises:
+            InputError: the build has no prototype loss.
+        """
+        self._need_prototypes("forget_prototypes")
+        self._call(Command.FORGET_PROTOTYPES)
+
     def reset(self) -> None:
         """Back to the weights of the conversion: trained rows, optimiser state and prototypes are forgotten."""
         self._call(Command.RESET)

@@ -111,6 +111,8 @@ class HostBoard(Board):
             return library.tt_embedding(session, x, output)
         if command is Command.RESET:
             return library.tt_reset(session)
+        if command is Command.FORGET_PROTOTYPES:
+            return library.tt_forget_prototypes(session)
         if command is Command.SET_LEARNING_RATE:
             (rate,) = struct.unpack("<f", struct.pack("<I", argument))
             return library.tt_set_learning_rate(session, ctypes.c_float(rate))

@@ -25,6 +25,7 @@ class Command(IntEnum):
     SET_LEARNING_RATE = 7
     READ_ROW_POOL = 8
     EXIT = 9
+    FORGET_PROTOTYPES = 10
 
 
 class Status(IntEnum):

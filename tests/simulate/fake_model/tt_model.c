@@ -174,6 +174,11 @@ tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label,
 }
 
 #if TT_MODEL_HAS_PROTOTYPES
+tt_status_t tt_forget_prototypes(tt_session_t *session)
+{
+    return session == NULL ? TT_ERROR_NULL_POINTER : tt_prototypes_reset(&session->prototypes);
+}
+
 tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label)
 {
     const tt_status_t status = check(session, x, x);

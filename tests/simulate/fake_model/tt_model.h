@@ -41,6 +41,7 @@ tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label,
 tt_status_t tt_reset(tt_session_t *session);
 tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate);
 #if TT_MODEL_HAS_PROTOTYPES
+tt_status_t tt_forget_prototypes(tt_session_t *session);
 tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
 tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
 #endif
