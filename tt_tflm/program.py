@@ -19,7 +19,7 @@ from tt_tflm.options import Loss, Optimizer, PrototypeLoss, SoftmaxLoss, optimiz
 from tt_tflm.plan.cost import Cost, cost_of_training
 from tt_tflm.plan.update_plan import LayerPlan
 from tvm_passes.attach_loss import LossSpec
-from tvm_passes.canonicalize import UnsupportedGraphError
+from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, row_length, steps_of
 from tvm_passes.pipeline import canonical, training_program
 from tvm_passes.sparse_gradient import Trained

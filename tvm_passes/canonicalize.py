@@ -21,35 +21,15 @@ weighted operator: ``params`` (its rows, flat), ``strides`` (floats of a row) an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tvm
-import tvm_ffi
 from tvm import relax
 
+from .imported_graph import UnsupportedGraphError, Value, arguments_of, clip_bounds, conv_rows, core_shape, shape_of
 from .kernel import IN, OUT, ROWS, Kernel, Param, emit, flat
 from .kernels.geometry import Window, row_stride
-
-
-@tvm_ffi.register_error
-class UnsupportedGraphError(ValueError):
-    """The imported graph holds an operator, or a use of one, that has no kernel here."""
-
-
-@dataclass(frozen=True)
-class _Value:
-    """A tensor of the graph: a new variable or a constant, its shape, and zero padding that is still to be applied."""
-
-    var: relax.Var | None
-    shape: tuple[int, ...]
-    array: np.ndarray | None = None
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
-
-    @property
-    def elements(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
 
 
 @tvm.transform.module_pass(opt_level=0, name="Canonicalize")
@@ -70,11 +50,11 @@ class _Rewriter:
         self._bindings = [b for block in function.body.blocks for b in block.bindings]
         self._consumers: dict[relax.Var, list[Any]] = {}
         for binding in self._bindings:
-            for argument in _arguments(binding.value):
+            for argument in arguments_of(binding.value):
                 if isinstance(argument, relax.Var):
                     self._consumers.setdefault(argument, []).append(binding)
         self._builder = relax.BlockBuilder()
-        self._values: dict[relax.Var, _Value] = {}
+        self._values: dict[relax.Var, Value] = {}
         self._done: set[relax.Var] = set()
         self._rows: list[np.ndarray] = []
         self._row_vars: list[relax.Var] = []
@@ -84,7 +64,7 @@ class _Rewriter:
             "relax.matmul": self._matmul,
             "relax.nn.pad": self._pad,
             "relax.nn.relu": lambda b: self._clip(b, 0.0, None),
-            "relax.clip": lambda b: self._clip(b, *_bounds(b.value)),
+            "relax.clip": lambda b: self._clip(b, *clip_bounds(b.value)),
             "relax.nn.leakyrelu": lambda b: self._unary(b, "leaky_relu", alpha=float(b.value.attrs.alpha)),
             "relax.sigmoid": lambda b: self._unary(b, "sigmoid"),
             "relax.tanh": lambda b: self._unary(b, "tanh"),
@@ -108,10 +88,10 @@ class _Rewriter:
         """The canonical module."""
         weights = self._collect_rows()
         (image,) = self._function.params[: int(self._function.attrs["num_input"])]
-        shape = _shape(image)
+        shape = shape_of(image)
         x = relax.Var("x", flat(int(np.prod(shape))))
         self._row_vars = [relax.Var(f"rows_{i}", flat(rows.size)) for i, rows in enumerate(weights)]
-        self._values[image] = _Value(x, shape)
+        self._values[image] = Value(x, shape)
         builder = self._builder
         with builder.function("predict", [x, *self._row_vars], attrs={"global_symbol": "predict"}):
             with builder.dataflow():
@@ -146,13 +126,13 @@ class _Rewriter:
 
     # -------------------------------------------------------------- values
 
-    def _value(self, argument: relax.Expr) -> _Value:
+    def _value(self, argument: relax.Expr) -> Value:
         if isinstance(argument, relax.Var):
             return self._values[argument]
         array = argument.value.numpy()
-        return _Value(None, tuple(array.shape), array)
+        return Value(None, tuple(array.shape), array)
 
-    def _plain(self, value: _Value) -> _Value:
+    def _plain(self, value: Value) -> Value:
         """``value`` with its padding applied."""
         if not any(value.padding):
             return value
@@ -162,12 +142,12 @@ class _Rewriter:
         window = Window(height, width, channels, out[1], out[2], channels, 1, 1, 1, 1, top, left)
         elements = int(np.prod(out))
         kernel = Kernel("pad2d", (Param("x", value.elements), Param("y", elements, OUT)), window.attrs())
-        return _Value(emit(self._builder, kernel, [value.var]), out)
+        return Value(emit(self._builder, kernel, [value.var]), out)
 
     def _define(self, binding: Any, kernel: Kernel, args: list[relax.Expr], result: relax.Var | None = None) -> None:
         var = emit(self._builder, kernel, args)
         result = binding.var if result is None else result
-        self._values[result] = _Value(var, _shape(result))
+        self._values[result] = Value(var, shape_of(result))
 
     def _only_consumer(self, var: relax.Var, op: str) -> Any | None:
         consumers = self._consumers.get(var, [])
@@ -188,7 +168,7 @@ class _Rewriter:
             if name == "relax.permute_dims" and not isinstance(binding.value.args[0], relax.Var):
                 self._permute(binding)
             elif name == "relax.nn.conv2d":
-                rows.append(self._with_bias(binding, _conv_rows(binding.value)))
+                rows.append(self._with_bias(binding, conv_rows(binding.value)))
             elif name == "relax.matmul":
                 weights = self._value(binding.value.args[1]).array
                 if weights is None:
@@ -219,7 +199,7 @@ class _Rewriter:
             return None
         return consumer, np.broadcast_to(array.ravel(), (channels,))
 
-    def _weighted(self, binding: Any, kind: str, window: Window, source: _Value) -> None:
+    def _weighted(self, binding: Any, kind: str, window: Window, source: Value) -> None:
         """Emit a convolution with the bias and the clip that follow it."""
         op = "depthwise_conv2d" if kind == "depthwise" else "conv2d"
         self._kinds.append(kind)
@@ -234,7 +214,7 @@ class _Rewriter:
         for name in ("clip", "nn.relu"):
             activation = self._only_consumer(result, name)
             if activation is not None:
-                bounds = (0.0, None) if name == "nn.relu" else _bounds(activation.value)
+                bounds = (0.0, None) if name == "nn.relu" else clip_bounds(activation.value)
                 attrs.update({k: v for k, v in zip(("low", "high"), bounds, strict=True) if v is not None})
                 result = activation.var
                 self._done.add(result)
@@ -251,7 +231,7 @@ class _Rewriter:
         source = self._value(call.args[0])
         kh, kw = (int(v) for v in list(call.args[1].ty.shape)[:2])
         height, width, channels = source.shape[1:]
-        out_height, out_width, out_channels = _shape(binding.var)[1:]
+        out_height, out_width, out_channels = shape_of(binding.var)[1:]
         top, left = (int(v) for v in list(call.attrs.padding)[:2])
         sh, sw = (int(v) for v in call.attrs.strides)
         if any(int(d) != 1 for d in call.attrs.dilation):
@@ -264,7 +244,7 @@ class _Rewriter:
 
     def _matmul(self, binding: Any) -> None:
         source = self._plain(self._value(binding.value.args[0]))
-        channels, out = source.shape[-1], _shape(binding.var)[-1]
+        channels, out = source.shape[-1], shape_of(binding.var)[-1]
         positions = source.elements // channels
         window = Window(1, positions, channels, 1, positions, out, 1, 1, 1, 1, 0, 0)
         self._weighted(binding, "dense", window, source)
@@ -284,18 +264,18 @@ class _Rewriter:
             self._unary(binding, "clip", **bounds)
 
     def _softmax(self, binding: Any) -> None:
-        shape = _shape(binding.var)
+        shape = shape_of(binding.var)
         if int(binding.value.attrs.axis) not in (-1, len(shape) - 1):
             raise UnsupportedGraphError(f"expected softmax over the last axis, received axis {binding.value.attrs.axis}")
         source = self._plain(self._value(binding.value.args[0]))
         params = (Param("x", source.elements), Param("y", source.elements, OUT))
         self._define(binding, Kernel("softmax", params, {"classes": shape[-1]}, ("x",)), [source.var])
 
-    def _operands(self, binding: Any) -> tuple[_Value, _Value]:
+    def _operands(self, binding: Any) -> tuple[Value, Value]:
         a, b = (self._value(argument) for argument in binding.value.args[:2])
         return self._plain(a), self._plain(b)
 
-    def _affine(self, binding: Any, source: _Value, scale: np.ndarray, shift: np.ndarray) -> None:
+    def _affine(self, binding: Any, source: Value, scale: np.ndarray, shift: np.ndarray) -> None:
         """y = x * scale + shift with constants of one value or one per channel."""
         scale, shift = (np.asarray(v, np.float32).ravel() for v in (scale, shift))
         channels = max(scale.size, shift.size)
@@ -306,8 +286,8 @@ class _Rewriter:
         params = (Param("x", n), Param("scale", channels), Param("shift", channels), Param("y", n, OUT))
         self._define(binding, Kernel("affine", params, {}, ("x",)), [source.var, *constants])
 
-    def _pairwise(self, binding: Any, op: str, a: _Value, b: _Value) -> None:
-        if _core(a.shape) != _core(b.shape):
+    def _pairwise(self, binding: Any, op: str, a: Value, b: Value) -> None:
+        if core_shape(a.shape) != core_shape(b.shape):
             raise UnsupportedGraphError(f"expected operands of one shape for {op}, received {a.shape} and {b.shape}")
         n = a.elements
         kernel = Kernel(op, (Param("a", n), Param("b", n), Param("y", n, OUT)), {}, ("a", "b"))
@@ -342,7 +322,7 @@ class _Rewriter:
             return
         if a.elements < b.elements:
             a, b = b, a
-        if _core(a.shape) != _core(b.shape) and b.elements == b.shape[-1] == a.shape[-1]:
+        if core_shape(a.shape) != core_shape(b.shape) and b.elements == b.shape[-1] == a.shape[-1]:
             n, channels = a.elements, b.elements
             params = (Param("x", n), Param("gate", channels), Param("y", n, OUT))
             self._define(binding, Kernel("multiply_channel", params, {}, ("x",)), [a.var, b.var])
@@ -361,7 +341,7 @@ class _Rewriter:
         if isinstance(shift, relax.Var) or not isinstance(source, relax.Var) or not np.all(shift.value.numpy() == 3.0):
             return False
         clip = self._only_consumer(binding.var, "clip")
-        if clip is None or _bounds(clip.value) != (0.0, 6.0):
+        if clip is None or clip_bounds(clip.value) != (0.0, 6.0):
             return False
         product = self._only_consumer(clip.var, "multiply")
         if product is None or not any(a.same_as(source) for a in product.value.args):
@@ -388,7 +368,7 @@ class _Rewriter:
             raise UnsupportedGraphError(f"expected zero padding of height and width, received {widths} with {value}")
         top, bottom, left, right = widths[2:6]
         old = source.padding
-        padded = _Value(source.var, source.shape, None, (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right))
+        padded = Value(source.var, source.shape, None, (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right))
         into_windows = all(
             isinstance(c.value, relax.Call) and str(c.value.op.name) == "relax.nn.conv2d"
             for c in self._consumers.get(binding.var, [])
@@ -404,7 +384,7 @@ class _Rewriter:
         kh, kw = (int(v) for v in attrs.pool_size)
         sh, sw = (int(v) for v in attrs.strides)
         height, width, channels = source.shape[1:]
-        out_height, out_width = _shape(binding.var)[1:3]
+        out_height, out_width = shape_of(binding.var)[1:3]
         window = Window(height, width, channels, out_height, out_width, channels, kh, kw, sh, sw, top, left)
         self._window(binding, op, window, source)
 
@@ -419,14 +399,14 @@ class _Rewriter:
         window = Window(1, positions, channels, 1, 1, channels, 1, positions, 1, 1, 0, 0)
         self._window(binding, op, window, source)
 
-    def _window(self, binding: Any, op: str, window: Window, source: _Value) -> None:
+    def _window(self, binding: Any, op: str, window: Window, source: Value) -> None:
         params = (Param("x", source.elements), Param("y", window.pixels * window.C, OUT))
         self._define(binding, Kernel(op, params, window.attrs()), [source.var])
 
     def _concat(self, binding: Any) -> None:
         fields = binding.value.args[0]
         parts = [self._plain(self._value(a)) for a in (fields.fields if isinstance(fields, relax.Tuple) else [fields])]
-        shape = _shape(binding.var)
+        shape = shape_of(binding.var)
         axis = int(binding.value.attrs.axis) % len(shape)
         if any(part.var is None for part in parts):
             raise UnsupportedGraphError("expected a concatenation of activations, received a constant")
@@ -437,49 +417,11 @@ class _Rewriter:
 
     def _reshape(self, binding: Any) -> None:
         source = self._plain(self._value(binding.value.args[0]))
-        self._values[binding.var] = _Value(source.var, _shape(binding.var), source.array)
+        self._values[binding.var] = Value(source.var, shape_of(binding.var), source.array)
 
     def _permute(self, binding: Any) -> None:
         source = self._value(binding.value.args[0])
         if source.array is None:
             raise UnsupportedGraphError("expected a transpose of constants only, received one of an activation")
         axes = [int(a) for a in binding.value.attrs.axes]
-        self._values[binding.var] = _Value(None, _shape(binding.var), np.transpose(source.array, axes))
-
-
-def _arguments(value: Any) -> list[Any]:
-    if isinstance(value, relax.Var):
-        return [value]
-    if isinstance(value, relax.Tuple):
-        return [a for field in value.fields for a in _arguments(field)]
-    if not isinstance(value, relax.Call):
-        return []
-    return [a for arg in value.args for a in (arg.fields if isinstance(arg, relax.Tuple) else [arg])]
-
-
-def _shape(var: relax.Var) -> tuple[int, ...]:
-    return tuple(int(d) for d in var.ty.shape)
-
-
-def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape without leading ones, which broadcasting adds."""
-    first = next((i for i, d in enumerate(shape) if d != 1), len(shape))
-    return shape[first:]
-
-
-def _bounds(call: relax.Call) -> tuple[float | None, float | None]:
-    low, high = (float(a.value) for a in call.args[1:3])
-    return (low if np.isfinite(low) else None), (high if np.isfinite(high) else None)
-
-
-def _conv_rows(call: relax.Call) -> np.ndarray:
-    """Kernel constants as (channels, kh * kw * cin of the group)."""
-    if isinstance(call.args[1], relax.Var):
-        raise UnsupportedGraphError("expected a convolution with constant weights, received two activations")
-    weights = call.args[1].value.numpy()
-    layout, groups = str(call.attrs.kernel_layout), int(call.attrs.groups)
-    if layout == "HWIO" and groups == 1:
-        return np.ascontiguousarray(weights.transpose(3, 0, 1, 2).reshape(weights.shape[3], -1))
-    if layout == "HWOI" and weights.shape[3] == 1:
-        return np.ascontiguousarray(weights[..., 0].transpose(2, 0, 1).reshape(weights.shape[2], -1))
-    raise UnsupportedGraphError(f"expected a dense or depthwise convolution, received {groups} groups in layout {layout}")
+        self._values[binding.var] = Value(None, shape_of(binding.var), np.transpose(source.array, axes))
