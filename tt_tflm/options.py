@@ -146,4 +146,4 @@ def optimizer_spec(optimizer: Optimizer) -> OptimizerSpec:
     """The optimiser as the passes know it."""
     fields = asdict(optimizer)
     constants = {k: float(v) for k, v in fields.items() if k not in ("learning_rate", "batch_size")}
-    return OptimizerSpec(optimizer.name, optimizer.batch_size, constants)
+    return OptimizerSpec(optimizer.name, optimizer.batch_size, constants=constants)

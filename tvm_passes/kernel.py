@@ -25,6 +25,7 @@ from tvm import relax, tirx
 from tvm.ir import PrimType
 
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
+AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
 WEIGHTED = ("conv2d", "depthwise_conv2d")
 LOSSES = ("softmax_cross_entropy", "prototype_loss")
 

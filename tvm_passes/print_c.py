@@ -83,14 +83,24 @@ class _Printer:
             tirx.Evaluate: self._evaluate,
         }
         self._declared: set[tirx.Var] = set()
+        self._bound: list[tuple[str, int]] = []  # name and line
+        self._used: set[str] = set()
 
     def print(self, name: str, static: bool) -> tuple[str, str]:
         params = [self._name(v) for v in self._func.params]
         self._statement(self._func.body, 1)
+        self._discard_unused(params)
         declared = [self._param(v, n) for v, n in zip(self._func.params, params, strict=True)]
         head = f"void {name}({', '.join(declared)})"
         linkage = "static TT_NOINLINE " if static else ""
         return f"{head};\n", f"{linkage}{head} {{\n" + "\n".join(self._lines) + "\n}\n"
+
+    def _discard_unused(self, params: list[str]) -> None:
+        # Where windows lie on padding alone, pointers and loads are left that nothing reads; compilers would warn.
+        for name, line in self._bound:
+            if name not in self._used:
+                self._lines[line] += f" (void){name};"
+        self._lines[:0] = [f"    (void){name};" for name in params if name not in self._used]
 
     def _param(self, var: tirx.Var, name: str) -> str:
         if name in self._opaque:
@@ -122,6 +132,7 @@ class _Printer:
 
     def _bind(self, statement: tirx.Bind, depth: int) -> None:
         name, dtype = self._name(statement.var), str(statement.var.ty.dtype)
+        self._bound.append((name, len(self._lines)))
         if dtype == "float32x2":
             load = statement.value
             self._line(f"const tt_pair_t {name} = TT_LOAD_PAIR(&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]);", depth)
@@ -174,7 +185,9 @@ class _Printer:
             self._line(f"{self._call(statement.value)};", depth)
 
     def _buffer(self, buffer: tirx.Var) -> str:
-        return self._names[buffer] if buffer in self._names else self._name(buffer)
+        name = self._names[buffer] if buffer in self._names else self._name(buffer)
+        self._used.add(name)
+        return name
 
     def _expr(self, expr: tirx.Var, outer: int = -1) -> str:
         kind = type(expr)
@@ -201,7 +214,7 @@ class _Printer:
         if kind is tirx.Select:
             return f"({self._expr(expr.condition)} ? {self._expr(expr.true_value)} : {self._expr(expr.false_value)})"
         if kind is tirx.Shuffle:
-            return f"{self._name(expr.vectors[0])}.f[{int(expr.indices[0].value)}]"
+            return f"{self._buffer(expr.vectors[0])}.f[{int(expr.indices[0].value)}]"
         if isinstance(expr, tvm.ir.expr.TensorLoad):
             if expr.source in self._scalars:
                 return self._name(expr.source)

@@ -70,6 +70,7 @@ KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = 
     "sgd": runtime.sgd,
     "momentum": runtime.momentum,
     "adam": runtime.adam,
+    "fisher_potential": runtime.fisher_potential,
 }
 
 

@@ -39,7 +39,8 @@ from .kernel import INOUT, OUT, ROWS, Kernel, Param, Step, emit, flat, steps_of
 
 @dataclass(frozen=True)
 class Trained:
-    """How many channels of a layer are trained, and whether their biases are."""
+    """How many channels of a layer are trained (``AT_RUN_TIME``: any, chosen on the board), and whether their biases
+    are."""
 
     channels: int
     bias: bool = True
@@ -54,7 +55,9 @@ def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:  # noq
 
     @tvm.transform.module_pass(opt_level=0, name="SparseGradient")
     def differentiate(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
-        return _Walk(module, dict(trained)).run()
+        walk = ReverseWalk(module, dict(trained))
+        function = walk.run("train_step").with_attr("gradients", walk.layers)
+        return replace_function(walk.module, "train_step", function)
 
     return differentiate
 
@@ -67,11 +70,10 @@ def layer_of(step: Step) -> int | None:
     return None
 
 
-class _Walk:
+class ReverseWalk:
     """Rebuilds ``train_step`` with masks in the forward pass and the gradient after it. Implements ``Tape``."""
 
     def __init__(self, module: tvm.IRModule, trained: Mapping[int, Trained]) -> None:
-        self._module = module
         self._trained = trained
         self._steps, _ = steps_of(module, "train_step")
         self._function = module["train_step"]
@@ -88,12 +90,12 @@ class _Walk:
             var for step in self._forward_active() if step.kernel.op in SAVES for var in SAVES[step.kernel.op](self, step)
         }
 
-    def run(self) -> tvm.IRModule:
-        """The module with the new ``train_step``."""
+    def run(self, name: str) -> relax.Function:
+        """The rebuilt function, to be called ``name``; its kernels are in ``module``."""
         *forward, loss = self._steps
         builder = self._builder
-        params = [*self._params.values(), self._scale]
-        with builder.function("train_step_new", params, attrs={"global_symbol": "train_step"}):
+        params = [*self._params.values(), *self._extra_params()]
+        with builder.function("rebuilt", params, attrs={"global_symbol": name}):
             with builder.dataflow():
                 for step in forward:
                     self._replay(step)
@@ -104,17 +106,26 @@ class _Walk:
                 for step in reversed(forward):
                     if step.var in self._pending and step.var in self._active:
                         self._in_use = self._pending.pop(step.var)
-                        RULES[step.kernel.op](self, step, self._in_use)
+                        self._visit(step, self._in_use)
                 outputs = [builder.emit_output(var) for _, var in self._gradients]
             builder.emit_func_output(relax.Tuple(outputs))
-        module = builder.get()
-        function = module["train_step_new"].with_attr("gradients", [layer for layer, _ in self._gradients])
-        functions = {
-            ("train_step" if gv.name_hint == "train_step_new" else gv.name_hint): f
-            for gv, f in module.functions.items()
-            if gv.name_hint != "train_step"
-        }
-        return rebuild(module, functions | {"train_step": function})
+        return builder.get()["rebuilt"]
+
+    @property
+    def module(self) -> tvm.IRModule:
+        """The module with the kernels that the walk has added."""
+        return self._builder.get()
+
+    @property
+    def layers(self) -> list[int]:
+        """The layers of the function's outputs."""
+        return [layer for layer, _ in self._gradients]
+
+    def _extra_params(self) -> list[relax.Var]:
+        return [self._scale]
+
+    def _visit(self, step: Step, gradient: relax.Var) -> None:
+        RULES[step.kernel.op](self, step, gradient)
 
     # -------------------------------------------------------------- what is needed
 
@@ -185,7 +196,7 @@ class _Walk:
             Param("g", step.kernel.param("y").elements),
             Param("rows", step.kernel.param("rows").elements, ROWS),
             Param("scale", 1),
-            Param("d", choice.channels * stride, OUT),
+            Param("d", (choice.channels or step.kernel["O"]) * stride, OUT),
         )
         attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
         attrs |= {"trained": choice.channels, "bias": int(choice.bias)}
@@ -194,6 +205,12 @@ class _Walk:
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         return self._masks.get(var)
+
+
+def replace_function(module: tvm.IRModule, name: str, function: relax.Function) -> tvm.IRModule:
+    """``module`` with the Relax function ``name`` replaced or added, and scratch functions of builders dropped."""
+    functions = {gv.name_hint: f for gv, f in module.functions.items() if gv.name_hint != "rebuilt"}
+    return rebuild(module, functions | {name: function})
 
 
 def rebuild(module: tvm.IRModule, functions: Mapping[str, tvm.ir.BaseFunc]) -> tvm.IRModule:

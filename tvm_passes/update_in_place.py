@@ -13,11 +13,11 @@ After, for SGD on one sample at a time (``scale`` holds minus the learning rate)
         p0 = R.call_tir_inplace(cls.conv2d_grad_weights, (x, g, rows_0, scale, pool_0), inplace_indices=[4], ...)
         return (p0,)
 
-After, for an optimiser with state: ``d0`` lives in the arena until ``momentum(d0, rate, velocity_0, pool_0)`` has used
+After, for an optimiser with state: ``d0`` lives in the arena until ``momentum(d0, rows_0, rate, velocity_0, pool_0)`` has used
 it. With gradients accumulated over a batch, ``train_step`` adds to ``gradient_0`` (``scale`` holds one over the batch
 size) and a function ``apply_update`` holds the optimiser's steps.
 
-``pool_<layer>`` is where the rows of ``rows_<layer>`` that are trained live, so an update must follow every reader.
+The optimisers take ``rows_<layer>`` for the number of trained rows. ``pool_<layer>`` is where the rows of ``rows_<layer>`` that are trained live, so an update must follow every reader.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import tvm
 from tvm import relax
 
-from .kernel import INOUT, OUT, Kernel, Param, emit, flat, steps_of
+from .kernel import INOUT, OUT, ROWS, Kernel, Param, emit, flat, steps_of
 from .sparse_gradient import layer_of, rebuild
 
 ADAM = "adam"
@@ -37,10 +37,14 @@ MOMENTS = {"sgd": (), "momentum": ("velocity",), "adam": ("first_moment", "secon
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """Which optimiser (a key of ``MOMENTS``), over how many samples it accumulates, and its constants."""
+    """Which optimiser (a key of ``MOMENTS``), over how many samples it accumulates, and its constants.
+
+    ``at_run_time``: channels are chosen on the board, so no buffer of the arena can hold just their gradients.
+    """
 
     kind: str
     batch_size: int = 1
+    at_run_time: bool = False
     constants: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -49,9 +53,14 @@ class OptimizerSpec:
         return self.kind == "sgd" and self.batch_size == 1
 
     @property
+    def accumulates(self) -> bool:
+        """Whether gradients persist until ``apply_update``."""
+        return self.batch_size > 1 or (self.at_run_time and not self.fused)
+
+    @property
     def state(self) -> tuple[str, ...]:
         """The buffers that persist for every trained layer beside its rows."""
-        return MOMENTS[self.kind] + (("gradient",) if self.batch_size > 1 else ())
+        return MOMENTS[self.kind] + (("gradient",) if self.accumulates else ())
 
 
 def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:  # noqa: N802
@@ -77,7 +86,7 @@ class _Update:
         sizes = {layer_of(s): s.kernel.param("d").elements for s in self._steps if s.kernel.has("d")}
         train = self._train_step(sizes)
         names = {"train_step": train}
-        if self._optimizer.batch_size > 1:
+        if self._optimizer.accumulates:
             self._apply_update(sizes)
             names["apply_update"] = "apply_update_new"
         module = self._builder.get()
@@ -91,9 +100,9 @@ class _Update:
 
     def _train_step(self, sizes: Mapping[int, int]) -> relax.Var:
         optimizer, builder = self._optimizer, self._builder
-        own = ("gradient",) if optimizer.batch_size > 1 else ("pool", *optimizer.state)
+        own = ("gradient",) if optimizer.accumulates else ("pool", *optimizer.state)
         state = self._state(sizes, own)
-        hyper = [] if optimizer.fused or optimizer.batch_size > 1 else [_hyper(optimizer)]
+        hyper = [] if optimizer.fused or optimizer.accumulates else [_hyper(optimizer)]
         params = {p: relax.Var(str(p.name), p.ty) for p in self._old.params}
         values: dict[relax.Var, relax.Expr] = dict(params)
         results = []
@@ -105,12 +114,12 @@ class _Update:
                         values[step.var] = emit(builder, step.kernel, args)
                         continue
                     layer = layer_of(step)
-                    if optimizer.fused or optimizer.batch_size > 1:
+                    if optimizer.fused or optimizer.accumulates:
                         target = state["pool" if optimizer.fused else "gradient", layer]
                         results.append(emit(builder, _accumulating(step.kernel), [*args, target]))
                     else:
                         gradient = emit(builder, step.kernel, args)
-                        results.append(self._optimise(gradient, hyper[0], state, layer))
+                        results.append(self._optimise(gradient, args[2], hyper[0], state, layer))
                 outputs = [builder.emit_output(var) for var in results]
             builder.emit_func_output(relax.Tuple(outputs))
         return params
@@ -118,26 +127,37 @@ class _Update:
     def _apply_update(self, sizes: Mapping[int, int]) -> None:
         builder, hyper = self._builder, _hyper(self._optimizer)
         state = self._state(sizes, ("pool", *self._optimizer.state))
-        with builder.function("apply_update_new", [hyper, *state.values()], attrs={"global_symbol": "apply_update"}):
+        tables = {p: relax.Var(str(p.name), p.ty) for p in self._old.params}
+        rows = {layer: v for layer in self._layers for v in tables.values() if str(v.name) == f"rows_{layer}"}
+        params = [hyper, *rows.values(), *state.values()]
+        with builder.function("apply_update_new", params, attrs={"global_symbol": "apply_update"}):
             with builder.dataflow():
-                results = [self._optimise(state["gradient", layer], hyper, state, layer) for layer in self._layers]
+                results = [
+                    self._optimise(state["gradient", layer], rows[layer], hyper, state, layer) for layer in self._layers
+                ]
                 outputs = [builder.emit_output(var) for var in results]
             builder.emit_func_output(relax.Tuple(outputs))
 
     def _optimise(
-        self, gradient: relax.Var, hyper: relax.Var, state: Mapping[tuple[str, int], relax.Var], layer: int
+        self,
+        gradient: relax.Var,
+        rows: relax.Var,
+        hyper: relax.Var,
+        state: Mapping[tuple[str, int], relax.Var],
+        layer: int,
     ) -> relax.Var:
         """Emit the optimiser's step for one layer."""
         kind, n = self._optimizer.kind, int(gradient.ty.shape[0])
         moments = MOMENTS[kind]
         params = (
             Param("g", n),
+            Param("rows", int(rows.ty.shape[0]), ROWS),
             Param("hyper", 1, ADAM if kind == "adam" else "in"),
             *(Param(name, n, INOUT) for name in moments),
             Param("pool", n, INOUT),
         )
         constants = {"momentum": self._optimizer.constants["momentum"]} if kind == "momentum" else {}
-        args = [gradient, hyper, *(state[name, layer] for name in moments), state["pool", layer]]
+        args = [gradient, rows, hyper, *(state[name, layer] for name in moments), state["pool", layer]]
         return emit(self._builder, Kernel(kind, params, constants), args)
 
 

@@ -34,6 +34,16 @@ static inline const float *tt_row(const tt_rows_t *rows, int32_t channel) {
     return rows->pool + (size_t)rows->slot[index] * rows->stride;
 }
 
+/* Floats of the trained rows of a layer, padding included. */
+static inline uint32_t tt_trained_elements(const tt_rows_t *rows) {
+    return rows->trained * rows->stride;
+}
+
+/* The number of chosen channels. */
+static inline int32_t tt_trained_channels(const tt_rows_t *rows) {
+    return (int32_t)rows->trained;
+}
+
 /* The number of the index-th chosen channel. index is below rows->trained. */
 static inline int32_t tt_trained_channel(const tt_rows_t *rows, int32_t index) {
     return (int32_t)rows->channels[index];

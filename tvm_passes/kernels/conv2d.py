@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from tvm import tirx
 
-from ..kernel import OUT, Kernel
+from ..kernel import AT_RUN_TIME, OUT, Kernel
 from .geometry import Window
 from .loops import (
     Expr,
@@ -194,7 +194,8 @@ def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> t
                     for lane in range(width):
                         for i in range(rows):
                             sums[lane] = mac(sums[lane], grads[t][i], taps[i][lane])
-                    nest.save(dx, index, sums)
+                    # Bound one by one: as two arguments of a pair's store, counted sums would have no order.
+                    nest.save(dx, index, [nest.let(f"s{lane}", total, F32) for lane, total in enumerate(sums)])
 
     # Neighbouring windows overlap unless the stride covers them; only then may a tile hold several positions.
     pixels = tiling.pixels if w.sw >= w.kw else 1
@@ -219,7 +220,7 @@ def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     nest = LoopNest()
     clear_fresh(nest, kernel, "d", d)
     factor = nest.let("factor", scale[0], F32)
-    for chosen, count in walk(nest, kernel["trained"], tiling.rows):
+    for chosen, count in walk_chosen(nest, kernel, rows, tiling.rows):
         block = f"{name}_block{count}"
         functions[block] = _grad_weights_block(kernel, w, count, tiling)
         columns = [offset_pointer(g, trained_channel(rows, chosen + i)) for i in range(count)]
@@ -234,6 +235,19 @@ def clear_fresh(nest: LoopNest, kernel: Kernel, name: str, buffer: tirx.Var) -> 
     if kernel.param(name).role == OUT:
         with nest.loop("i", kernel.param(name).elements) as i:
             nest.store(buffer, i, constant(0))
+
+
+def walk_chosen(nest: LoopNest, kernel: Kernel, rows: tirx.Var, size: int) -> Iterator[tuple[Expr, int]]:
+    """Loop over the chosen channels, whose number may be known at run time only: yields as ``walk`` does."""
+    if kernel["trained"] != AT_RUN_TIME:
+        yield from walk(nest, kernel["trained"], size)
+        return
+    count = nest.let("count", tirx.call_extern("int32", "tt_trained_channels", rows))
+    full = nest.let("full", tirx.truncdiv(count, size))
+    with nest.loop("block", full) as block:
+        yield block * size, size
+    with nest.loop("single", count, full * size) as single:
+        yield single, 1
 
 
 def trained_channel(rows: tirx.Var, index: Expr) -> tirx.Var:

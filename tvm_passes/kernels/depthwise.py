@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from ..kernel import INOUT, Kernel
-from .conv2d import F32, Functions, add_scaled, buffers, clear_fresh, grad_bias, positions, row, row_pointers, trained_channel, walk
+from .conv2d import F32, Functions, add_scaled, buffers, clear_fresh, grad_bias, positions, row, row_pointers, trained_channel, walk, walk_chosen
 from .geometry import Window
 from .loops import Expr, LoopNest, clipped, constant, maximum, minimum, offset_pointer, prim_func
 from .tiling import Tiling
@@ -244,7 +244,7 @@ def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     nest = LoopNest()
     clear_fresh(nest, kernel, "d", d)
     factor = nest.let("factor", scale[0], F32)
-    with nest.loop("k", kernel["trained"]) as k:
+    for k, _ in walk_chosen(nest, kernel, rows, 1):
         channel = nest.let("channel", trained_channel(rows, k))
         image = offset_pointer(x, channel if w.C == w.O else tirx.truncdiv(channel, w.O // w.C))
         nest.call(block, image, offset_pointer(g, channel), factor, offset_pointer(d, k * kernel["stride"]))

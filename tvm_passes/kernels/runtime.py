@@ -15,6 +15,10 @@ def _unsigned(value: int) -> tirx.Var:
     return tirx.const(value, "uint32")
 
 
+def _trained_elements(rows: tirx.Var) -> tirx.Var:
+    return tirx.call_extern("uint32", "tt_trained_elements", rows)
+
+
 def softmax_cross_entropy(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """g = gradient of the cross-entropy of softmax(logits) against the label; loss is written too."""
     logits, label, loss, g = buffers(kernel)
@@ -35,24 +39,33 @@ def prototype_loss(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
 
 def sgd(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """pool -= learning_rate * gradient."""
-    gradient, rate, pool = buffers(kernel)
+    gradient, rows, rate, pool = buffers(kernel)
     nest = LoopNest()
-    nest.call("tt_sgd_update", pool, gradient, _unsigned(kernel.params[0].elements), rate[0])
-    return {name: prim_func([gradient, rate, pool], nest)}
+    nest.call("tt_sgd_update", pool, gradient, _trained_elements(rows), rate[0])
+    return {name: prim_func([gradient, rows, rate, pool], nest)}
 
 
 def momentum(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """velocity = momentum * velocity - learning_rate * gradient; pool += velocity."""
-    gradient, rate, velocity, pool = buffers(kernel)
+    gradient, rows, rate, velocity, pool = buffers(kernel)
     nest = LoopNest()
     factor = tirx.const(kernel["momentum"], "float32")
-    nest.call("tt_momentum_update", pool, velocity, gradient, _unsigned(kernel.params[0].elements), rate[0], factor)
-    return {name: prim_func([gradient, rate, velocity, pool], nest)}
+    nest.call("tt_momentum_update", pool, velocity, gradient, _trained_elements(rows), rate[0], factor)
+    return {name: prim_func([gradient, rows, rate, velocity, pool], nest)}
 
 
 def adam(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """Adam's step with the moments in place."""
-    gradient, state, first, second, pool = buffers(kernel)
+    gradient, rows, state, first, second, pool = buffers(kernel)
     nest = LoopNest()
-    nest.call("tt_adam_update", pool, first, second, gradient, _unsigned(kernel.params[0].elements), state)
-    return {name: prim_func([gradient, state, first, second, pool], nest)}
+    nest.call("tt_adam_update", pool, first, second, gradient, _trained_elements(rows), state)
+    return {name: prim_func([gradient, rows, state, first, second, pool], nest)}
+
+
+def fisher_potential(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """potential[o] += (sum over positions of a * g)^2."""
+    a, g, potential = buffers(kernel)
+    channels = kernel.params[2].elements
+    nest = LoopNest()
+    nest.call("tt_fisher_accumulate", a, g, _unsigned(kernel.params[0].elements // channels), _unsigned(channels), potential)
+    return {name: prim_func([a, g, potential], nest)}

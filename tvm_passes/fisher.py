@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Add the function ``fisher``: the Fisher potential of every channel of the inspected layers, from one sample.
+
+Before: ``train_step`` as ``attach_loss`` leaves it (forward pass and loss).
+
+After (``train_step`` stays)::
+
+    def fisher(x, rows_0, label, loss, potential_0):
+        v = R.call_tir(cls.conv2d, (x, rows_0), ...)
+        g = ...                                                    # of the loss with respect to v
+        _ = R.call_tir_inplace(cls.fisher_potential, (v, g, potential_0), inplace_indices=[2], ...)
+
+``potential[o] += (sum over positions of v * g)^2``, v being the output of the layer after its activation (Kwon et al.,
+2024). No weight gradient is computed and no weight is changed. Divided by twice the number of samples, the sum over
+the support set is the potential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tvm
+from tvm import relax
+
+from .kernel import INOUT, Kernel, Param, Step, flat
+from .sparse_gradient import ReverseWalk, Trained, layer_of, replace_function
+
+ACTIVATIONS = ("clip", "leaky_relu", "sigmoid", "tanh", "hard_swish")
+
+
+def Fisher(layers: Sequence[int]) -> tvm.transform.Pass:  # noqa: N802
+    """The pass, for those layers (numbers of their parameters ``rows_<number>``)."""
+
+    @tvm.transform.module_pass(opt_level=0, name="Fisher")
+    def inspect(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        walk = _FisherWalk(module, {layer: Trained(1) for layer in layers})
+        function = walk.run("fisher")
+        return replace_function(walk.module, "fisher", function)
+
+    return inspect
+
+
+class _FisherWalk(ReverseWalk):
+    def __init__(self, module: tvm.IRModule, trained: Mapping[int, Trained]) -> None:
+        super().__init__(module, trained)
+        self._inspected = self._find_inspected()
+        self._saved |= set(self._inspected)
+        self._potentials = {
+            layer: relax.Var(f"potential_{layer}", flat(step.kernel["O"]))
+            for step in self._steps
+            if (layer := layer_of(step)) in trained
+        }
+
+    def trained(self, _step: Step) -> int | None:
+        return None
+
+    def _extra_params(self) -> list[relax.Var]:
+        return list(self._potentials.values())
+
+    def _find_inspected(self) -> dict[relax.Var, Step]:
+        """The output of each inspected layer: that of the activation right after it, where nothing else reads between."""
+        readers: dict[relax.Expr, list[Step]] = {}
+        for step in self._steps:
+            for argument in step.args:
+                readers.setdefault(argument, []).append(step)
+        inspected = {}
+        for step in self._steps:
+            if layer_of(step) not in self._trained:
+                continue
+            after = readers.get(step.var, [])
+            alone = len(after) == 1 and after[0].kernel.op in ACTIVATIONS
+            inspected[after[0].var if alone else step.var] = step
+        return inspected
+
+    def _visit(self, step: Step, gradient: relax.Var) -> None:
+        layer_step = self._inspected.get(step.var)
+        if layer_step is not None:
+            layer = layer_of(layer_step)
+            n, channels = int(gradient.ty.shape[0]), layer_step.kernel["O"]
+            params = (Param("a", n), Param("g", n), Param("potential", channels, INOUT))
+            self._gradients.append((layer, self.emit(Kernel("fisher_potential", params), [step.var, gradient, self._potentials[layer]])))
+        if any(self.active(a) for a in step.args):
+            super()._visit(step, gradient)
