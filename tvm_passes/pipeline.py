@@ -12,6 +12,7 @@ from tvm import tirx
 from .attach_loss import AttachLoss, LossSpec
 from .canonicalize import Canonicalize
 from .kernels.tiling import Tiling
+from .fisher import Fisher
 from .order import Order
 from .plan_arena import PlanArena, PlannedFunction, read_plan
 from .print_c import print_c
@@ -51,6 +52,37 @@ def training_program(
         ("update in place", UpdateInPlace(optimizer)),
         ("order", Order()),
         ("plan arena", PlanArena()),
+    ):
+        report(name)
+        module = step(module)
+    return module
+
+
+def dynamic_program(
+    module: tvm.IRModule,
+    loss: LossSpec,
+    candidates: Mapping[int, Trained],
+    optimizer: OptimizerSpec,
+    report: Report = lambda _name: None,
+) -> tvm.IRModule:
+    """A canonical module with ``fisher``, and a ``train_step`` that serves any plan over the candidates.
+
+    Args:
+        module: the result of ``canonical``.
+        loss: which loss.
+        candidates: number of the layer -> ``Trained(AT_RUN_TIME, bias)``, at most 64, in forward order; their order
+            gives the bits of guards.
+        optimizer: which optimiser, with ``at_run_time``.
+        report: called with the name of every pass before it runs.
+    """
+    bits = {layer: 1 << i for i, layer in enumerate(candidates)}
+    for name, step in (
+        ("attach loss", AttachLoss(loss)),
+        ("fisher", Fisher(list(candidates))),
+        ("sparse gradient", SparseGradient(candidates)),
+        ("update in place", UpdateInPlace(optimizer)),
+        ("order", Order()),
+        ("plan arena", PlanArena(bits)),
     ):
         report(name)
         module = step(module)

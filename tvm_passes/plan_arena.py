@@ -22,30 +22,44 @@ Every Relax function gets a plan of its own; they share the arena, so the build 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tvm
 from tvm import relax
 
+from .guards import ALWAYS, guards
 from .kernel import Kernel, kernel_of, steps_of
 from .liveness import buffers_of, lower_bound, memory_of
 from .pack import pack
 from .sparse_gradient import rebuild
 
 
-@tvm.transform.module_pass(opt_level=0, name="PlanArena")
-class PlanArena:
-    """The pass, for every Relax function of the module."""
+def PlanArena(bits: Mapping[int, int] | None = None) -> tvm.transform.Pass:  # noqa: N802
+    """The pass, for every Relax function of the module.
 
-    def transform_module(self, module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+    Args:
+        bits: for builds whose plan is chosen on the board, layer number -> bit of the candidate: the attribute
+            ``guards`` then tells for every call which candidates need it (``tvm_passes.guards``).
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="PlanArena")
+    def plan(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
         functions = {gv.name_hint: f for gv, f in module.functions.items()}
         for name, function in list(functions.items()):
             if isinstance(function, relax.Function):
-                functions[name] = _planned(module, name, function)
+                functions[name] = _planned(module, name, function, bits)
         return rebuild(module, functions)
 
+    return plan
 
-def _planned(module: tvm.IRModule, name: str, function: relax.Function) -> relax.Function:
+
+GUARDED = ("train_step", "apply_update")
+
+
+def _planned(
+    module: tvm.IRModule, name: str, function: relax.Function, bits: Mapping[int, int] | None
+) -> relax.Function:
     steps, outputs = steps_of(module, name)
     buffers = buffers_of(steps, outputs)
     memory = memory_of(steps, outputs)
@@ -74,6 +88,9 @@ def _planned(module: tvm.IRModule, name: str, function: relax.Function) -> relax
     planned = builder.get()["planned"]
     for key, value in function.attrs.items():
         planned = planned.with_attr(key, value)
+    if bits is not None and name in GUARDED:
+        # As text: a mask of 64 candidates does not fit a signed integer.
+        planned = planned.with_attr("guards", [hex(guard) for guard in guards(steps, bits)])
     return planned.with_attr("arena_bytes", size).with_attr("arena_lower_bound_bytes", lower_bound(buffers))
 
 
@@ -91,11 +108,13 @@ class Place:
 
 @dataclass(frozen=True)
 class PlannedCall:
-    """A kernel call with every operand named: a parameter of the function (str), a place, or a constant."""
+    """A kernel call with every operand named: a parameter of the function (str), a place, or a constant; and which
+    candidates need it."""
 
     name: str
     kernel: Kernel
     operands: tuple[str | Place | relax.Constant, ...]
+    guard: int = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -117,6 +136,7 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
     calls = []
     alloc_tensor = tvm.ir.Op.get("relax.memory.alloc_tensor")
     params = {p: str(p.name) for p in function.params}
+    masks = [int(str(g), 16) for g in function.attrs["guards"]] if "guards" in function.attrs else None
 
     def operand(expr: relax.Expr) -> str | Place | relax.Constant:
         if isinstance(expr, relax.Var):
@@ -130,7 +150,8 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
                 continue
             if isinstance(value.op, tvm.ir.GlobalVar):
                 kernel = kernel_of(module[value.op])
-                calls.append(PlannedCall(value.op.name_hint, kernel, tuple(operand(a) for a in value.args)))
+                guard = masks[len(calls)] if masks is not None else ALWAYS
+                calls.append(PlannedCall(value.op.name_hint, kernel, tuple(operand(a) for a in value.args), guard))
             elif value.op == alloc_tensor:
                 shape, dtype = value.args[2], value.args[3]
                 places[binding.var] = Place(_integer(value.args[1]), int(shape.values[0]), str(dtype.value))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cost table of a tail of the network, read off the program that serves every plan over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tvm
+from tvm import relax
+
+from tt_tflm.frontend.layers import Layer
+from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
+from tvm_passes import macs
+from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.guards import guards
+from tvm_passes.kernel import AT_RUN_TIME, LOSSES, Step, steps_of
+from tvm_passes.kernels.elementwise import MASK_BITS
+from tvm_passes.sparse_gradient import SparseGradient, Trained, layer_of
+from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+
+_FLOAT = 4
+_CLIP_GRADIENTS = ("clip_grad", "mask_grad")
+
+
+def tail_table(
+    module: tvm.IRModule,
+    loss: LossSpec,
+    layers: Sequence[Layer],
+    candidates: Sequence[int],
+    optimizer: OptimizerSpec,
+    fixed_ram_bytes: int,
+    backward_macs_full: int,
+) -> CostTable:
+    """The cost of any plan over ``candidates``.
+
+    Args:
+        module: canonical.
+        loss: which loss.
+        layers: of the model, in the order of its ``rows_<n>``.
+        candidates: numbers of the layers that may be trained, ascending, at most 64.
+        optimizer: which optimiser; its moments and gradients are part of a row's bytes.
+        fixed_ram_bytes: see ``CostTable``.
+        backward_macs_full: see ``CostTable``.
+    """
+    trained = {i: Trained(AT_RUN_TIME, layers[i].bias) for i in candidates}
+    program = UpdateInPlace(optimizer)(SparseGradient(trained)(AttachLoss(loss)(module)))
+    steps, _ = steps_of(program, "train_step")
+    masks = guards(steps, {layer: 1 << bit for bit, layer in enumerate(candidates)})
+    copies = 1 + len(optimizer.state)
+    entries = tuple(
+        Candidate(
+            layers[i].name,
+            layers[i].channels,
+            layers[i].parameters,
+            layers[i].forward_macs,
+            layers[i].row_length + int(layers[i].bias),
+            _FLOAT * layers[i].stride * copies,
+            layers[i].forward_macs // layers[i].channels,
+        )
+        for i in candidates
+    )
+    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op in LOSSES)
+    backward = list(zip(steps[loss_at + 1 :], masks[loss_at + 1 :], strict=True))
+    items = tuple(
+        MacItem(macs.nominal(step.kernel), guard)
+        for step, guard in backward
+        if not _is_weight_gradient(step) and macs.nominal(step.kernel)
+    )
+    return CostTable(entries, _saved(steps[:loss_at], backward), items, fixed_ram_bytes, backward_macs_full)
+
+
+def _is_weight_gradient(step: Step) -> bool:
+    return layer_of(step) is not None and step.kernel.has("d")
+
+
+def _saved(forward: Sequence[Step], backward: Sequence[tuple[Step, int]]) -> tuple[SavedTensor, ...]:
+    """Forward tensors that backward reads: a gradient through a clip is content with one bit per element."""
+    sources = {step.var: step.args[0] for step in forward if step.kernel.op == "clip_mask"}
+    elements = {step.var: step.kernel.params[-1].elements for step in forward if step.kernel.op != "clip_mask"}
+    full: dict[relax.Expr, int] = {}
+    mask: dict[relax.Expr, int] = {}
+    for step, guard in backward:
+        for position, argument in enumerate(step.args):
+            tensor = sources.get(argument, argument)
+            if tensor in elements:
+                kind = mask if step.kernel.op in _CLIP_GRADIENTS and position == 1 else full
+                kind[tensor] = kind.get(tensor, 0) | guard
+    return tuple(
+        SavedTensor(
+            _FLOAT * count, full.get(tensor, 0), _FLOAT * -(-count // MASK_BITS), mask.get(tensor, 0)
+        )
+        for tensor, count in elements.items()
+        if tensor in full or tensor in mask
+    )
