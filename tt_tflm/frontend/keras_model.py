@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load a Keras model and refuse, with a reason and a remedy, what cannot become a trainable build."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.frontend.fold import fold
+from tt_tflm.frontend.graph import Node, flatten
+from tt_tflm.frontend.layers import ACTIVATIONS
+from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
+
+if TYPE_CHECKING:
+    import keras
+
+_CONFIG = "config.json"
+
+
+def load_keras(path: str | os.PathLike[str]) -> keras.Model:
+    """Load a `.keras` file in safe mode, without its optimiser.
+
+    Raises:
+        InputError: there is no such file, it is truncated, or it is no Keras model.
+        UnsupportedLayerError: it holds a Lambda layer.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a .keras file, received {'a folder' if path.is_dir() else 'no such file'}")
+    for name in _lambda_layers(path):
+        raise UnsupportedLayerError(
+            f"{path}: layer '{name}' (Lambda): expected a layer of `tt-tflm supported-ops`, received code; "
+            "write what it computes with supported layers"
+        )
+    keras = import_keras()
+    try:
+        with silence():
+            model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the parser of a damaged part raises.
+        # Keras wraps the cause in one message per nesting level, each with the whole configuration.
+        cause = str(error).rsplit("Exception encountered:", 1)[-1]
+        reason = most_telling_line(cause).split(". ")[0] or type(error).__name__
+        raise InputError(f"{path}: expected a Keras model, received a file that cannot be loaded ({reason})") from error
+    if not isinstance(model, keras.Model):
+        raise InputError(f"{path}: expected a Keras model, received {type(model).__name__}; save the whole model")
+    return model
+
+
+def _lambda_layers(path: Path) -> Iterator[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read(_CONFIG))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{path}: expected a complete .keras file, received one that is truncated or of another format; "
+            "save it again with model.save('model.keras')"
+        ) from error
+    pending: list[Any] = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if value.get("class_name") == "Lambda":
+                inner = value.get("config")
+                yield str(inner.get("name", "?") if isinstance(inner, dict) else "?")
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def check_model(model: keras.Model) -> None:
+    """Check that every part of a model can be imported; returns nothing.
+
+    Raises:
+        InputError: the input or output is not as expected, or a weight is NaN or infinite.
+        UnsupportedLayerError: a layer, or an option of one, is not supported; names the layer and what to do.
+    """
+    graph = flatten(model)
+    for node in graph.nodes:
+        _check_layer(node)
+        _check_weights(node)
+    fold(graph)
+
+
+def _check_layer(node: Node) -> None:
+    layer = node.layer
+    if layer.compute_dtype != "float32" or getattr(layer, "quantization_mode", None) is not None:
+        received = getattr(layer, "quantization_mode", None) or layer.compute_dtype
+        _refuse(node, "float32", str(received), "rebuild the model with the float32 policy")
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        _refuse(node, "data_format channels_last", layer.data_format, "rebuild it with channels_last")
+    if not 1 <= len(node.output_shape) <= 3:
+        _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
+    if hasattr(layer, "activation") and _activation_name(layer.activation) is None:
+        name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
+        _refuse(node, f"an activation of {', '.join(ACTIVATIONS)}", name, "use one of these, or a layer of its own")
+    for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
+        if not holds(node):
+            _refuse(node, expected, str(received(layer)), remedy)
+
+
+def _activation_name(function: object) -> str | None:
+    activations = import_keras().activations
+    if function is None:
+        return "linear"
+    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
+
+
+def _check_weights(node: Node) -> None:
+    for weight in node.layer.weights:
+        values = np.asarray(weight)
+        if not np.all(np.isfinite(values)):
+            found = "NaN" if np.any(np.isnan(values)) else "infinity"
+            raise InputError(
+                f"layer '{node.name}' ({type(node.layer).__name__}), weight '{weight.name}': expected finite numbers, "
+                f"received {found}; train or load the model again"
+            )
+
+
+def _refuse(node: Node, expected: str, received: str, remedy: str) -> None:
+    raise UnsupportedLayerError(
+        f"layer '{node.name}' ({type(node.layer).__name__}): expected {expected}, received {received}; {remedy}"
+    )
+
+
+_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str]
+
+
+def _ones(value: object) -> bool:
+    return all(size == 1 for size in np.atleast_1d(value))
+
+
+def _is_last_axis(node: Node) -> bool:
+    axis = node.layer.axis
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    return axes in ([-1], [len(node.output_shape)])
+
+
+_DILATION: _Option = (
+    "dilation_rate 1",
+    lambda node: _ones(node.layer.dilation_rate),
+    lambda layer: layer.dilation_rate,
+    "use dilation_rate=1 with a larger kernel or stride",
+)
+_GROUPS: _Option = (
+    "groups 1",
+    lambda node: node.layer.groups == 1,
+    lambda layer: layer.groups,
+    "use groups=1, or a DepthwiseConv2D and a 1x1 Conv2D",
+)
+_EQUAL_STRIDES: _Option = (
+    "equal strides",
+    lambda node: len(set(np.atleast_1d(node.layer.strides).tolist())) == 1,
+    lambda layer: layer.strides,
+    "use one stride for both axes",
+)
+_NOT_CAUSAL: _Option = (
+    "padding valid or same",
+    lambda node: node.layer.padding in ("valid", "same"),
+    lambda layer: layer.padding,
+    "put a ZeroPadding1D((kernel_size - 1, 0)) before it and use padding='valid'",
+)
+_LAST_AXIS: _Option = (
+    "the last axis",
+    _is_last_axis,
+    lambda layer: f"axis {layer.axis}",
+    "use axis=-1, with a Reshape before it if need be",
+)
+_THRESHOLD: _Option = (
+    "threshold 0",
+    lambda node: node.layer.threshold == 0,
+    lambda layer: layer.threshold,
+    "use threshold=0",
+)
+_NOT_BATCH: _Option = (
+    "an axis other than the batch",
+    lambda node: node.layer.axis % (len(node.output_shape) + 1) != 0,
+    lambda layer: f"axis {layer.axis}",
+    "concatenate along another axis",
+)
+
+_OPTIONS: dict[str, tuple[_Option, ...]] = {
+    "Conv2D": (_DILATION, _GROUPS),
+    "DepthwiseConv2D": (_DILATION, _EQUAL_STRIDES),
+    "SeparableConv2D": (_DILATION, _EQUAL_STRIDES),
+    "Conv1D": (_DILATION, _GROUPS, _NOT_CAUSAL),
+    "BatchNormalization": (_LAST_AXIS,),
+    "Softmax": (_LAST_AXIS,),
+    "ReLU": (_THRESHOLD,),
+    "Concatenate": (_NOT_BATCH,),
+}

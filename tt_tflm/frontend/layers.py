@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A layer with weights as the rest of the package sees it, and the table of what the front end takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tt_tflm.errors import InputError
+
+# Axes of a Keras kernel, those of the output channel first: transposed so, a channel's weights are one run.
+_CHANNELS_FIRST = {
+    "conv2d": (3, 0, 1, 2),
+    "pointwise": (3, 0, 1, 2),
+    "depthwise": (2, 3, 0, 1),
+    "conv1d": (2, 0, 1),
+    "dense": (1, 0),
+}
+KINDS = tuple(_CHANNELS_FIRST)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer with weights, under its Keras name.
+
+    Attributes:
+        name: Keras name; a layer inside a nested model whose name is not unique is "<model>/<layer>"; the halves of a
+            SeparableConv2D are "<name>/depthwise" and "<name>/pointwise".
+        kind: "conv2d", "pointwise" (a conv2d with a 1x1 kernel), "depthwise", "conv1d" or "dense".
+        kernel_shape: Keras layout: conv2d and pointwise (kh, kw, cin, cout), depthwise (kh, kw, cin, multiplier),
+            conv1d (k, cin, cout), dense (in, out).
+        channels: output channels, that is rows.
+        row_length: weights in a row, its bias not counted.
+        bias: whether a bias exists: the layer has one, or a batch norm is folded into it.
+        input_shape: without the batch axis.
+        output_shape: without the batch axis.
+        forward_macs: multiply-accumulates of one forward pass; taps that fall on padding are counted.
+    """
+
+    name: str
+    kind: str
+    kernel_shape: tuple[int, ...]
+    channels: int
+    row_length: int
+    bias: bool
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    forward_macs: int
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        kind: str,
+        kernel_shape: tuple[int, ...],
+        bias: bool,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+    ) -> Layer:
+        """A layer whose channels, row length and MACs follow from its kernel and output shapes."""
+        channels = math.prod(kernel_shape[2:]) if kind == "depthwise" else kernel_shape[-1]
+        row_length = math.prod(kernel_shape) // channels
+        macs = math.prod(output_shape) * row_length
+        return cls(name, kind, kernel_shape, channels, row_length, bias, input_shape, output_shape, macs)
+
+    @property
+    def stride(self) -> int:
+        """Floats from one stored row to the next: weights and bias, rounded up to an even count."""
+        return (self.row_length + 2) // 2 * 2
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers: kernel and, where it exists, bias."""
+        return self.channels * (self.row_length + int(self.bias))
+
+    def kernel_to_rows(self, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """Store a kernel and a bias as rows.
+
+        Args:
+            kernel: `kernel_shape`, Keras layout.
+            bias: (channels,), or None exactly where the layer has no bias.
+
+        Returns:
+            float32 (channels, stride); the bias stands at index row_length, 0 where there is none; padding is 0.
+
+        Raises:
+            InputError: a shape differs, or a bias is given or missing against `bias`.
+        """
+        kernel = np.asarray(kernel)
+        if kernel.shape != self.kernel_shape:
+            raise InputError(f"layer '{self.name}': expected a kernel {self.kernel_shape}, received {kernel.shape}")
+        if (bias is not None) != self.bias:
+            expected, received = ("a bias", "none") if self.bias else ("no bias", "one")
+            raise InputError(f"layer '{self.name}': expected {expected}, received {received}")
+        rows = np.zeros((self.channels, self.stride), np.float32)
+        rows[:, : self.row_length] = kernel.transpose(_CHANNELS_FIRST[self.kind]).reshape(self.channels, -1)
+        if bias is not None:
+            bias = np.asarray(bias)
+            if bias.shape != (self.channels,):
+                raise InputError(f"layer '{self.name}': expected a bias ({self.channels},), received {bias.shape}")
+            rows[:, self.row_length] = bias
+        return rows
+
+    def rows_to_kernel(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The inverse of :meth:`kernel_to_rows`.
+
+        Args:
+            rows: (channels, n) with n at least row_length + 1; what follows the bias is ignored.
+
+        Returns:
+            float32 kernel of `kernel_shape` and float32 bias (channels,), None where the layer has no bias.
+
+        Raises:
+            InputError: the shape differs.
+        """
+        rows = np.asarray(rows, np.float32)
+        if rows.ndim != 2 or rows.shape[0] != self.channels or rows.shape[1] <= self.row_length:
+            raise InputError(
+                f"layer '{self.name}': expected rows ({self.channels}, {self.stride}), received {rows.shape}"
+            )
+        axes = _CHANNELS_FIRST[self.kind]
+        runs = rows[:, : self.row_length].reshape([self.kernel_shape[axis] for axis in axes])
+        kernel = np.ascontiguousarray(runs.transpose(np.argsort(axes)))
+        return kernel, rows[:, self.row_length].copy() if self.bias else None
+
+
+@dataclass(frozen=True)
+class SupportedLayer:
+    """A line of `tt-tflm supported-ops`.
+
+    Attributes:
+        layer: name of the class in `keras.layers`.
+        handled: what becomes of it in the build.
+        trains: "weights" where its rows can be trained, "passes gradients" where only the layers before it can,
+            "nothing" where neither is needed.
+        limits: what is refused.
+    """
+
+    layer: str
+    handled: str
+    trains: str
+    limits: str = ""
+
+
+_WEIGHTS = "weights"
+_PASSES = "passes gradients"
+_NOTHING = "nothing"
+_LAST = "channels_last"
+ACTIVATIONS = ("linear", "relu", "relu6", "leaky_relu", "hard_silu", "hard_swish", "sigmoid", "tanh", "softmax")
+
+SUPPORTED: tuple[SupportedLayer, ...] = (
+    SupportedLayer("Conv2D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, groups 1"),
+    SupportedLayer("DepthwiseConv2D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, equal strides"),
+    SupportedLayer("SeparableConv2D", "depthwise and pointwise", _WEIGHTS, f"{_LAST}, dilation 1, equal strides"),
+    SupportedLayer("Conv1D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, groups 1, padding not causal"),
+    SupportedLayer("Dense", "kernel", _WEIGHTS),
+    SupportedLayer("BatchNormalization", "folded, else scale and shift", _PASSES, "last axis, as at inference"),
+    SupportedLayer("ReLU", "clip, fused where it follows a kernel", _PASSES, "threshold 0"),
+    SupportedLayer("LeakyReLU", "elementwise", _PASSES),
+    SupportedLayer("Activation", "as the activation named", _PASSES, ", ".join(ACTIVATIONS)),
+    SupportedLayer("Softmax", "over the last axis", _PASSES, "last axis"),
+    SupportedLayer("Add", "elementwise", _PASSES),
+    SupportedLayer("Multiply", "elementwise, broadcasting", _PASSES),
+    SupportedLayer("Concatenate", "copies", _PASSES, "not along the batch"),
+    SupportedLayer("AveragePooling2D", "kernel", _PASSES, _LAST),
+    SupportedLayer("MaxPooling2D", "kernel", _PASSES, _LAST),
+    SupportedLayer("AveragePooling1D", "kernel", _PASSES, _LAST),
+    SupportedLayer("MaxPooling1D", "kernel", _PASSES, _LAST),
+    SupportedLayer("GlobalAveragePooling2D", "kernel", _PASSES, _LAST),
+    SupportedLayer("GlobalMaxPooling2D", "kernel", _PASSES, _LAST),
+    SupportedLayer("GlobalAveragePooling1D", "kernel", _PASSES, _LAST),
+    SupportedLayer("GlobalMaxPooling1D", "kernel", _PASSES, _LAST),
+    SupportedLayer("ZeroPadding2D", "into the kernel that follows, else a copy", _PASSES, _LAST),
+    SupportedLayer("ZeroPadding1D", "into the kernel that follows, else a copy", _PASSES, _LAST),
+    SupportedLayer("Flatten", "no code", _PASSES, _LAST),
+    SupportedLayer("Reshape", "no code", _PASSES, "at most three axes"),
+    SupportedLayer("Dropout", "dropped", _PASSES),
+    SupportedLayer("SpatialDropout1D", "dropped", _PASSES),
+    SupportedLayer("SpatialDropout2D", "dropped", _PASSES),
+    SupportedLayer("Rescaling", "scale and shift", _PASSES),
+    SupportedLayer("InputLayer", "the input", _NOTHING, "one, float32, shape known"),
+)
