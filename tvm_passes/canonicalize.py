@@ -336,26 +336,26 @@ class _Rewriter:
         self._affine(binding, a, 1.0 / b.array.astype(np.float64), np.zeros(1))
 
     def _hard_swish(self, binding: Any) -> bool:
-        """x * clip(x + 3, 0, 6) / 6, which the importer spells out, is one kernel with one gradient."""
+        """x * (clip(x + 3, 0, 6) * 1/6), which the importer spells out, is one kernel with one gradient."""
         source, shift = binding.value.args[:2]
         if isinstance(shift, relax.Var) or not isinstance(source, relax.Var) or not np.all(shift.value.numpy() == 3.0):
             return False
         clip = self._only_consumer(binding.var, "clip")
         if clip is None or clip_bounds(clip.value) != (0.0, 6.0):
             return False
-        product = self._only_consumer(clip.var, "multiply")
+        sixth = self._only_consumer(clip.var, "multiply")
+        if sixth is None or isinstance(sixth.value.args[1], relax.Var):
+            return False
+        if not np.allclose(sixth.value.args[1].value.numpy(), 1 / 6):
+            return False
+        product = self._only_consumer(sixth.var, "multiply")
         if product is None or not any(a.same_as(source) for a in product.value.args):
             return False
-        quotient = self._only_consumer(product.var, "divide")
-        if quotient is None or isinstance(quotient.value.args[1], relax.Var):
-            return False
-        if not np.all(quotient.value.args[1].value.numpy() == 6.0):
-            return False
-        self._done.update({clip.var, product.var, quotient.var})
+        self._done.update({clip.var, sixth.var, product.var})
         value = self._plain(self._value(source))
         n = value.elements
         kernel = Kernel("hard_swish", (Param("x", n), Param("y", n, OUT)), {}, ("x",))
-        self._define(binding, kernel, [value.var], quotient.var)
+        self._define(binding, kernel, [value.var], product.var)
         return True
 
     # -------------------------------------------------------------- shape
