@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tvm
 
+from tt_tflm.emit.c_library import BoardChoice
+from tt_tflm.emit.row_pool import RowPool, lay_out
+from tt_tflm.emit.session import session_bytes
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
@@ -21,8 +24,10 @@ from tt_tflm.plan.update_plan import LayerPlan
 from tvm_passes.attach_loss import LossSpec
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, row_length, steps_of
-from tvm_passes.pipeline import canonical, training_program
-from tvm_passes.sparse_gradient import Trained
+from tvm_passes.pipeline import canonical, planned_functions, training_program
+from tvm_passes.plan_arena import PlannedFunction
+from tvm_passes.choice import Trained
+from tvm_passes.update_in_place import OptimizerSpec
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +64,7 @@ class ImportedModel:
     def trained(self, plan: Mapping[str, LayerPlan]) -> dict[int, Trained]:
         """The plan as the passes take it."""
         return {
-            self.index(name): Trained(len(choice.channels), choice.bias and self.layers[self.index(name)].bias)
+            self.index(name): Trained(len(choice.channels), choice.bias and self.layers[self.index(name)].bias, choice.weights)
             for name, choice in plan.items()
         }
 
@@ -137,10 +142,61 @@ def loss_spec(model: ImportedModel, loss: Loss) -> LossSpec:
     return LossSpec("softmax", model.output_elements)
 
 
-def build_program(
+@dataclass(frozen=True)
+class Program:
+    """A planned training program and how its persistent memory is laid out.
+
+    Args:
+        module: with ``predict`` and ``train_step``; see ``tvm_passes.pipeline``.
+        plan: what is trained, layer name -> channels; None where the board chooses.
+        row_pool: layout of what persists between calls.
+        session_bytes: size of the session on a 32-bit core.
+        optimizer: as the passes were given it.
+        classes: length of the scores.
+        choice: candidates and costs where the board chooses.
+    """
+
+    module: tvm.IRModule
+    plan: Mapping[str, LayerPlan] | None
+    row_pool: RowPool
+    session_bytes: int
+    optimizer: OptimizerSpec
+    classes: int
+    choice: BoardChoice | None = None
+
+    @property
+    def functions(self) -> dict[str, PlannedFunction]:
+        """The planned functions by name."""
+        return planned_functions(self.module)
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the largest function needs."""
+        return max(function.arena_bytes for function in self.functions.values())
+
+    @property
+    def ram_bytes(self) -> int:
+        """Everything as placed: arena, row pool, session."""
+        return self.arena_bytes + self.row_pool.bytes + self.session_bytes
+
+
+def static_program(
     model: ImportedModel, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer, report: Report
-) -> tvm.IRModule:
-    """The planned training program (``tvm_passes.pipeline.training_program``)."""
-    return training_program(
-        model.module, loss_spec(model, loss), model.trained(plan), optimizer_spec(optimizer), report
-    )
+) -> Program:
+    """The program of a fixed plan."""
+    spec, classes, embedding = optimizer_spec(optimizer), classes_of(model, loss), _embedding(model, loss)
+    module = training_program(model.module, loss_spec(model, loss), model.trained(plan), spec, report)
+    trained = sorted((model.index(name), name) for name in plan)
+    floats = {i: (name, len(plan[name].channels) * model.layers[i].stride) for i, name in trained}
+    row_pool = lay_out(floats, spec.state, classes, embedding)
+    session = session_bytes(len(plan), spec.kind, classes if embedding is not None else None)
+    return Program(module, plan, row_pool, session, spec, classes)
+
+
+def classes_of(model: ImportedModel, loss: Loss) -> int:
+    """Length of the scores."""
+    return loss.classes if isinstance(loss, PrototypeLoss) else model.output_elements
+
+
+def _embedding(model: ImportedModel, loss: Loss) -> int | None:
+    return model.output_elements if isinstance(loss, PrototypeLoss) else None

@@ -23,7 +23,8 @@ import tvm
 from tvm import relax
 
 from .kernel import INOUT, Kernel, Param, Step, flat
-from .sparse_gradient import ReverseWalk, Trained, layer_of, replace_function
+from .choice import Trained
+from .sparse_gradient import ReverseWalk, layer_of, replace_function
 
 ACTIVATIONS = ("clip", "leaky_relu", "sigmoid", "tanh", "hard_swish")
 
@@ -51,7 +52,7 @@ class _FisherWalk(ReverseWalk):
             if (layer := layer_of(step)) in trained
         }
 
-    def trained(self, _step: Step) -> int | None:
+    def trained(self, _step: Step) -> Trained | None:
         return None
 
     def _extra_params(self) -> list[relax.Var]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from tvm import relax
 
+from .choice import Trained
 from .kernel import IN, INOUT, OUT, ROWS, Kernel, Param, Step
 from .kernels.elementwise import MASK_BITS
 
@@ -34,8 +35,8 @@ class Tape(Protocol):
     def add_into(self, var: relax.Expr, make: Callable[[relax.Var | None], relax.Var]) -> None:
         """The same for kernels that can accumulate: ``make`` gets the gradient so far (or None), in place."""
 
-    def trained(self, step: Step) -> int | None:
-        """The number of chosen channels of a weighted step, None when its weights are frozen."""
+    def trained(self, step: Step) -> Trained | None:
+        """What is trained of a weighted step, None when it is frozen."""
 
     def train(self, step: Step, gradient: relax.Var) -> None:
         """Emit the weight gradient of a trained step."""
@@ -87,7 +88,8 @@ def clip_mask(step: Step) -> Kernel:
 
 
 def _weighted_saves(tape: Tape, step: Step) -> Iterable[relax.Expr]:
-    return (step.args[0],) if tape.trained(step) is not None else ()
+    choice = tape.trained(step)
+    return (step.args[0],) if choice is not None and choice.weights else ()
 
 
 def _weighted(tape: Tape, step: Step, g: relax.Var) -> None:

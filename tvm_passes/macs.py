@@ -23,6 +23,8 @@ def executed(kernel: Kernel) -> int:
 def _count(kernel: Kernel, positions) -> int:  # noqa: ANN001 - a function of a Window
     if kernel.op not in _DENSE + _DEPTHWISE:
         return 0
+    if kernel.op.endswith("_grad_weights") and not kernel["weights"]:
+        return 0
     window = Window.of(kernel.attrs)
     channels = kernel["trained"] if kernel.op.endswith("_grad_weights") else window.O
     return positions(window) * channels * (window.C if kernel.op in _DENSE else 1)

@@ -17,7 +17,8 @@ from .order import Order
 from .plan_arena import PlanArena, PlannedFunction, read_plan
 from .print_c import print_c
 from .schedule import Schedule
-from .sparse_gradient import SparseGradient, Trained
+from .choice import Trained
+from .sparse_gradient import SparseGradient
 from .unpacked_api import unpacked_api
 from .update_in_place import OptimizerSpec, UpdateInPlace
 

@@ -28,22 +28,13 @@ on and gets no weight gradient. Forward kernels are left as they are, with their
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import tvm
 from tvm import relax
 
+from .choice import Trained
 from .gradient_rules import RULES, SAVES, clip_mask, clips
 from .kernel import INOUT, OUT, ROWS, Kernel, Param, Step, emit, flat, steps_of
-
-
-@dataclass(frozen=True)
-class Trained:
-    """How many channels of a layer are trained (``AT_RUN_TIME``: any, chosen on the board), and whether their biases
-    are."""
-
-    channels: int
-    bias: bool = True
 
 
 def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:  # noqa: N802
@@ -183,9 +174,8 @@ class ReverseWalk:
         operands."""
         return gradient.same_as(self._in_use) or sum(other.same_as(gradient) for other in self._pending.values()) > 1
 
-    def trained(self, step: Step) -> int | None:
-        choice = self._trained.get(layer_of(step))
-        return None if choice is None else choice.channels
+    def trained(self, step: Step) -> Trained | None:
+        return self._trained.get(layer_of(step))
 
     def train(self, step: Step, gradient: relax.Var) -> None:
         layer = layer_of(step)
@@ -199,7 +189,7 @@ class ReverseWalk:
             Param("d", (choice.channels or step.kernel["O"]) * stride, OUT),
         )
         attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
-        attrs |= {"trained": choice.channels, "bias": int(choice.bias)}
+        attrs |= {"trained": choice.channels, "bias": int(choice.bias), "weights": int(choice.weights)}
         kernel = Kernel(f"{step.kernel.op}_grad_weights", params, attrs)
         self._gradients.append((layer, self.emit(kernel, [step.args[0], gradient, step.args[1], self._scale])))
 

@@ -12,10 +12,12 @@ import tvm
 from tvm import relax
 
 from tt_tflm.emit.row_pool import RowPool
+from tt_tflm.plan.cost_table import CostTable
+from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES
 from tvm_passes.kernels.tiling import Tiling
 from tvm_passes.pipeline import KERNEL_PREFIX, lower_to_c, planned_functions
-from tvm_passes.plan_arena import Place, PlannedCall, PlannedFunction
+from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import OptimizerSpec
 
 C_TYPES = {"float32": "float", "uint32": "uint32_t", "int32": "int32_t"}
@@ -33,6 +35,23 @@ class EmittedLayer:
 
 
 @dataclass(frozen=True)
+class BoardChoice:
+    """What a build needs that chooses its plan on the board.
+
+    Args:
+        candidates: numbers of the layers that may be trained, in the order of the cost table.
+        table: cost of any plan over them; its ``fixed_ram_bytes`` is everything but ``rows_bytes``.
+        rows_bytes: room for trained rows, gradients and moments.
+        share: of a layer's channels that selection aims at first.
+    """
+
+    candidates: tuple[int, ...]
+    table: CostTable
+    rows_bytes: int
+    share: float
+
+
+@dataclass(frozen=True)
 class EmittedModel:
     """What the C sources are made from.
 
@@ -47,6 +66,7 @@ class EmittedModel:
         optimizer: as given to the passes.
         learning_rate: of the optimiser.
         row_pool: layout of the persistent memory.
+        choice: for builds that choose on the board; None where the plan is fixed.
     """
 
     name: str
@@ -59,6 +79,12 @@ class EmittedModel:
     optimizer: OptimizerSpec
     learning_rate: float
     row_pool: RowPool
+    choice: BoardChoice | None = None
+
+    @property
+    def adaptable(self) -> bool:
+        """Whether the build has ``tt_adapt``: prototypes, and gradients that can be accumulated over an episode."""
+        return self.temperature is not None and self.optimizer.accumulates
 
 
 def emit_c(model: EmittedModel, tiling: Tiling) -> dict[str, str]:
@@ -88,7 +114,8 @@ class _Emitter:
     def __init__(self, model: EmittedModel) -> None:
         self._model = model
         self._functions = planned_functions(model.module)
-        self._trained = [i for i, layer in enumerate(model.layers) if layer.channels]
+        fixed = [i for i, layer in enumerate(model.layers) if layer.channels]
+        self._trained = list(model.choice.candidates) if model.choice else fixed
         self._constants: list[tuple[str, np.ndarray]] = []
         self._constant_names: dict[bytes, str] = {}
 
@@ -103,7 +130,7 @@ class _Emitter:
         return {
             "include/tt_model.h": header,
             "src/tt_model.c": main,
-            "src/tt_kernels.h": licence + note + guard.format("KERNELS", '#include "tt_kernel.h"\n#include "tt_optimizer.h"\n#include "tt_prototype.h"\n\n' + kernels.declarations),
+            "src/tt_kernels.h": licence + note + guard.format("KERNELS", '#include "tt_fisher.h"\n#include "tt_kernel.h"\n#include "tt_optimizer.h"\n#include "tt_prototype.h"\n\n' + kernels.declarations),
             KERNEL_SOURCE: licence + note + '#include "tt_kernels.h"\n\n#include "tt_loss.h"\n\n' + kernels.definitions,
             "src/tt_weights.h": licence + note + guard.format("WEIGHTS", '#include "tt_kernel.h"\n\n' + declared),
             "src/tt_weights.c": licence + note + '#include "tt_weights.h"\n\n' + "".join(_array(n, a) for n, a in weights),
@@ -115,13 +142,13 @@ class _Emitter:
         predict, train = self._functions["predict"], self._functions["train_step"]
         cut = next(i for i, call in enumerate(train.calls) if call.kernel.op in LOSSES) + 1
         functions = [
-            self._function("predict", predict, predict.calls),
-            self._function("train_forward", train, train.calls[:cut]),
-            self._function("train_backward", train, train.calls[cut:]),
+            self._function("predict", predict.calls),
+            self._function("train_forward", train.calls[:cut]),
+            self._function("train_backward", train.calls[cut:]),
         ]
-        if "apply_update" in self._functions:
-            update = self._functions["apply_update"]
-            functions.append(self._function("apply_update", update, update.calls))
+        for name in ("apply_update", "fisher"):
+            if name in self._functions:
+                functions.append(self._function(name, self._functions[name].calls))
         adam = {k: _c_float(v) for k, v in self._model.optimizer.constants.items()}
         return self._render(
             "tt_model.c.j2",
@@ -131,9 +158,11 @@ class _Emitter:
             frozen=[
                 {"index": i, "name": _comment(layer.name), "stride": layer.rows.shape[1]}
                 for i, layer in enumerate(self._model.layers)
-                if not layer.channels and self._reads(f"rows_{i}")
+                if i not in self._trained and self._reads(f"rows_{i}")
             ],
-            state_regions=[r for r in self._model.row_pool.regions if r.kind not in ("pool", "prototypes")],
+            state_regions=[r for r in self._model.row_pool.regions if r.kind in self._model.optimizer.state],
+            gradient_place=self._operand(train.calls[cut - 1].operands[-1], "float32", const=False),
+            image_shape=self._image_shape(),
             learning_rate=_c_float(self._model.learning_rate),
             adam=adam,
         )
@@ -141,7 +170,7 @@ class _Emitter:
     def _reads(self, name: str) -> bool:
         return any(name in call.operands for f in self._functions.values() for call in f.calls)
 
-    def _function(self, name: str, function: PlannedFunction, calls: Sequence[PlannedCall]) -> dict[str, object]:
+    def _function(self, name: str, calls: Sequence[PlannedCall]) -> dict[str, object]:
         return {
             "name": name,
             "reads_x": any("x" in [o for o in call.operands if isinstance(o, str)] for call in calls),
@@ -153,7 +182,10 @@ class _Emitter:
             self._operand(operand, param.dtype, const=param.role == "in")
             for operand, param in zip(call.operands, call.kernel.params, strict=True)
         ]
-        return f"{KERNEL_PREFIX}{call.name}({', '.join(operands)});"
+        text = f"{KERNEL_PREFIX}{call.name}({', '.join(operands)});"
+        if call.guard in (ALWAYS, (1 << len(self._trained)) - 1) or self._model.choice is None:
+            return text
+        return f"if ((session->chosen & {call.guard:#x}u) != 0u) {text}"
 
     def _operand(self, operand: str | Place | relax.Constant, dtype: str, *, const: bool) -> str:
         if isinstance(operand, Place):
@@ -170,7 +202,22 @@ class _Emitter:
         if kind == "rows":
             layer = int(index)
             return f"&session->rows[{self._trained.index(layer)}]" if layer in self._trained else f"&rows_{layer}"
-        return f"POOL({'const ' if const else ''}{C_TYPES[dtype]}, {self._model.row_pool.offset(kind, int(index))}u)"
+        if self._model.choice is None:
+            offset = self._model.row_pool.offset(kind, int(index))
+        elif kind == "potential":
+            before = self._trained[: self._trained.index(int(index))]
+            offset = self._model.row_pool.offset("potentials", 0) + 4 * sum(len(self._model.layers[i].rows) for i in before)
+        else:
+            part = ("pool", *self._model.optimizer.state).index(kind)
+            return f"STATE({self._trained.index(int(index))}, {part}u)"
+        return f"POOL({'const ' if const else ''}{C_TYPES[dtype]}, {offset}u)"
+
+    def _image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the input; a signal is one row, a vector one row of one channel."""
+        shape = self._model.input_shape
+        if len(shape) == 3:
+            return shape
+        return (1, *shape) if len(shape) == 2 else (1, int(np.prod(shape)), 1)
 
     def _constant(self, array: np.ndarray) -> str:
         key = array.tobytes()
@@ -203,8 +250,24 @@ class _Emitter:
             row_pool_bytes=model.row_pool.bytes,
             optimizer=model.optimizer,
             trained=[self._trained_layer(i) for i in self._trained],
+            adaptable=model.adaptable,
+            dynamic=self._dynamic(),
             **more,
         )
+
+    def _dynamic(self) -> dict[str, object] | None:
+        model, choice = self._model, self._model.choice
+        if choice is None:
+            return None
+        places = {f"{kind}_offset": model.row_pool.offset(kind, 0) for kind in ("potentials", "slots", "channels", "rows")}
+        return places | {
+            "table": choice.table,
+            "rows_bytes": choice.rows_bytes,
+            "fixed_ram_bytes": choice.table.fixed_ram_bytes,
+            "share_256": round(choice.share * 256),
+            "channels_total": sum(len(model.layers[i].rows) for i in choice.candidates),
+            "copies": 1 + len(model.optimizer.state),
+        }
 
     def _trained_layer(self, index: int) -> dict[str, object]:
         layer = self._model.layers[index]
@@ -214,8 +277,9 @@ class _Emitter:
             "name": _comment(layer.name),
             "stride": layer.rows.shape[1],
             "channels": layer.channels,
+            "channels_total": layer.rows.shape[0],
             "slots": [slots.get(channel, "TT_SLOT_FROZEN") for channel in range(layer.rows.shape[0])],
-            "pool_offset": self._model.row_pool.offset("pool", index),
+            "pool_offset": None if self._model.choice else self._model.row_pool.offset("pool", index),
         }
 
 

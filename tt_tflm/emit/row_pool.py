@@ -15,8 +15,9 @@ class Region:
 
     Args:
         kind: ``pool`` (trained rows), an optimiser state (``velocity``, ``first_moment``, ``second_moment``,
-            ``gradient``) or ``prototypes``.
-        index: the layer's number; for prototypes 0 for the sums and 1 for the counts.
+            ``gradient``) or ``prototypes``; with a plan chosen on the board ``potentials``, ``slots``, ``channels``
+            and ``rows``.
+        index: the layer's number; for prototypes 0 for the sums and 1 for the counts; else 0.
         name: for people.
         offset: bytes from the start of the row pool, a multiple of 16.
         bytes: without the padding after it.
@@ -57,11 +58,41 @@ def lay_out(
         embedding_elements: floats of a prototype; None without prototypes.
     """
     wanted = [(kind, i, f"{name} {kind}", 4 * floats) for kind in ("pool", *state) for i, (name, floats) in rows.items()]
-    if embedding_elements is not None:
-        wanted += [
-            ("prototypes", 0, "prototype sums", 4 * classes * embedding_elements),
-            ("prototypes", 1, "prototype counts", 4 * classes),
-        ]
+    return _placed(wanted + _prototypes(classes, embedding_elements))
+
+
+def lay_out_dynamic(
+    channels: Sequence[int], rows_bytes: int, classes: int, embedding_elements: int | None
+) -> RowPool:
+    """The row pool of a build that chooses on the board.
+
+    Args:
+        channels: output channels of every candidate.
+        rows_bytes: room for trained rows, gradients and moments of any plan.
+        classes: number of prototypes.
+        embedding_elements: floats of a prototype; None without prototypes.
+    """
+    total = sum(channels)
+    wanted = [
+        ("potentials", 0, "Fisher potentials", 4 * total),
+        ("slots", 0, "row of every channel", 2 * total),
+        ("channels", 0, "chosen channels", 2 * total),
+        *_prototypes(classes, embedding_elements),
+        ("rows", 0, "trained rows and their state", rows_bytes),
+    ]
+    return _placed(wanted)
+
+
+def _prototypes(classes: int, embedding_elements: int | None) -> list[tuple[str, int, str, int]]:
+    if embedding_elements is None:
+        return []
+    return [
+        ("prototypes", 0, "prototype sums", 4 * classes * embedding_elements),
+        ("prototypes", 1, "prototype counts", 4 * classes),
+    ]
+
+
+def _placed(wanted: Sequence[tuple[str, int, str, int]]) -> RowPool:
     regions, offset = [], 0
     for kind, index, name, size in wanted:
         regions.append(Region(kind, index, name, offset, size))

@@ -285,10 +285,11 @@ def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) ->
         tap = (r * w.kw + s) * w.C + c
         add_scaled(nest, targets, tap, acc, scale)
 
-    with nest.loop("r", w.kh) as r, nest.loop("s", w.kw) as s:
-        for first, last, width in blocks(w.C, 4):
-            with nest.loop("cb", (last - first) // width) as cb:
-                tile(r, s, cb * width + first, width)
+    if kernel["weights"]:
+        with nest.loop("r", w.kh) as r, nest.loop("s", w.kw) as s:
+            for first, last, width in blocks(w.C, 4):
+                with nest.loop("cb", (last - first) // width) as cb:
+                    tile(r, s, cb * width + first, width)
     if kernel["bias"]:
         grad_bias(nest, columns, targets, scale, w, weights)
     return prim_func([x, *columns, scale, *targets], nest)

@@ -273,7 +273,7 @@ def _grad_weights_block(kernel: Kernel, w: Window) -> tirx.PrimFunc:
                 if t * w.sw + s == offset:
                     nest.mac(acc[s], value, grads[t])
 
-    with nest.loop("r", w.kh) as r:
+    with nest.loop("r", w.kh if kernel["weights"] else 0) as r:
         acc = [nest.local(f"acc{s}", constant(0)) for s in range(w.kw)]
         first, last = positions(nest, "oy", r, w.pt, w.sh, w.H, w.OH, w.kh)
         with nest.loop("oy", last, first) as oy:

@@ -67,5 +67,5 @@ def fisher_potential(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     a, g, potential = buffers(kernel)
     channels = kernel.params[2].elements
     nest = LoopNest()
-    nest.call("tt_fisher_accumulate", a, g, _unsigned(kernel.params[0].elements // channels), _unsigned(channels), potential)
+    nest.call("tt_fisher_add", a, g, _unsigned(kernel.params[0].elements // channels), _unsigned(channels), potential)
     return {name: prim_func([a, g, potential], nest)}

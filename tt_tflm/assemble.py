@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a planned program to a build: sources, report, plan and what simulation needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tt_tflm.build import SCHEMA_VERSION, Build
+from tt_tflm.devices import get_profile
+from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake
+from tt_tflm.ops_path import ops_path
+from tt_tflm.options import Loss, Optimizer, PrototypeLoss
+from tt_tflm.plan.budget import Budget
+from tt_tflm.plan.cost import function_macs
+from tt_tflm.plan.cost_table import PlanCost
+from tt_tflm.plan.update_plan import UpdatePlan
+from tt_tflm.program import ImportedModel, Program
+from tvm_passes.kernels.tiling import CORTEX_M, HOST
+
+_FLOAT = 4
+
+
+def assemble(
+    model: ImportedModel,
+    program: Program,
+    loss: Loss,
+    optimizer: Optimizer,
+    target: str,
+    input_scaling: tuple[float, float],
+    plan: UpdatePlan | None,
+    cost: PlanCost | None,
+    backward_macs_full: int,
+    budget: Budget,
+) -> Build:
+    """Make the build.
+
+    Args:
+        model, program, loss, optimizer: what the program was made from.
+        target: name of the device profile.
+        input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
+        plan: the fixed plan; None where the board chooses.
+        cost: of that plan; None where the board chooses.
+        backward_macs_full: of training everything.
+        budget: as asked for.
+    """
+    profile = get_profile(target)
+    prototypes = isinstance(loss, PrototypeLoss)
+    emitted = EmittedModel(
+        model.name,
+        model.fingerprint,
+        program.module,
+        [
+            EmittedLayer(layer.name, rows, _channels(program, layer.name))
+            for layer, rows in zip(model.layers, model.rows, strict=True)
+        ],
+        model.input_shape,
+        program.classes,
+        loss.temperature if prototypes else None,
+        program.optimizer,
+        optimizer.learning_rate,
+        program.row_pool,
+        program.choice,
+    )
+    files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files()
+    sources = sorted(name for name in files if name.startswith("src/") and name.endswith(".c"))
+    files["sources.txt"] = "".join(f"{name}\n" for name in sources)
+    files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.compile_flags(kernel=True))
+    report = _report(model, program, loss, optimizer, target, cost, backward_macs_full)
+    plan_data = plan.to_json() if plan is not None else {}
+    if program.choice is not None:
+        plan_data = {"schema_version": SCHEMA_VERSION, "fingerprint": model.fingerprint, "strategy": "tinytrain", "layers": {}}
+        plan_data["budget"] = budget.resolve(backward_macs_full).to_json()
+    simulation = {
+        "schema_version": SCHEMA_VERSION,
+        "fingerprint": model.fingerprint,
+        "input_shape": list(model.input_shape),
+        "input_scaling": list(input_scaling),
+        "classes": program.classes,
+        "embedding_elements": model.output_elements if prototypes else None,
+        "loss": loss.name,
+        "mode": report["mode"],
+        "adaptable": emitted.adaptable,
+        "target": target,
+        "arena_bytes": program.arena_bytes,
+        "row_pool_bytes": program.row_pool.bytes,
+        "rows": _trained_rows(model, program),
+        "choice": _choice(model, program, budget, backward_macs_full),
+    }
+    rows = {layer.name: r for layer, r in zip(model.layers, model.rows, strict=True)}
+    return Build(files, rows, model.layers, report, plan_data, simulation)
+
+
+def _channels(program: Program, layer: str) -> tuple[int, ...]:
+    return program.plan[layer].channels if program.plan is not None and layer in program.plan else ()
+
+
+def _report(
+    model: ImportedModel,
+    program: Program,
+    loss: Loss,
+    optimizer: Optimizer,
+    target: str,
+    cost: PlanCost | None,
+    backward_macs_full: int,
+) -> dict[str, Any]:
+    functions = program.functions
+    predict, train = (function_macs(functions[name]) for name in ("predict", "train_step"))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "target": target,
+        "precision": "float32",
+        "mode": "static" if program.choice is None else "dynamic",
+        "loss": loss.name,
+        "optimizer": optimizer.name,
+        "arena_bytes": program.arena_bytes,
+        "arena_lower_bound_bytes": max(f.arena_lower_bound_bytes for f in functions.values()),
+        "row_pool_bytes": program.row_pool.bytes,
+        "session_bytes": program.session_bytes,
+        "ram_bytes": program.ram_bytes,
+        "input_bytes": _FLOAT * int(np.prod(model.input_shape)),
+        "flash_bytes": {"code": None, "weights": sum(rows.nbytes for rows in model.rows)},
+        "forward_macs": predict["forward"]["nominal"],
+        "backward_macs": cost.backward_macs if cost else None,
+        "backward_macs_full": backward_macs_full,
+        "executed_macs": {
+            "predict": predict["forward"]["executed"],
+            "forward": train["forward"]["executed"],
+            "backward": train["backward"]["executed"] if cost else None,
+        },
+        "training_memory_bytes": cost.training_memory_bytes if cost else None,
+        "updated_parameters": cost.updated_parameters if cost else None,
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "parameters": layer.parameters,
+                "forward_macs": layer.forward_macs,
+                "channels_total": layer.channels,
+                "channels_trained": len(_channels(program, layer.name)),
+            }
+            for layer in model.layers
+        ],
+    }
+
+
+def _trained_rows(model: ImportedModel, program: Program) -> list[dict[str, Any]]:
+    if program.plan is None:
+        return []
+    trained = sorted((model.index(name), name) for name in program.plan)
+    return [
+        {
+            "layer": name,
+            "offset": program.row_pool.offset("pool", index),
+            "channels": list(program.plan[name].channels),
+            "stride": model.layers[index].stride,
+            "row_length": model.layers[index].row_length,
+        }
+        for index, name in trained
+    ]
+
+
+def _choice(
+    model: ImportedModel, program: Program, budget: Budget, backward_macs_full: int
+) -> Mapping[str, Any] | None:
+    """Where a board that chooses keeps potentials, chosen channels and rows."""
+    choice = program.choice
+    if choice is None:
+        return None
+    return {
+        "candidates": [
+            {"layer": model.layers[i].name, "channels": model.layers[i].channels, "stride": model.layers[i].stride}
+            for i in choice.candidates
+        ],
+        "potentials_offset": program.row_pool.offset("potentials", 0),
+        "channels_offset": program.row_pool.offset("channels", 0),
+        "rows_offset": program.row_pool.offset("rows", 0),
+        "copies": 1 + len(program.optimizer.state),
+        "budget": budget.resolve(backward_macs_full).to_json(),
+        "backward_macs_full": backward_macs_full,
+        "fixed_ram_bytes": choice.table.fixed_ram_bytes,
+    }
+
+
+def _runtime_files() -> dict[str, str]:
+    """The device runtime and the simulation's own sources, copied into every build so that it stands alone."""
+    root = ops_path()
+    return {
+        f"{folder}/{path.name}": path.read_text(encoding="utf-8")
+        for folder in ("include", "src", "sim")
+        for path in sorted((root / folder).iterdir())
+        if path.is_file()
+    }

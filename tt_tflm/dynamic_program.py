@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program of a build that chooses its plan on the board: which tail it inspects, and how much room rows get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tt_tflm.emit.c_library import BoardChoice
+from tt_tflm.emit.row_pool import lay_out_dynamic
+from tt_tflm.emit.session import session_bytes
+from tt_tflm.errors import InputError
+from tt_tflm.options import Loss, Optimizer, PrototypeLoss, optimizer_spec
+from tt_tflm.plan.budget import Budget
+from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
+from tt_tflm.plan.tail import tail_table
+from tt_tflm.program import ImportedModel, Program, Report, classes_of, loss_spec
+from tvm_passes.choice import Trained
+from tvm_passes.kernel import AT_RUN_TIME
+from tvm_passes.pipeline import dynamic_program as planned_program
+
+DEFAULT_SHARE = 0.5
+
+
+def dynamic_program(
+    model: ImportedModel,
+    loss: Loss,
+    optimizer: Optimizer,
+    budget: Budget,
+    backward_macs_full: int,
+    tail: int | None,
+    report: Report,
+) -> Program:
+    """The program that serves any plan within a budget over the inspected tail.
+
+    Args:
+        model: imported.
+        loss: which loss.
+        optimizer: which optimiser.
+        budget: limits; the RAM limit decides how deep the tail is.
+        backward_macs_full: backward MACs of training everything.
+        tail: number of layers to inspect; None for as many as the RAM limit allows, at most 64.
+        report: called with the name of every pass before it runs.
+
+    Raises:
+        InputError: not even the last layer fits the RAM limit, or ``tail`` is out of range.
+    """
+    deepest = min(len(model.layers), MAX_CANDIDATES)
+    if tail is not None:
+        if isinstance(tail, bool) or not isinstance(tail, int) or not 1 <= tail <= deepest:
+            raise InputError(f"tail: expected a number of layers from 1 to {deepest}, received {tail!r}")
+        return _of_depth(model, loss, optimizer, budget, backward_macs_full, tail, report)
+    limit = budget.ram
+    if limit is None:
+        return _of_depth(model, loss, optimizer, budget, backward_macs_full, deepest, report)
+    # RAM grows with depth: the deepest tail that fits is found by bisection.
+    low, best = 1, None
+    high = deepest
+    while low <= high:
+        depth = (low + high) // 2
+        program = _of_depth(model, loss, optimizer, budget, backward_macs_full, depth, report)
+        if _least_ram(program.choice) <= limit:
+            low, best = depth + 1, program
+        else:
+            high = depth - 1
+    if best is None:
+        least = _least_ram(_of_depth(model, loss, optimizer, budget, backward_macs_full, 1, report).choice)
+        raise InputError(f"budget: expected ram of at least {least} bytes to train one channel, received {limit}")
+    return best
+
+
+def _least_ram(choice: BoardChoice) -> int:
+    return choice.table.fixed_ram_bytes + min(c.row_bytes for c in choice.table.candidates)
+
+
+def _of_depth(
+    model: ImportedModel,
+    loss: Loss,
+    optimizer: Optimizer,
+    budget: Budget,
+    backward_macs_full: int,
+    depth: int,
+    report: Report,
+) -> Program:
+    spec = replace(optimizer_spec(optimizer), at_run_time=True)
+    candidates = tuple(range(len(model.layers) - depth, len(model.layers)))
+    trained = {i: Trained(AT_RUN_TIME, model.layers[i].bias) for i in candidates}
+    module = planned_program(model.module, loss_spec(model, loss), trained, spec, report)
+    classes = classes_of(model, loss)
+    prototypes = isinstance(loss, PrototypeLoss)
+    channels = [model.layers[i].channels for i in candidates]
+    embedding = model.output_elements if prototypes else None
+    session = session_bytes(depth, spec.kind, classes if prototypes else None, dynamic=True)
+    empty = lay_out_dynamic(channels, 0, classes, embedding)
+    draft = Program(module, None, empty, session, spec, classes)
+    table = tail_table(
+        model.module, loss_spec(model, loss), model.layers, candidates, spec, draft.ram_bytes, backward_macs_full
+    )
+    rows = _room_for_rows(table, budget, channels)
+    row_pool = lay_out_dynamic(channels, rows, classes, embedding)
+    return replace(draft, row_pool=row_pool, choice=BoardChoice(candidates, table, rows, DEFAULT_SHARE))
+
+
+def _room_for_rows(table: CostTable, budget: Budget, channels: Sequence[int]) -> int:
+    """The most bytes of rows and their state that any plan within the budget has, a multiple of 16."""
+    rows = sum(c.row_bytes * count for c, count in zip(table.candidates, channels, strict=True))
+    if budget.training_memory is not None:
+        rows = min(rows, budget.training_memory)
+    if budget.ram is not None:
+        rows = min(rows, max(0, budget.ram - table.fixed_ram_bytes))
+    return rows // 16 * 16
