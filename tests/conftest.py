@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test shares: TensorFlow's settings (made before it is imported), marks, and what is skipped with its reason."""
+"""What tests share: TensorFlow's settings (made before it is imported), and what is skipped for which reason."""
 
 import os
 import sys

@@ -64,7 +64,7 @@ def assemble(
         program.row_pool,
         program.choice,
     )
-    files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files()
+    files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
     sources = sorted(name for name in files if name.startswith("src/") and name.endswith(".c"))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.compile_flags(kernel=True))
@@ -177,7 +177,7 @@ def _choice(
             for i in choice.candidates
         ],
         "potentials_offset": program.row_pool.offset("potentials", 0),
-        "channels_offset": program.row_pool.offset("channels", 0),
+        "slots_offset": program.row_pool.offset("slots", 0),
         "rows_offset": program.row_pool.offset("rows", 0),
         "copies": 1 + len(program.optimizer.state),
         "budget": budget.resolve(backward_macs_full).to_json(),
@@ -186,12 +186,25 @@ def _choice(
     }
 
 
-def _runtime_files() -> dict[str, str]:
+def _unused_sources(model: EmittedModel) -> set[str]:
+    """Runtime sources that a build of this kind never calls."""
+    optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
+    unused = {f"tt_{kind}_update.c" for kind in optimizers}
+    if model.temperature is None:
+        unused.add("tt_prototypes.c")
+    if model.choice is None:
+        unused |= {"tt_select.c", "tt_fisher.c"}
+    if not model.adaptable:
+        unused |= {"tt_augment.c", "tt_random.c", "tt_episode.c"}
+    return unused
+
+
+def _runtime_files(unused: set[str]) -> dict[str, str]:
     """The device runtime and the simulation's own sources, copied into every build so that it stands alone."""
     root = ops_path()
     return {
         f"{folder}/{path.name}": path.read_text(encoding="utf-8")
         for folder in ("include", "src", "sim")
         for path in sorted((root / folder).iterdir())
-        if path.is_file()
+        if path.is_file() and path.name not in unused
     }

@@ -53,24 +53,28 @@ def dynamic_program(
     limit = budget.ram
     if limit is None:
         return _of_depth(model, loss, optimizer, budget, backward_macs_full, deepest, report)
-    # RAM grows with depth: the deepest tail that fits is found by bisection.
-    low, best = 1, None
-    high = deepest
+    best = _of_depth(model, loss, optimizer, budget, backward_macs_full, 1, report)
+    least = best.choice.table.fixed_ram_bytes + min(c.row_bytes for c in best.choice.table.candidates)
+    if least > limit:
+        raise InputError(f"budget: expected ram of at least {least} bytes to train one channel, received {limit}")
+    # RAM grows with depth: the deepest tail that leaves room for rows is found by bisection.
+    low, high = 2, deepest
     while low <= high:
         depth = (low + high) // 2
         program = _of_depth(model, loss, optimizer, budget, backward_macs_full, depth, report)
-        if _least_ram(program.choice) <= limit:
+        if _wanted_ram(program.choice, budget) <= limit:
             low, best = depth + 1, program
         else:
             high = depth - 1
-    if best is None:
-        least = _least_ram(_of_depth(model, loss, optimizer, budget, backward_macs_full, 1, report).choice)
-        raise InputError(f"budget: expected ram of at least {least} bytes to train one channel, received {limit}")
     return best
 
 
-def _least_ram(choice: BoardChoice) -> int:
-    return choice.table.fixed_ram_bytes + min(c.row_bytes for c in choice.table.candidates)
+def _wanted_ram(choice: BoardChoice, budget: Budget) -> int:
+    """RAM that lets the share of the largest layer's channels be trained, unless the training memory ends before."""
+    rows = max(c.row_bytes * max(1, int(c.channels * choice.share)) for c in choice.table.candidates)
+    if budget.training_memory is not None:
+        rows = min(rows, budget.training_memory)
+    return choice.table.fixed_ram_bytes + rows
 
 
 def _of_depth(

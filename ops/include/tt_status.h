@@ -20,7 +20,8 @@ typedef enum {
     TT_ERROR_NOT_FINITE = 6,         /* NaN or infinity in an input, or arising from it */
     TT_ERROR_NOT_ENROLLED = 7,       /* the class (or, for scores, every class) has no enrolled sample */
     TT_ERROR_NOT_INITIALISED = 8,    /* the session has not been through tt_init */
-    TT_ERROR_INVALID_ARGUMENT = 9    /* a size or setting outside its documented range */
+    TT_ERROR_INVALID_ARGUMENT = 9,   /* a size or setting outside its documented range */
+    TT_ERROR_BUDGET_TOO_SMALL = 10   /* not one channel of one layer keeps every budget */
 } tt_status_t;
 
 /*

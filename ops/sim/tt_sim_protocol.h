@@ -11,7 +11,10 @@
  * sample (predict, train step, enroll, embedding).
  * Reply: tt_sim_reply_t, followed by payload_bytes bytes; a status other than TT_OK has no payload.
  */
-#define TT_SIM_PROTOCOL_VERSION 1u
+#define TT_SIM_PROTOCOL_VERSION 2u
+
+/* As the status of a reply: the board wants sample instructions_low of a running TT_SIM_ADAPT, which follows alone. */
+#define TT_SIM_WANTS_SAMPLE 0x57414e54u
 
 typedef enum {
     TT_SIM_DESCRIBE = 0,          /* payload: tt_sim_description_t */
@@ -24,7 +27,12 @@ typedef enum {
     TT_SIM_SET_LEARNING_RATE = 7, /* argument: bits of a float */
     TT_SIM_READ_ROW_POOL = 8,     /* payload: TT_MODEL_ROW_POOL_BYTES bytes */
     TT_SIM_EXIT = 9,              /* no reply */
-    TT_SIM_FORGET_PROTOTYPES = 10
+    TT_SIM_FORGET_PROTOTYPES = 10,
+    TT_SIM_FISHER_ACCUMULATE = 11, /* sample, argument: label */
+    TT_SIM_FISHER_CLEAR = 12,
+    TT_SIM_SELECT = 13, /* argument: bytes that follow, a tt_sim_budget_t */
+    TT_SIM_CHOOSE = 14, /* argument: bytes that follow, see tt_sim_choose */
+    TT_SIM_ADAPT = 15   /* argument: bytes that follow, a tt_sim_task_t and labels; payload: iterations floats, losses */
 } tt_sim_command_t;
 
 typedef struct {

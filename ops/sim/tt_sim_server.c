@@ -7,10 +7,18 @@
 #include "tt_sim_description.h"
 #include "tt_sim_protocol.h"
 #include "tt_sim_semihost.h"
+#include "tt_sim_task.h"
 
 #define ALIGNED __attribute__((aligned(16)))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-#define OUTPUT_ELEMENTS LARGER(TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS)
+#define MAX_ITERATIONS 4096u
+#define OUTPUT_ELEMENTS LARGER(LARGER(TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS), MAX_ITERATIONS)
+#if TT_MODEL_DYNAMIC
+#define CHOICE_BYTES (2u * (TT_MODEL_CANDIDATES + TT_MODEL_CANDIDATE_CHANNELS))
+#else
+#define CHOICE_BYTES 1u
+#endif
+#define MESSAGE_BYTES LARGER(CHOICE_BYTES, sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
 #define ADDRESS(thing) ((uint32_t)(uintptr_t)(thing))
 
 static tt_session_t session ALIGNED;
@@ -18,6 +26,10 @@ static uint8_t arena[LARGER(TT_MODEL_ARENA_BYTES, 1)] ALIGNED;
 static uint8_t row_pool[LARGER(TT_MODEL_ROW_POOL_BYTES, 1)] ALIGNED;
 static float x[TT_MODEL_INPUT_ELEMENTS] ALIGNED;
 static float output[OUTPUT_ELEMENTS] ALIGNED;
+static uint8_t message[MESSAGE_BYTES] ALIGNED;
+static uint8_t workspace[TT_SIM_WORKSPACE_BYTES] ALIGNED;
+static int32_t requests;
+static int32_t replies;
 static const tt_sim_description_t description = TT_SIM_DESCRIPTION;
 
 typedef struct {
@@ -30,7 +42,30 @@ typedef struct {
 static bool takes_sample(uint32_t command)
 {
     return command == TT_SIM_PREDICT || command == TT_SIM_TRAIN_STEP || command == TT_SIM_ENROLL ||
-           command == TT_SIM_EMBEDDING;
+           command == TT_SIM_EMBEDDING || command == TT_SIM_FISHER_ACCUMULATE;
+}
+
+static bool takes_message(uint32_t command)
+{
+    return command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT;
+}
+
+/* Lets the other end send a sample of the support set. */
+static const float *fetch(void *context, uint32_t index)
+{
+    const tt_sim_reply_t want = {TT_SIM_WANTS_SAMPLE, index, 0u, 0u};
+    (void)context;
+    return tt_sim_write(replies, &want, sizeof want) && tt_sim_read(requests, x, sizeof x) ? x : NULL;
+}
+
+static tt_status_t adapt(void)
+{
+    const tt_sim_task_t *task = (const tt_sim_task_t *)(const void *)message;
+    if (task->samples > TT_SIM_MAX_SAMPLES || task->iterations > MAX_ITERATIONS) {
+        return TT_ERROR_INVALID_ARGUMENT;
+    }
+    return tt_sim_adapt(&session, task, (const uint32_t *)(const void *)(message + sizeof *task), fetch, NULL, workspace,
+                        sizeof workspace, output);
 }
 
 static outcome_t count(const tt_sim_call_t *call, uint32_t output_elements)
@@ -99,6 +134,24 @@ static outcome_t perform(tt_sim_request_t request)
         call.function = ADDRESS(&tt_forget_prototypes);
         return count(&call, 0u);
 #endif
+    case TT_SIM_FISHER_ACCUMULATE:
+        call.function = ADDRESS(&tt_sim_fisher_accumulate);
+        call.arguments[2] = label;
+        return count(&call, 0u);
+    case TT_SIM_FISHER_CLEAR:
+        call.function = ADDRESS(&tt_sim_fisher_clear);
+        return count(&call, 0u);
+    case TT_SIM_SELECT:
+        call.function = ADDRESS(&tt_sim_select);
+        call.arguments[1] = ADDRESS(message);
+        return count(&call, 0u);
+    case TT_SIM_CHOOSE:
+        call.function = ADDRESS(&tt_sim_choose);
+        call.arguments[1] = ADDRESS(message);
+        return count(&call, 0u);
+    case TT_SIM_ADAPT:
+        call.function = ADDRESS(&adapt);
+        return count(&call, ((const tt_sim_task_t *)(const void *)message)->iterations);
     case TT_SIM_RESET:
         call.function = ADDRESS(&tt_reset);
         return count(&call, 0u);
@@ -111,7 +164,7 @@ static outcome_t perform(tt_sim_request_t request)
     }
 }
 
-static bool answer(int32_t replies, outcome_t outcome)
+static bool answer(outcome_t outcome)
 {
     const tt_sim_reply_t reply = {(uint32_t)outcome.status, (uint32_t)outcome.instructions,
                                   (uint32_t)(outcome.instructions >> 32),
@@ -121,8 +174,8 @@ static bool answer(int32_t replies, outcome_t outcome)
 
 int main(void)
 {
-    const int32_t requests = tt_sim_open("requests", TT_SIM_OPEN_READ);
-    const int32_t replies = tt_sim_open("replies", TT_SIM_OPEN_WRITE);
+    requests = tt_sim_open("requests", TT_SIM_OPEN_READ);
+    replies = tt_sim_open("replies", TT_SIM_OPEN_WRITE);
     if (requests < 0 || replies < 0) {
         tt_sim_print("cannot open the FIFOs 'requests' and 'replies' in the working directory\n");
         return 1;
@@ -137,7 +190,11 @@ int main(void)
         if (takes_sample(request.command) && !tt_sim_read(requests, x, sizeof x)) {
             return 0;
         }
-        if (!answer(replies, perform(request))) {
+        if (takes_message(request.command) &&
+            (request.argument > sizeof message || !tt_sim_read(requests, message, request.argument))) {
+            return 0;
+        }
+        if (!answer(perform(request))) {
             return 0;
         }
     }

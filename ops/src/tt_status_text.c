@@ -24,6 +24,8 @@ const char *tt_status_text(tt_status_t status)
         return "the session is not initialised";
     case TT_ERROR_INVALID_ARGUMENT:
         return "an argument is outside its range";
+    case TT_ERROR_BUDGET_TOO_SMALL:
+        return "the budget is too small to train one channel";
     }
     return "unknown status";
 }

@@ -16,9 +16,10 @@ from tt_tflm.errors import InputError
 # A board holds budgets in 64 bits, the largest of which means "none".
 _LARGEST = 2**63 - 1
 _NUMBER = r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*"
-_BYTES = re.compile(_NUMBER + r"(?:(|k|m|g)(?:i?b)?|b)\s*", re.IGNORECASE)
+_WHOLE_BYTES = re.compile(r"\s*([0-9]{1,18})\s*b?\s*", re.IGNORECASE)
+_BYTES = re.compile(_NUMBER + r"([kmg])(?:i?b)?\s*", re.IGNORECASE)
 _MACS = re.compile(_NUMBER + r"(|k|m|g|%)\s*", re.IGNORECASE)
-_BINARY = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_BINARY = {"k": 1024, "m": 1024**2, "g": 1024**3}
 _DECIMAL = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 
 
@@ -106,8 +107,10 @@ def _bytes(name: str, value: Any) -> int | None:
     if value is None:
         return None
     whole = _whole(value)
-    if isinstance(value, str) and (match := _BYTES.fullmatch(value)):
-        whole = math.floor(Fraction(match[1]) * _BINARY[(match[2] or "").lower()])
+    if isinstance(value, str) and (match := _WHOLE_BYTES.fullmatch(value)):
+        whole = int(match[1])
+    elif isinstance(value, str) and (match := _BYTES.fullmatch(value)):
+        whole = math.floor(Fraction(match[1]) * _BINARY[match[2].lower()])
     if whole is None or not 0 < whole <= _LARGEST:
         raise InputError(
             f'{name}: expected bytes above 0, as a whole number or like "256KB", received {_shown(value)}'

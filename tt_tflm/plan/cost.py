@@ -13,7 +13,8 @@ from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss, LossSpec
 from tvm_passes.kernel import LOSSES, Step, row_length, steps_of
 from tvm_passes.plan_arena import PlannedFunction
-from tvm_passes.sparse_gradient import SparseGradient, Trained, layer_of
+from tvm_passes.choice import Trained
+from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.update_in_place import OptimizerSpec
 
 _BYTES = 4
@@ -66,7 +67,8 @@ def function_macs(function: PlannedFunction) -> dict[str, dict[str, int]]:
 
 
 def _row_elements(step: Step, trained: Mapping[int, Trained]) -> int:
-    return row_length(step.kernel) + int(trained[layer_of(step)].bias)
+    choice = trained[layer_of(step)]
+    return row_length(step.kernel) * int(choice.weights) + int(choice.bias)
 
 
 def _saved_bytes(forward: list[Step], backward: list[Step]) -> int:

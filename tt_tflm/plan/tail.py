@@ -15,7 +15,8 @@ from tvm_passes.attach_loss import AttachLoss, LossSpec
 from tvm_passes.guards import guards
 from tvm_passes.kernel import AT_RUN_TIME, LOSSES, Step, steps_of
 from tvm_passes.kernels.elementwise import MASK_BITS
-from tvm_passes.sparse_gradient import SparseGradient, Trained, layer_of
+from tvm_passes.choice import Trained
+from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
 
 _FLOAT = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from tt_tflm.devices import get_profile
 from tt_tflm.errors import DeviceError
 from tt_tflm.simulate.board import Board, SimulationFiles
 from tt_tflm.simulate.protocol import Command, Description, Reply, Status
+from tt_tflm.simulate.task import TASK_BYTES
 from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
 
-SIM_SOURCES = ("tt_sim_host.c", "tt_sim_macs.c")
+SIM_SOURCES = ("tt_sim_host.c", "tt_sim_macs.c", "tt_sim_task.c")
+_SAMPLE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
 
 # Calls between the library's functions stay inside it, whatever else in the process has the same names.
 _SHARED_FLAGS = ("-fPIC", "-fno-semantic-interposition")
@@ -77,7 +80,14 @@ class HostBoard(Board):
     def close(self) -> None:
         self._library = None
 
-    def _exchange(self, command: Command, argument: int = 0, x: np.ndarray | None = None) -> Reply:
+    def _exchange(
+        self,
+        command: Command,
+        argument: int = 0,
+        x: np.ndarray | None = None,
+        message: bytes = b"",
+        samples: Sequence[np.ndarray] = (),
+    ) -> Reply:
         if self._library is None:
             raise DeviceError("expected an open board, received one that is closed: simulate the build again")
         if x is not None:
@@ -86,6 +96,11 @@ class HostBoard(Board):
             return Reply(Status.OK, payload=self._described())
         if command is Command.READ_ROW_POOL:
             return Reply(Status.OK, payload=self._row_pool.tobytes())
+        if command is Command.ADAPT:
+            return self._adapt(self._library, message, samples)
+        if message:
+            function = {Command.SELECT: "tt_sim_select", Command.CHOOSE: "tt_sim_choose"}[command]
+            return Reply(getattr(self._library, function)(_address(self._session), _address(_copied(message))))
         status = self._run(self._library, command, argument)
         payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
         return Reply(status, payload=payload)
@@ -109,6 +124,10 @@ class HostBoard(Board):
             return library.tt_enroll(session, x, label)
         if command is Command.EMBEDDING:
             return library.tt_embedding(session, x, output)
+        if command is Command.FISHER_ACCUMULATE:
+            return library.tt_sim_fisher_accumulate(session, x, label)
+        if command is Command.FISHER_CLEAR:
+            return library.tt_sim_fisher_clear(session)
         if command is Command.RESET:
             return library.tt_reset(session)
         if command is Command.FORGET_PROTOTYPES:
@@ -117,6 +136,29 @@ class HostBoard(Board):
             (rate,) = struct.unpack("<f", struct.pack("<I", argument))
             return library.tt_set_learning_rate(session, ctypes.c_float(rate))
         return Status.INVALID_ARGUMENT
+
+    def _adapt(self, library: ctypes.CDLL, message: bytes, samples: Sequence[np.ndarray]) -> Reply:
+        def sample(_context: int | None, index: int) -> int:
+            self._x[:] = samples[index].reshape(-1).view(np.uint8)
+            return self._x.ctypes.data
+
+        request = _copied(message)
+        iterations = int(request[4:8].view("<u4")[0])
+        losses = _aligned(4 * max(iterations, 1))
+        elements = int(self._files.description["embedding_elements"])
+        floats = 2 * len(samples) * (elements + 1) + self._classes * (elements + 2) + elements + self._x.size // 4
+        workspace = _aligned(4 * floats)
+        status = library.tt_sim_adapt(
+            _address(self._session),
+            _address(request),
+            ctypes.c_void_p(request.ctypes.data + TASK_BYTES),
+            _SAMPLE(sample),
+            None,
+            _address(workspace),
+            ctypes.c_size_t(workspace.size),
+            _address(losses),
+        )
+        return Reply(status, payload=losses[: 4 * iterations].tobytes() if status == Status.OK else b"")
 
     def _output_elements(self, command: Command) -> int:
         if command is Command.PREDICT:
@@ -139,6 +181,12 @@ def _aligned(size: int) -> np.ndarray:
     memory = np.zeros(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     return memory[start : start + size]
+
+
+def _copied(message: bytes) -> np.ndarray:
+    memory = _aligned(len(message))
+    memory[:] = np.frombuffer(message, np.uint8)
+    return memory
 
 
 def _address(memory: np.ndarray) -> ctypes.c_void_p:

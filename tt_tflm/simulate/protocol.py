@@ -7,7 +7,8 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
+WANTS_SAMPLE = 0x57414E54
 REQUEST = struct.Struct("<II")
 REPLY = struct.Struct("<IIII")
 
@@ -26,6 +27,11 @@ class Command(IntEnum):
     READ_ROW_POOL = 8
     EXIT = 9
     FORGET_PROTOTYPES = 10
+    FISHER_ACCUMULATE = 11
+    FISHER_CLEAR = 12
+    SELECT = 13
+    CHOOSE = 14
+    ADAPT = 15
 
 
 class Status(IntEnum):
@@ -41,6 +47,7 @@ class Status(IntEnum):
     NOT_ENROLLED = 7
     NOT_INITIALISED = 8
     INVALID_ARGUMENT = 9
+    BUDGET_TOO_SMALL = 10
 
 
 _TEXT_AND_ADVICE = {
@@ -56,6 +63,10 @@ _TEXT_AND_ADVICE = {
     Status.NOT_ENROLLED: ("the class has no enrolled sample", "call enroll(x, label) for it first"),
     Status.NOT_INITIALISED: ("the session is not initialised", "call tt_init first"),
     Status.INVALID_ARGUMENT: ("an argument is outside its range", "see the ranges in tt_model.h"),
+    Status.BUDGET_TOO_SMALL: (
+        "the budget is too small to train one channel",
+        "raise it; tt_tflm.plan.select tells the least that fits",
+    ),
 }
 
 

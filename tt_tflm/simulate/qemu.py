@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.simulate.board import Board, SimulationFiles
-from tt_tflm.simulate.protocol import REPLY, REQUEST, Command, Reply
+from tt_tflm.simulate.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
 from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler, find_emulator
 
 SIM_SOURCES = (
@@ -27,6 +28,7 @@ SIM_SOURCES = (
     "tt_sim_clock.c",
     "tt_sim_timed_call.S",
     "tt_sim_semihost.c",
+    "tt_sim_task.c",
 )
 LINKER_SCRIPT = "tt_sim.ld"
 
@@ -121,14 +123,25 @@ class QemuBoard(Board):
     def close(self) -> None:
         self._emulator.close()
 
-    def _exchange(self, command: Command, argument: int = 0, x: np.ndarray | None = None) -> Reply:
+    def _exchange(
+        self,
+        command: Command,
+        argument: int = 0,
+        x: np.ndarray | None = None,
+        message: bytes = b"",
+        samples: Sequence[np.ndarray] = (),
+    ) -> Reply:
         if self._emulator.closed:
             raise DeviceError("expected an open board, received one that is closed: simulate the build again")
         deadline = time.monotonic() + self._timeout_s
-        request = REQUEST.pack(command, argument) + (b"" if x is None else x.astype("<f4", copy=False).tobytes())
+        request = REQUEST.pack(command, len(message) or argument) + message + (b"" if x is None else _bytes(x))
         try:
             self._emulator.send(request, deadline)
             status, low, high, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
+            while status == WANTS_SAMPLE:
+                deadline = time.monotonic() + self._timeout_s
+                self._emulator.send(_bytes(samples[low]), deadline)
+                status, low, high, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
             payload = self._emulator.receive(size, deadline)
         except _Stopped as stopped:
             message = f"{command.name.lower()} on {self.device}: {stopped.reason}{self._emulator.last_words()}"
@@ -139,6 +152,10 @@ class QemuBoard(Board):
             self.close()
             raise
         return Reply(status, low | high << 32, payload)
+
+
+def _bytes(x: np.ndarray) -> bytes:
+    return x.astype("<f4", copy=False).tobytes()
 
 
 class _Stopped(Exception):

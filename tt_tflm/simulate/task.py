@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task that a board adapts to, and what came of it."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tt_tflm.errors import InputError
+from tt_tflm.plan.update_plan import UpdatePlan
+
+_TASK = struct.Struct("<5I5f")
+TASK_BYTES = _TASK.size
+GRADIENTS = ("exact", "constant")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How pseudo-queries differ from the samples they are made from (ops/include/tt_augment.h).
+
+    Args:
+        min_area: smallest share of the area that a crop keeps, above 0, at most 1.
+        flip: whether left and right may be swapped, which is not so for digits, say.
+        brightness: largest shift, as a share of half the valid range, 0 or more.
+        contrast: the contrast factor lies within 1 -+ contrast, 0 to 1.
+        low, high: the valid range of the model's input.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    min_area: float = 0.6
+    flip: bool = False
+    brightness: float = 0.3
+    contrast: float = 0.3
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("min_area", 1e-3, 1.0), ("brightness", 0.0, math.inf), ("contrast", 0.0, 1.0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+                raise InputError(f"Augment: expected {name} from {least} to {most}, received {value!r}")
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise InputError(f"Augment: expected low below high, received {self.low!r} and {self.high!r}")
+
+
+DEFAULT_AUGMENT = Augment()
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What an adaptation did.
+
+    Attributes:
+        losses: mean loss over the pseudo-queries of each iteration, in nats, before its update.
+        plan: what the board chose or was given; None in a build with a fixed plan.
+        instructions: ``fisher``, ``select`` and ``adapt``; None where they are not counted.
+    """
+
+    losses: tuple[float, ...]
+    plan: UpdatePlan | None
+    instructions: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A support set and how to train on it."""
+
+    samples: np.ndarray
+    labels: np.ndarray
+    iterations: int
+    exact: bool
+    augment: Augment
+    seed: int
+
+    @classmethod
+    def checked(
+        cls, samples: Any, labels: Any, iterations: int, gradient: str, augment: Augment, seed: int
+    ) -> Task:
+        """A task whose parts fit each other.
+
+        Raises:
+            InputError: they do not.
+        """
+        samples, labels = np.asarray(samples), np.asarray(labels)
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"adapt: expected support_y of integers (samples,), received {labels.dtype} {labels.shape}")
+        if len(samples) != len(labels):
+            raise InputError(f"adapt: expected one label per sample, received {len(samples)} samples, {len(labels)} labels")
+        if len(np.unique(labels)) < 2:
+            raise InputError(f"adapt: expected samples of at least 2 classes, received {len(np.unique(labels))}")
+        for name, value, most in (("iterations", iterations, 4096), ("seed", seed, 2**32 - 1)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
+                raise InputError(f"adapt: expected {name} from 0 to {most}, received {value!r}")
+        if gradient not in GRADIENTS:
+            raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
+        if not isinstance(augment, Augment):
+            raise InputError(f"adapt: expected an Augment, received {type(augment).__name__}")
+        return cls(samples, labels, int(iterations), gradient == "exact", augment, int(seed))
+
+    def pack(self) -> bytes:
+        """As a ``tt_sim_task_t`` and labels."""
+        a = self.augment
+        head = _TASK.pack(
+            len(self.samples), self.iterations, self.seed, self.exact, a.flip,
+            a.min_area, a.brightness, a.contrast, a.low, a.high,
+        )  # fmt: skip
+        return head + self.labels.astype("<u4").tobytes()
