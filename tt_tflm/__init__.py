@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """tt-tflm: Keras models that train on microcontrollers."""
 
-from tt_tflm.build import Build, load_build
-from tt_tflm.converter import TrainableConverter
-from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
-from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
-from tt_tflm.plan import Budget, UpdatePlan
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tt_tflm.build import Build, load_build
+    from tt_tflm.converter import TrainableConverter
+    from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
+    from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
+    from tt_tflm.plan import Budget, UpdatePlan
+    from tt_tflm.simulate.task import Augment
 
 __version__ = "0.1.0"
 
 __all__ = [
     "SGD",
     "Adam",
+    "Augment",
     "Budget",
     "Build",
     "DeviceError",
@@ -26,3 +34,26 @@ __all__ = [
     "UpdatePlan",
     "load_build",
 ]
+
+_HOMES = {
+    "build": ("Build", "load_build"),
+    "converter": ("TrainableConverter",),
+    "errors": ("DeviceError", "InputError", "TinyTrainError", "ToolchainError", "UnsupportedLayerError"),
+    "options": ("SGD", "Adam", "Momentum", "PrototypeLoss", "SoftmaxLoss"),
+    "plan": ("Budget", "UpdatePlan"),
+    "simulate.task": ("Augment",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # TVM takes a second to import: the command line answers --help without it.
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"tt_tflm.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'tt_tflm' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

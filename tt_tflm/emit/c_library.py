@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
@@ -12,13 +13,15 @@ import tvm
 from tvm import relax
 
 from tt_tflm.emit.row_pool import RowPool
-from tt_tflm.plan.cost_table import CostTable
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES
 from tvm_passes.kernels.tiling import Tiling
 from tvm_passes.pipeline import KERNEL_PREFIX, lower_to_c, planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import OptimizerSpec
+
+if TYPE_CHECKING:
+    from tt_tflm.plan.cost_table import CostTable
 
 C_TYPES = {"float32": "float", "uint32": "uint32_t", "int32": "int32_t"}
 KERNEL_SOURCE = "src/tt_kernels.c"
