@@ -4,9 +4,9 @@
  * layers by falling score while every budget holds, and within a layer the channels with the largest Fisher potential.
  * It chooses, to the channel, what tt_tflm.plan.select of the Python package chooses.
  *
- * The tables are constant data of a generated build. Candidates, the layers that may be trained, are numbered in forward
- * order; a guard is a bit mask over them, candidate i being bit i: what has guard g is needed by a plan exactly if the
- * plan trains a candidate of g.
+ * The tables are constant data of a generated build. Candidates, the layers that may be trained, are numbered in
+ * forward order; a guard is a bit mask over them, candidate i being bit i: what has guard g is needed by a plan exactly
+ * if the plan trains a candidate of g.
  */
 #ifndef TT_SELECT_H
 #define TT_SELECT_H

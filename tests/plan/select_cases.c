@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Selects on tables that are compiled in (cases.h is generated) and writes what came out to results.bin: per case the
- * instructions (0 on the host), the status, and on success the four figures of the cost, the counts and the channel lists.
- * Every array has exactly the documented size, for the sanitisers to watch.
+ * instructions (0 on the host), the status, and on success the four figures of the cost, the counts and the channel
+ * lists. Every array has exactly the documented size, for the sanitisers to watch.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -245,7 +245,8 @@ def test_board_chooses_as_the_host_does(device, tmp_path):
         OPS / "sim/tt_sim.ld",
     )
     emulator = ("qemu-system-arm", "-M", board.machine, "-display", "none", "-monitor", "none", "-serial", "none")
-    run((*emulator, "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", program), tmp_path)
+    options = ("-semihosting-config", "enable=on,target=native", "-icount", "shift=0")
+    run((*emulator, *options, "-kernel", program), tmp_path)
     outcomes, instructions = read_outcomes(tmp_path / "results.bin", cases)
     compare(outcomes, cases)
     # A fraction of one train step, of which an adaptation makes a thousand.

@@ -14,7 +14,7 @@ def bottlenecks() -> CostTable:
     """Three inverted bottlenecks (expand, depthwise, project); the path back to a layer costs 100 MACs a layer."""
     candidates, items, tensors = [], [], []
     for block in range(3):
-        for kind, channels, row in (("expand", 24, 9), ("depthwise", 24, 6), ("project", 8, 25)):
+        for kind, channels, row in (("expand", 24, 9), ("depthwise", 24, 10), ("project", 8, 25)):
             n = len(candidates)
             candidates.append(
                 Candidate(f"{kind}_{block}", channels, channels * row, channels * row * 4, row, 4 * row, 4 * row)
@@ -94,10 +94,10 @@ def test_what_cannot_be_cut_short_is_trained_whole_or_not(strategy):
     assert plan_cost(TABLE, select(TABLE, None, exact, strategy)) == needs
     with pytest.raises(InputError) as caught:
         select(TABLE, None, Budget(needs.training_memory_bytes, needs.ram_bytes - 1), strategy)
+    memory, ram = f"training memory {needs.training_memory_bytes} bytes", needs.ram_bytes
     assert str(caught.value) == (
-        f"strategy '{strategy}': expected a budget of at least training memory {needs.training_memory_bytes} bytes and RAM "
-        f"{needs.ram_bytes} bytes, received training memory {needs.training_memory_bytes} bytes and RAM "
-        f"{needs.ram_bytes - 1} bytes: raise it, or choose a strategy that fits itself to it"
+        f"strategy '{strategy}': expected a budget of at least {memory} and RAM {ram} bytes, received {memory} and RAM "
+        f"{ram - 1} bytes: raise it, or choose a strategy that fits itself to it"
     )
 
 

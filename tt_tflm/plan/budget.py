@@ -44,10 +44,10 @@ class ResolvedBudget:
 class Budget:
     """Limits that a plan has to keep, every one that is given.
 
-    Sizes are whole bytes or strings such as ``"256KB"``, ``"512 KiB"``, ``"0.5MB"`` or ``"262144"``. KB and KiB are both
-    1,024 bytes, MB and MiB both 1,048,576, as memories of microcontrollers and the TinyTrain paper are counted. Parts of
-    a byte or of a multiply-accumulate are dropped. After construction sizes are ints, MACs an int or, for a share, a
-    float.
+    Sizes are whole bytes or strings such as ``"256KB"``, ``"512 KiB"``, ``"0.5MB"`` or ``"262144"``. KB and KiB are
+    both 1,024 bytes, MB and MiB both 1,048,576, as memories of microcontrollers and the TinyTrain paper are counted.
+    Parts of a byte or of a multiply-accumulate are dropped. After construction sizes are ints, MACs an int or, for a
+    share, a float.
 
     Args:
         training_memory: what training adds: updated rows, gradients, optimiser moments, and the activations and masks

@@ -47,8 +47,8 @@ def select(
             candidate. A common factor changes nothing but rounding. None for strategies that do not look at it.
         budget: limits; all binding.
         strategy: one of ``tt_tflm.plan.strategies.STRATEGIES``.
-        share: of a layer's channels to take at first, above 0 and at most 1, rounded to 1/256; ``full``, ``last_layer``,
-            ``bias_only`` and ``sparse_update`` take no notice of it.
+        share: of a layer's channels to take at first, above 0 and at most 1, rounded to 1/256; ``full``,
+            ``last_layer``, ``bias_only`` and ``sparse_update`` take no notice of it.
         seed: of the strategy ``random``, at least 0.
         rows: layer name -> base rows, (channels, stride), with bias and zero padding; for ``magnitude``, and for
             ``sparse_update`` if wanted. Further layers are ignored.
@@ -98,7 +98,9 @@ def plan_cost(table: CostTable, plan: UpdatePlan, bias_table: CostTable | None =
     layers = plan.resolve({c.layer: c.channels for c in table.candidates}, plan.fingerprint or "")
     apart = [name for name, layer in layers.items() if not (layer.bias and layer.weights)]
     if apart and bias_table is None:
-        raise InputError(f"layer '{apart[0]}': expected bias_table to cost a plan that parts bias and weights, received none")
+        raise InputError(
+            f"layer '{apart[0]}': expected bias_table to cost a plan that parts bias and weights, received none"
+        )
     both = table if bias_table is None else combine(table, bias_table)
     chosen, not_updated = {}, 0
     for name, layer in layers.items():
@@ -177,8 +179,8 @@ def _too_small(wish: Wish, limits: ResolvedBudget) -> InputError:
     least = {name: min(cost[name] for _, cost in costs) for name in given}
     layer, nearest = min(costs, key=lambda item: max(item[1][name] / limit for name, limit in given.items()))
     message = (
-        f"expected a budget that one channel of one layer fits, received {_listed(given, given)}: the least of any plan "
-        f"is {_listed(given, least)}"
+        f"expected a budget that one channel of one layer fits, received {_listed(given, given)}: the least of any "
+        f"plan is {_listed(given, least)}"
     )
     if any(nearest[name] > least[name] for name in given):
         message += f"; no one plan has them all: the nearest is layer '{layer}' with {_listed(given, nearest)}"

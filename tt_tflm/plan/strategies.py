@@ -76,7 +76,8 @@ class Task:
         """Fisher potentials of the candidates, float32 (channels,) each.
 
         Raises:
-            InputError: a layer is missing or unknown, or an array has another shape, NaN, infinity or a negative number.
+            InputError: a layer is missing or unknown, or an array has another shape or a number that is NaN, infinite
+                or negative.
         """
         what = "Fisher potentials"
         arrays = _arrays(what, self.fisher, self.table)
@@ -232,22 +233,18 @@ def _bias_only(task: Task) -> Wish:
 def _sparse_update(task: Task) -> Wish:
     """Of the last half of the candidates: a quarter of the channels of each expansion, and the biases of the others.
 
-    An expansion is the convolution that widens an inverted bottleneck: the next candidate has as many channels and
-    shorter rows, as a depthwise convolution has. Where there is none, a quarter of every layer is trained. Channels go
-    by the L2 norm of their base rows where rows are given, else by position. The plan is the same for every task; under
-    a budget it is cut short from its far end, the last layer being taken first.
+    An expansion is the layer that widens an inverted bottleneck: it has more channels than the candidate before it, the
+    next one (depthwise) has as many, and the one after that fewer. Where there is none, a quarter of every layer is
+    trained. Channels go by the L2 norm of their base rows where rows are given, else by position. The plan is the same
+    for every task; under a budget it is cut short from its far end, the last layer being taken first.
     """
     table = task.with_biases("sparse_update")
     candidates = task.table.candidates
     n = len(candidates)
     potentials = task.norms() if task.rows is not None else [np.zeros(c.channels, np.float32) for c in candidates]
     half = range(n // 2, n)
-    expansions = {
-        i
-        for i in half[:-1]
-        if candidates[i + 1].channels == candidates[i].channels
-        and candidates[i + 1].row_parameters < candidates[i].row_parameters
-    }
+    widths = [0, *(c.channels for c in candidates)]
+    expansions = {i for i in half[:-2] if widths[i] < widths[i + 1] == widths[i + 2] > widths[i + 3]}
     steps = []
     for i in reversed(half):
         quarter = share_of(candidates[i].channels, _SPARSE_SHARE)

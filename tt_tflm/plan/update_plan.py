@@ -120,8 +120,8 @@ class UpdatePlan:
 
     @classmethod
     def from_json(cls, content: Any) -> UpdatePlan:
-        """The plan that ``to_json`` gave. Keys beside those of the schema are ignored, except inside a layer, where they
-        might change what is trained.
+        """The plan that ``to_json`` gave. Keys beside those of the schema are ignored, except inside a layer, where
+        they might change what is trained.
 
         Raises:
             InputError: another schema version, or not a plan.
@@ -166,7 +166,9 @@ def _figures(what: str, keys: Sequence[str], value: Any) -> dict[str, int | None
     for key in keys:
         figure = value.get(key)
         if figure is not None and (isinstance(figure, bool) or not isinstance(figure, int) or figure < 0):
-            raise InputError(f"expected '{key}' under '{what}' of the update plan to be a whole number, received {figure!r}")
+            raise InputError(
+                f"expected '{key}' under '{what}' of the update plan to be a whole number, received {figure!r}"
+            )
         figures[key] = figure
     return figures
 
