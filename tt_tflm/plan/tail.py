@@ -31,6 +31,8 @@ def tail_table(
     optimizer: OptimizerSpec,
     fixed_ram_bytes: int,
     backward_macs_full: int,
+    *,
+    biases_alone: bool = False,
 ) -> CostTable:
     """The cost of any plan over ``candidates``.
 
@@ -42,11 +44,15 @@ def tail_table(
         optimizer: which optimiser; its moments and gradients are part of a row's bytes.
         fixed_ram_bytes: see ``CostTable``.
         backward_macs_full: see ``CostTable``.
+        biases_alone: cost plans that train the biases of channels and leave their weights, see ``strategies.combine``.
     """
     trained = {i: Trained(AT_RUN_TIME, layers[i].bias) for i in candidates}
     program = UpdateInPlace(optimizer)(SparseGradient(trained)(AttachLoss(loss)(module)))
     steps, _ = steps_of(program, "train_step")
-    masks = guards(steps, {layer: 1 << bit for bit, layer in enumerate(candidates)})
+    trainable = [layers[i].bias or not biases_alone for i in candidates]
+    masks = guards(
+        steps, {layer: int(trainable[bit]) << bit for bit, layer in enumerate(candidates)}
+    )
     copies = 1 + len(optimizer.state)
     entries = tuple(
         Candidate(
@@ -54,9 +60,9 @@ def tail_table(
             layers[i].channels,
             layers[i].parameters,
             layers[i].forward_macs,
-            layers[i].row_length + int(layers[i].bias),
+            int(layers[i].bias) + (0 if biases_alone else layers[i].row_length),
             _FLOAT * layers[i].stride * copies,
-            layers[i].forward_macs // layers[i].channels,
+            0 if biases_alone else layers[i].forward_macs // layers[i].channels,
         )
         for i in candidates
     )
@@ -67,15 +73,18 @@ def tail_table(
         for step, guard in backward
         if not _is_weight_gradient(step) and macs.nominal(step.kernel)
     )
-    return CostTable(entries, _saved(steps[:loss_at], backward), items, fixed_ram_bytes, backward_macs_full)
+    return CostTable(entries, _saved(steps[:loss_at], backward, biases_alone), items, fixed_ram_bytes, backward_macs_full)
 
 
 def _is_weight_gradient(step: Step) -> bool:
     return layer_of(step) is not None and step.kernel.has("d")
 
 
-def _saved(forward: Sequence[Step], backward: Sequence[tuple[Step, int]]) -> tuple[SavedTensor, ...]:
-    """Forward tensors that backward reads: a gradient through a clip is content with one bit per element."""
+def _saved(
+    forward: Sequence[Step], backward: Sequence[tuple[Step, int]], biases_alone: bool
+) -> tuple[SavedTensor, ...]:
+    """Forward tensors that backward reads: a gradient through a clip is content with one bit per element, and that of
+    a bias reads none, but keeps its place in the table so that both tables list the same tensors."""
     sources = {step.var: step.args[0] for step in forward if step.kernel.op == "clip_mask"}
     elements = {step.var: step.kernel.params[-1].elements for step in forward if step.kernel.op != "clip_mask"}
     full: dict[relax.Expr, int] = {}
@@ -85,7 +94,8 @@ def _saved(forward: Sequence[Step], backward: Sequence[tuple[Step, int]]) -> tup
             tensor = sources.get(argument, argument)
             if tensor in elements:
                 kind = mask if step.kernel.op in _CLIP_GRADIENTS and position == 1 else full
-                kind[tensor] = kind.get(tensor, 0) | guard
+                unread = biases_alone and _is_weight_gradient(step)
+                kind[tensor] = kind.get(tensor, 0) | (0 if unread else guard)
     return tuple(
         SavedTensor(
             _FLOAT * count, full.get(tensor, 0), _FLOAT * -(-count // MASK_BITS), mask.get(tensor, 0)

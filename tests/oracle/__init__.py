@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow as the one oracle of gradients, losses and optimisers."""

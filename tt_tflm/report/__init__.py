@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures for people (tables) and for programs (JSON)."""
+
+from tt_tflm.report.json_file import check_writable, write_json
+from tt_tflm.report.tables import adaptation_table, build_table, layer_table, supported_table, trained_layers_table
+
+__all__ = [
+    "adaptation_table",
+    "build_table",
+    "check_writable",
+    "layer_table",
+    "supported_table",
+    "trained_layers_table",
+    "write_json",
+]
