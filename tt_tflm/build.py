@@ -139,7 +139,7 @@ def load_build(folder: str | Path) -> Build:
         simulation, report, plan = contents
         layers = tuple(_layer(entry) for entry in simulation.pop("layers"))
         name = _WEIGHTS
-        with np.load(root / name, allow_pickle=False) as weights:
+        with (root / name).open("rb") as stream, np.load(stream, allow_pickle=False) as weights:
             arrays = [weights[f"rows_{i}"] for i in range(len(layers))]
         files = {}
         for path in sorted(root.rglob("*")):
