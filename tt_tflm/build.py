@@ -16,7 +16,7 @@ import numpy as np
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.layers import Layer
-from tt_tflm.simulate import Board, SimulationFiles, open_board
+from tt_tflm.simulate import AdaptiveBoard, SimulationFiles, open_board
 from tt_tflm.simulate.code_size import code_bytes
 from tt_tflm.simulate.count_macs import count_macs
 
@@ -76,7 +76,7 @@ class Build:
         except OSError as error:
             raise InputError(f"expected an output folder that can be written, received '{target}': {error}") from None
 
-    def simulate(self, device: str | None = None) -> Board:
+    def simulate(self, device: str | None = None) -> AdaptiveBoard:
         """A board with this build on it.
 
         Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tt_tflm.emit.c_library import BoardChoice
-from tt_tflm.emit.row_pool import lay_out_dynamic
+from tt_tflm.emit.row_pool import ALIGNMENT, lay_out_dynamic
 from tt_tflm.emit.session import session_bytes
 from tt_tflm.errors import InputError
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss, optimizer_spec
@@ -54,7 +54,7 @@ def dynamic_program(
     if limit is None:
         return _of_depth(model, loss, optimizer, budget, backward_macs_full, deepest, report)
     best = _of_depth(model, loss, optimizer, budget, backward_macs_full, 1, report)
-    least = best.choice.table.fixed_ram_bytes + min(c.row_bytes for c in best.choice.table.candidates)
+    least = best.choice.table.fixed_ram_bytes + _aligned(min(c.row_bytes for c in best.choice.table.candidates))
     if least > limit:
         raise InputError(f"budget: expected ram of at least {least} bytes to train one channel, received {limit}")
     # RAM grows with depth: the deepest tail that leaves room for rows is found by bisection.
@@ -106,10 +106,15 @@ def _of_depth(
 
 
 def _room_for_rows(table: CostTable, budget: Budget, channels: Sequence[int]) -> int:
-    """The most bytes of rows and their state that any plan within the budget has, a multiple of 16."""
+    """The most bytes of rows and their state that any plan within the budget has, a multiple of the alignment."""
     rows = sum(c.row_bytes * count for c, count in zip(table.candidates, channels, strict=True))
     if budget.training_memory is not None:
         rows = min(rows, budget.training_memory)
+    rows = _aligned(rows)
     if budget.ram is not None:
-        rows = min(rows, max(0, budget.ram - table.fixed_ram_bytes))
-    return rows // 16 * 16
+        rows = min(rows, max(0, budget.ram - table.fixed_ram_bytes) // ALIGNMENT * ALIGNMENT)
+    return rows
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

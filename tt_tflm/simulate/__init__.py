@@ -2,14 +2,15 @@
 """Simulation of a build: in this process, or on an emulated Cortex-M."""
 
 from tt_tflm.devices import get_profile
+from tt_tflm.simulate.adaptive_board import AdaptiveBoard
 from tt_tflm.simulate.board import Board, RowLayer, SimulationFiles
 from tt_tflm.simulate.host import HostBoard
 from tt_tflm.simulate.qemu import QemuBoard
 
-__all__ = ["Board", "HostBoard", "QemuBoard", "RowLayer", "SimulationFiles", "open_board"]
+__all__ = ["AdaptiveBoard", "Board", "HostBoard", "QemuBoard", "RowLayer", "SimulationFiles", "open_board"]
 
 
-def open_board(files: SimulationFiles, device: str = "host") -> Board:
+def open_board(files: SimulationFiles, device: str = "host") -> AdaptiveBoard:
     """A board with this build on it.
 
     Args:

@@ -18,11 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.plan.budget import Budget
-from tt_tflm.plan.update_plan import UpdatePlan
-from tt_tflm.simulate.choice import pack_budget, pack_choice, placed_rows, read_choice, read_potentials
 from tt_tflm.simulate.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
-from tt_tflm.simulate.task import DEFAULT_AUGMENT, Adaptation, Augment, Task
 
 
 class RowLayer(Protocol):
@@ -73,7 +69,6 @@ class Board(ABC):
         self.device = device
         self.instructions: dict[str, int] = {}
         self._files = files
-        self._inspected = 0
         self._input_shape = tuple(int(size) for size in description["input_shape"])
         self._classes = int(description["classes"])
         self._has_prototypes = description["loss"] == "prototype"
@@ -164,7 +159,6 @@ class Board(ABC):
     def reset(self) -> None:
         """Back to the weights of the conversion: trained rows, optimiser state and prototypes are forgotten."""
         self._call(Command.RESET)
-        self._inspected = 0
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Sets the learning rate of the following steps, finite and not below 0.
@@ -201,151 +195,9 @@ class Board(ABC):
                 weights[f"{name}/bias"] = bias
         return weights
 
-    def fisher_accumulate(self, x: np.ndarray, label: int) -> None:
-        """Adds the Fisher potential of a sample; arguments and errors as for `train_step`.
-
-        Raises:
-            InputError: also when the build has a fixed plan.
-        """
-        self._need_choice("fisher_accumulate")
-        self._call(Command.FISHER_ACCUMULATE, self._checked_label(label), self._checked_x(x))
-        self._inspected += 1
-
-    def fisher_clear(self) -> None:
-        """Forgets the potentials.
-
-        Raises:
-            InputError: the build has a fixed plan.
-        """
-        self._need_choice("fisher_clear")
-        self._call(Command.FISHER_CLEAR)
-        self._inspected = 0
-
-    def fisher(self) -> dict[str, np.ndarray]:
-        """Fisher potential of every channel of the inspected layers, float32 (channels,), layer by layer: half the mean
-        over the samples of the squared sum over positions of activation times gradient (Kwon et al., 2024).
-
-        Raises:
-            InputError: the build has a fixed plan, or no sample has been accumulated.
-        """
-        choice = self._need_choice("fisher")
-        if self._inspected == 0:
-            raise InputError("fisher: expected at least one sample, received none: call fisher_accumulate(x, label) first")
-        sums = read_potentials(self._call(Command.READ_ROW_POOL), choice)
-        return {layer: values / np.float32(2 * self._inspected) for layer, values in sums.items()}
-
-    def select(self, budget: Budget | None = None) -> UpdatePlan:
-        """Has the board choose layers and channels by the potentials so far; training starts from the base weights.
-
-        Args:
-            budget: limits; None for those of the conversion.
-
-        Raises:
-            InputError: the build has a fixed plan.
-            DeviceError: nothing fits the budget.
-        """
-        choice = self._need_choice("select")
-        limits = choice["budget"] if budget is None else budget.resolve(int(choice["backward_macs_full"])).to_json()
-        self._call(Command.SELECT, message=pack_budget(limits))
-        return self.plan("tinytrain", limits)
-
-    def choose(self, plan: UpdatePlan) -> None:
-        """Has the board train a given plan, from the base weights.
-
-        Raises:
-            InputError: the build has a fixed plan, or the plan names what is not inspected.
-            DeviceError: the plan's rows do not fit.
-        """
-        choice = self._need_choice("choose")
-        self._call(Command.CHOOSE, message=pack_choice(plan, choice, str(self._files.description.get("fingerprint"))))
-
-    def plan(self, strategy: str = "given", budget: Mapping[str, int | None] | None = None) -> UpdatePlan | None:
-        """The plan that the board trains at present; None when it trains nothing.
-
-        Raises:
-            InputError: the build has a fixed plan.
-        """
-        choice = self._need_choice("plan")
-        chosen = read_choice(self._call(Command.READ_ROW_POOL), choice)
-        layers = {layer: list(channels) for layer, channels in chosen.items() if len(channels)}
-        fingerprint = self._files.description.get("fingerprint")
-        return UpdatePlan(layers, fingerprint, strategy=strategy, budget=budget) if layers else None
-
-    def adapt(
-        self,
-        support_x: np.ndarray,
-        support_y: np.ndarray,
-        iterations: int = 40,
-        *,
-        budget: Budget | None = None,
-        plan: UpdatePlan | None = None,
-        gradient: str = "exact",
-        augment: Augment = DEFAULT_AUGMENT,
-        seed: int = 0,
-    ) -> Adaptation:
-        """Adapts to a task: enrolls the support set; a build that chooses on the board inspects it and selects; then
-        trains the chosen rows on pseudo-queries, augmented copies of the support set, and enrolls again.
-
-        Args:
-            support_x: (samples, *input_shape) float32.
-            support_y: (samples,) labels; every class at least once is usual, two classes are needed.
-            iterations: updates, 0 or more.
-            budget: for the selection; None for that of the conversion.
-            plan: train this instead of selecting.
-            gradient: ``exact`` (through the prototypes as well) or ``constant`` (prototypes held within an iteration).
-            augment: how pseudo-queries differ from the samples.
-            seed: of the pseudo-queries.
-
-        Returns:
-            Mean loss of every iteration, the plan (None in a build with a fixed one), and on boards that count them the
-            instructions of the Fisher pass, the selection and the adaptation.
-
-        Raises:
-            InputError: an argument is not as described, or the build cannot adapt.
-            DeviceError: nothing fits the budget, or training has diverged.
-        """
-        self._need_adaptable()
-        task = Task.checked(support_x, support_y, iterations, gradient, augment, seed)
-        samples = [self._checked_x(x) for x in task.samples]
-        labels = [self._checked_label(int(label)) for label in task.labels]
-        counted = {"fisher": 0, "select": 0, "adapt": 0}
-        if self._files.description.get("choice") is not None:
-            if plan is not None:
-                self.choose(plan)
-            else:
-                self.forget_prototypes()
-                self.fisher_clear()
-                for x, label in zip(samples, labels, strict=True):
-                    self.enroll(x, label)
-                for x, label in zip(samples, labels, strict=True):
-                    self.fisher_accumulate(x, label)
-                    counted["fisher"] += self.instructions.get("fisher_accumulate", 0)
-                plan = self.select(budget)
-                counted["select"] = self.instructions.get("select", 0)
-        elif plan is not None or budget is not None:
-            raise InputError("adapt: expected no plan or budget for a build with a fixed plan, received one")
-        payload = self._call(Command.ADAPT, message=task.pack(), samples=samples)
-        counted["adapt"] = self.instructions.get("adapt", 0)
-        losses = tuple(float(v) for v in self._floats(payload))
-        return Adaptation(losses, plan, counted if self.instructions else None)
-
-    def _trained_rows(self, pool: bytes) -> list[Mapping[str, Any]]:
+    def _trained_rows(self, _pool: bytes) -> Sequence[Mapping[str, Any]]:
         """What of the row pool belongs to which channels."""
-        choice = self._files.description.get("choice")
-        return self._files.description["rows"] if choice is None else placed_rows(pool, choice)
-
-    def _need_choice(self, name: str) -> Mapping[str, Any]:
-        choice = self._files.description.get("choice")
-        if choice is None:
-            raise InputError(f"{name}: expected a build of mode 'dynamic', received one with a fixed plan")
-        return choice
-
-    def _need_adaptable(self) -> None:
-        if not self._files.description.get("adaptable"):
-            raise InputError(
-                "adapt: expected a build with PrototypeLoss and accumulated gradients (mode 'dynamic' with Momentum or "
-                "Adam, or batch_size above 1), received one without"
-            )
+        return self._files.description["rows"]
 
     def __enter__(self) -> Board:
         return self

@@ -12,7 +12,8 @@ import numpy as np
 
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import DeviceError
-from tt_tflm.simulate.board import Board, SimulationFiles
+from tt_tflm.simulate.adaptive_board import AdaptiveBoard
+from tt_tflm.simulate.board import SimulationFiles
 from tt_tflm.simulate.protocol import Command, Description, Reply, Status
 from tt_tflm.simulate.task import TASK_BYTES
 from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
@@ -53,7 +54,7 @@ def build_library(files: SimulationFiles, defines: tuple[str, ...] = ()) -> Path
     )
 
 
-class HostBoard(Board):
+class HostBoard(AdaptiveBoard):
     """A build in the Python process.
 
     Args:

@@ -18,7 +18,8 @@ import numpy as np
 
 from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.simulate.board import Board, SimulationFiles
+from tt_tflm.simulate.adaptive_board import AdaptiveBoard
+from tt_tflm.simulate.board import SimulationFiles
 from tt_tflm.simulate.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
 from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler, find_emulator
 
@@ -93,7 +94,7 @@ def _memory_symbols(board: EmulatedBoard) -> dict[str, int]:
     }
 
 
-class QemuBoard(Board):
+class QemuBoard(AdaptiveBoard):
     """A build on an emulated Cortex-M.
 
     Args:
