@@ -27,7 +27,16 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .imported_graph import UnsupportedGraphError, Value, arguments_of, clip_bounds, conv_rows, core_shape, shape_of
+from .imported_graph import (
+    ImportedGraph,
+    UnsupportedGraphError,
+    Value,
+    clip_bounds,
+    conv_rows,
+    core_shape,
+    per_channel,
+    shape_of,
+)
 from .kernel import IN, OUT, ROWS, Kernel, Param, emit, flat
 from .kernels.geometry import Window, row_stride
 
@@ -47,12 +56,7 @@ class Canonicalize:
 class _Rewriter:
     def __init__(self, function: relax.Function) -> None:
         self._function = function
-        self._bindings = [b for block in function.body.blocks for b in block.bindings]
-        self._consumers: dict[relax.Var, list[Any]] = {}
-        for binding in self._bindings:
-            for argument in arguments_of(binding.value):
-                if isinstance(argument, relax.Var):
-                    self._consumers.setdefault(argument, []).append(binding)
+        self._graph = ImportedGraph(function)
         self._builder = relax.BlockBuilder()
         self._values: dict[relax.Var, Value] = {}
         self._done: set[relax.Var] = set()
@@ -95,7 +99,7 @@ class _Rewriter:
         builder = self._builder
         with builder.function("predict", [x, *self._row_vars], attrs={"global_symbol": "predict"}):
             with builder.dataflow():
-                for binding in self._bindings:
+                for binding in self._graph.bindings:
                     if binding.var in self._done:
                         continue
                     if isinstance(binding.value, relax.Var):
@@ -104,7 +108,7 @@ class _Rewriter:
                         self._operator(binding)
                     elif not isinstance(binding.value, relax.Tuple):
                         raise UnsupportedGraphError(f"expected an operator, received {binding.value}")
-                result = self._plain(self._values[self._result()])
+                result = self._plain(self._values[self._graph.result])
                 output = builder.emit_output(result.var)
             builder.emit_func_output(output)
         module = builder.get()
@@ -112,10 +116,6 @@ class _Rewriter:
         function = module["predict"].with_attr("params", params)
         module["predict"] = function.with_attr("strides", [r.shape[1] for r in weights]).with_attr("kinds", self._kinds)
         return module
-
-    def _result(self) -> relax.Var:
-        body = self._function.body.body
-        return body if isinstance(body, relax.Var) else body.fields[0]
 
     def _operator(self, binding: Any) -> None:
         name = str(binding.value.op.name)
@@ -149,19 +149,12 @@ class _Rewriter:
         result = binding.var if result is None else result
         self._values[result] = Value(var, shape_of(result))
 
-    def _only_consumer(self, var: relax.Var, op: str) -> Any | None:
-        consumers = self._consumers.get(var, [])
-        if len(consumers) != 1 or var.same_as(self._result()):
-            return None
-        value = consumers[0].value
-        return consumers[0] if isinstance(value, relax.Call) and str(value.op.name) == f"relax.{op}" else None
-
     # -------------------------------------------------------------- weights
 
     def _collect_rows(self) -> list[np.ndarray]:
         """The rows of every weighted operator, in order (the function's parameters must be known before its body)."""
         rows: list[np.ndarray] = []
-        for binding in self._bindings:
+        for binding in self._graph.bindings:
             if not isinstance(binding.value, relax.Call):
                 continue
             name = str(binding.value.op.name)
@@ -170,7 +163,8 @@ class _Rewriter:
             elif name == "relax.nn.conv2d":
                 rows.append(self._with_bias(binding, conv_rows(binding.value)))
             elif name == "relax.matmul":
-                weights = self._value(binding.value.args[1]).array
+                operand = binding.value.args[1]
+                weights = None if isinstance(operand, relax.Var) and operand not in self._values else self._value(operand).array
                 if weights is None:
                     raise UnsupportedGraphError("expected a matmul with constant weights, received two activations")
                 rows.append(self._with_bias(binding, np.ascontiguousarray(weights.reshape(weights.shape[-2:]).T)))
@@ -181,23 +175,10 @@ class _Rewriter:
         channels, length = weights.shape
         rows = np.zeros((channels, row_stride(length)), np.float32)
         rows[:, :length] = weights
-        bias = self._bias(binding, channels)
+        bias = self._graph.bias(binding, channels)
         if bias is not None:
             rows[:, length] = bias[1]
         return rows
-
-    def _bias(self, binding: Any, channels: int) -> tuple[Any, np.ndarray] | None:
-        """The addition of a constant per channel that follows ``binding`` and nothing else reads, if there is one."""
-        consumer = self._only_consumer(binding.var, "add")
-        if consumer is None:
-            return None
-        other = [a for a in consumer.value.args if not a.same_as(binding.var)]
-        if len(other) != 1 or isinstance(other[0], relax.Var):
-            return None
-        array = other[0].value.numpy()
-        if array.size not in (1, channels) or array.shape[-1:] not in ((), (1,), (channels,)):
-            return None
-        return consumer, np.broadcast_to(array.ravel(), (channels,))
 
     def _weighted(self, binding: Any, kind: str, window: Window, source: Value) -> None:
         """Emit a convolution with the bias and the clip that follow it."""
@@ -207,12 +188,12 @@ class _Rewriter:
         rows = self._rows.pop(0)
         attrs: dict[str, Any] = {**window.attrs(), "stride": rows.shape[1]}
         result = binding.var
-        bias = self._bias(binding, window.O)
+        bias = self._graph.bias(binding, window.O)
         if bias is not None:
             result = bias[0].var
             self._done.add(result)
         for name in ("clip", "nn.relu"):
-            activation = self._only_consumer(result, name)
+            activation = self._graph.only_consumer(result, name)
             if activation is not None:
                 bounds = (0.0, None) if name == "nn.relu" else clip_bounds(activation.value)
                 attrs.update({k: v for k, v in zip(("low", "high"), bounds, strict=True) if v is not None})
@@ -277,10 +258,13 @@ class _Rewriter:
 
     def _affine(self, binding: Any, source: Value, scale: np.ndarray, shift: np.ndarray) -> None:
         """y = x * scale + shift with constants of one value or one per channel."""
+        for array in (scale, shift):
+            if not per_channel(array, source.shape[-1]):
+                raise UnsupportedGraphError(
+                    f"expected one constant per channel ({source.shape[-1]}), received constants of shape {array.shape}"
+                )
         scale, shift = (np.asarray(v, np.float32).ravel() for v in (scale, shift))
         channels = max(scale.size, shift.size)
-        if channels not in (1, source.shape[-1]):
-            raise UnsupportedGraphError(f"expected one constant per channel ({source.shape[-1]}), received {channels}")
         constants = [relax.const(np.ascontiguousarray(np.broadcast_to(v, (channels,)))) for v in (scale, shift)]
         n = source.elements
         params = (Param("x", n), Param("scale", channels), Param("shift", channels), Param("y", n, OUT))
@@ -337,25 +321,14 @@ class _Rewriter:
 
     def _hard_swish(self, binding: Any) -> bool:
         """x * (clip(x + 3, 0, 6) * 1/6), which the importer spells out, is one kernel with one gradient."""
-        source, shift = binding.value.args[:2]
-        if isinstance(shift, relax.Var) or not isinstance(source, relax.Var) or not np.all(shift.value.numpy() == 3.0):
+        spelled = self._graph.hard_swish(binding)
+        if not spelled:
             return False
-        clip = self._only_consumer(binding.var, "clip")
-        if clip is None or clip_bounds(clip.value) != (0.0, 6.0):
-            return False
-        sixth = self._only_consumer(clip.var, "multiply")
-        if sixth is None or isinstance(sixth.value.args[1], relax.Var):
-            return False
-        if not np.allclose(sixth.value.args[1].value.numpy(), 1 / 6):
-            return False
-        product = self._only_consumer(sixth.var, "multiply")
-        if product is None or not any(a.same_as(source) for a in product.value.args):
-            return False
-        self._done.update({clip.var, sixth.var, product.var})
-        value = self._plain(self._value(source))
+        self._done.update(spelled)
+        value = self._plain(self._value(binding.value.args[0]))
         n = value.elements
         kernel = Kernel("hard_swish", (Param("x", n), Param("y", n, OUT)), {}, ("x",))
-        self._define(binding, kernel, [value.var], product.var)
+        self._define(binding, kernel, [value.var], spelled[-1])
         return True
 
     # -------------------------------------------------------------- shape
@@ -371,7 +344,7 @@ class _Rewriter:
         padded = Value(source.var, source.shape, None, (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right))
         into_windows = all(
             isinstance(c.value, relax.Call) and str(c.value.op.name) == "relax.nn.conv2d"
-            for c in self._consumers.get(binding.var, [])
+            for c in self._graph.consumers.get(binding.var, [])
         )
         self._values[binding.var] = padded if into_windows else self._plain(padded)
 
@@ -417,7 +390,8 @@ class _Rewriter:
 
     def _reshape(self, binding: Any) -> None:
         source = self._plain(self._value(binding.value.args[0]))
-        self._values[binding.var] = Value(source.var, shape_of(binding.var), source.array)
+        shape = shape_of(binding.var)
+        self._values[binding.var] = Value(source.var, shape, None if source.array is None else source.array.reshape(shape))
 
     def _permute(self, binding: Any) -> None:
         source = self._value(binding.value.args[0])

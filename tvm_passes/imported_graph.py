@@ -31,6 +31,68 @@ class Value:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
+class ImportedGraph:
+    """The bindings of an imported function, and who reads what.
+
+    Attributes:
+        bindings: in order.
+        consumers: variable -> the bindings that read it.
+        result: the variable that the function returns.
+    """
+
+    def __init__(self, function: relax.Function) -> None:
+        self.bindings = [b for block in function.body.blocks for b in block.bindings]
+        self.consumers: dict[relax.Var, list[Any]] = {}
+        for binding in self.bindings:
+            for argument in arguments_of(binding.value):
+                if isinstance(argument, relax.Var):
+                    self.consumers.setdefault(argument, []).append(binding)
+        body = function.body.body
+        self.result = body if isinstance(body, relax.Var) else body.fields[0]
+
+    def only_consumer(self, var: relax.Var, op: str) -> Any | None:
+        """The one binding that reads ``var``, if there is just one and it is a call of Relax operator ``op``."""
+        consumers = self.consumers.get(var, [])
+        if len(consumers) != 1 or var.same_as(self.result):
+            return None
+        value = consumers[0].value
+        return consumers[0] if isinstance(value, relax.Call) and str(value.op.name) == f"relax.{op}" else None
+
+    def bias(self, binding: Any, channels: int) -> tuple[Any, np.ndarray] | None:
+        """The addition of a constant per channel that follows ``binding`` and nothing else reads, if there is one."""
+        consumer = self.only_consumer(binding.var, "add")
+        if consumer is None:
+            return None
+        other = [a for a in consumer.value.args if not a.same_as(binding.var)]
+        if len(other) != 1 or isinstance(other[0], relax.Var):
+            return None
+        array = other[0].value.numpy()
+        if not per_channel(array, channels):
+            return None
+        return consumer, np.broadcast_to(array.ravel(), (channels,))
+
+    def hard_swish(self, binding: Any) -> list[relax.Var]:
+        """The variables of x * (clip(x + 3, 0, 6) * 1/6) after its first addition, the result last; empty where
+        ``binding`` does not begin one."""
+        source, shift = binding.value.args[:2]
+        if not isinstance(source, relax.Var) or not _constant(shift, 3.0):
+            return []
+        clip = self.only_consumer(binding.var, "clip")
+        if clip is None or clip_bounds(clip.value) != (0.0, 6.0):
+            return []
+        sixth = self.only_consumer(clip.var, "multiply")
+        if sixth is None or not _constant(sixth.value.args[1], 1 / 6):
+            return []
+        product = self.only_consumer(sixth.var, "multiply")
+        if product is None or not any(a.same_as(source) for a in product.value.args):
+            return []
+        return [clip.var, sixth.var, product.var]
+
+
+def _constant(expr: relax.Expr, value: float) -> bool:
+    return not isinstance(expr, relax.Var) and bool(np.allclose(expr.value.numpy(), value))
+
+
 def arguments_of(value: Any) -> list[Any]:
     """The operands of a binding, tuples spread out."""
     if isinstance(value, relax.Var):
@@ -51,6 +113,11 @@ def core_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape without leading ones, which broadcasting adds."""
     first = next((i for i, d in enumerate(shape) if d != 1), len(shape))
     return shape[first:]
+
+
+def per_channel(array: np.ndarray, channels: int) -> bool:
+    """Whether a constant is one value, or one for every channel along the last axis."""
+    return array.size == 1 or array.shape[-1] == array.size == channels
 
 
 def clip_bounds(call: relax.Call) -> tuple[float | None, float | None]:

@@ -181,8 +181,10 @@ class ReverseWalk:
         layer = layer_of(step)
         choice = self._trained[layer]
         stride = step.kernel["stride"]
+        # The gradient of a bias reads no input: one that nobody else needs must not be kept for it.
+        x, x_name = (step.args[0], "x") if choice.weights else (gradient, "y")
         params = (
-            Param("x", step.kernel.param("x").elements),
+            Param("x", step.kernel.param(x_name).elements),
             Param("g", step.kernel.param("y").elements),
             Param("rows", step.kernel.param("rows").elements, ROWS),
             Param("scale", 1),
@@ -191,7 +193,7 @@ class ReverseWalk:
         attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
         attrs |= {"trained": choice.channels, "bias": int(choice.bias), "weights": int(choice.weights)}
         kernel = Kernel(f"{step.kernel.op}_grad_weights", params, attrs)
-        self._gradients.append((layer, self.emit(kernel, [step.args[0], gradient, step.args[1], self._scale])))
+        self._gradients.append((layer, self.emit(kernel, [x, gradient, step.args[1], self._scale])))
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         return self._masks.get(var)
