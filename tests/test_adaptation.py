@@ -3,9 +3,11 @@
 
 import numpy as np
 import pytest
-from tt_tflm.adaptation import adapt, check_classes
+from tt_tflm.adaptation import INSTRUCTIONS, adapt, adapt_on_board, augment_for, check_classes
 from tt_tflm.episode import Episode
 from tt_tflm.errors import InputError
+from tt_tflm.plan import UpdatePlan
+from tt_tflm.simulate.task import Adaptation
 
 
 class RecordingBoard:
@@ -80,14 +82,14 @@ def test_result(episode: Episode) -> None:
     assert result.accuracy_before == 0.5
     assert result.accuracy_after == 1.0
     assert result.losses == pytest.approx((sum(1 / i for i in range(1, 7)) / 6, sum(1 / i for i in range(7, 13)) / 6))
-    assert result.instructions == {"predict": 10, "train_step": 30}
+    assert result.instructions == dict.fromkeys(INSTRUCTIONS) | {"predict": 10, "train_step": 30}
 
 
 def test_no_iterations(episode: Episode) -> None:
     result = adapt(RecordingBoard(), episode, 0, prototypes=True)
     assert result.accuracy_before == result.accuracy_after == 0.5
     assert result.losses == ()
-    assert result.instructions == {"predict": None, "train_step": None}
+    assert result.instructions == dict.fromkeys(INSTRUCTIONS)
 
 
 @pytest.mark.parametrize("prototypes", [False, True])
@@ -109,3 +111,48 @@ def test_more_classes_than_the_build_knows(episode: Episode) -> None:
     check_classes(episode, 2)
     with pytest.raises(InputError, match="expected an episode of at most 1 classes.*received 2"):
         check_classes(episode, 1)
+
+
+class ChoosingBoard(RecordingBoard):
+    """Inspects, selects and adapts as well."""
+
+    def fisher_accumulate(self, x: np.ndarray, label: int) -> None:
+        self.calls.append(("inspect", float(x[0]), label))
+
+    def select(self) -> UpdatePlan:
+        self.calls.append(("select", 0.0, 0))
+        return UpdatePlan({"logits": [1]})
+
+    def adapt(self, support_x: np.ndarray, support_y: np.ndarray, iterations: int, **options: object) -> Adaptation:
+        self.calls.append(("adapt", float(len(support_x)), iterations))
+        self._trained += 1
+        self.options = options
+        return Adaptation((0.5,) * iterations, None, {"fisher": 0, "select": 0, "adapt": 900})
+
+
+def test_a_board_that_chooses_inspects_and_selects_before_it_trains(episode: Episode) -> None:
+    board = ChoosingBoard({"fisher_accumulate": 7, "select": 5})
+    result = adapt(board, episode, 1, prototypes=False, chooses=True)
+    assert names(board) == [*["predict"] * 4, *["inspect"] * 6, "select", *["train"] * 6, *["predict"] * 4]
+    assert (result.instructions["fisher"], result.instructions["select"]) == (42, 5)
+    assert result.plan.layers == UpdatePlan({"logits": [1]}).layers
+
+
+def test_a_board_that_adapts_by_itself_is_judged_before_and_after(episode: Episode) -> None:
+    board, seen = ChoosingBoard({"predict": 10}), []
+    progress = lambda *call: seen.append(call)  # noqa: E731
+    result = adapt_on_board(board, episode, 3, progress, gradient="constant", seed=4)
+    assert names(board) == [*["enroll"] * 6, *["predict"] * 4, "adapt", *["predict"] * 4]
+    assert (board.options["gradient"], board.options["seed"]) == ("constant", 4)
+    assert (result.accuracy_before, result.accuracy_after) == (0.5, 1.0)
+    assert result.losses == (0.5,) * 3
+    assert result.instructions == dict.fromkeys(INSTRUCTIONS) | {"predict": 10, "adapt": 900}
+    assert seen[-1][1:] == (14, 14)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "low", "high"), [((1 / 127.5, -1.0), -1, 1), ((1 / 255, 0.0), 0, 1), ((-1.0, 255.0), 0, 255)]
+)
+def test_pseudo_queries_stay_within_the_range_of_pixels(scaling, low: float, high: float) -> None:
+    augment = augment_for(scaling, flip=True)
+    assert (augment.low, augment.high, augment.flip) == (pytest.approx(low), pytest.approx(high), True)

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.simulate.task import DEFAULT_AUGMENT, Augment
 
 if TYPE_CHECKING:
     from tt_tflm.episode import Episode
+    from tt_tflm.plan import UpdatePlan
     from tt_tflm.simulate import Board
 
 Progress = Callable[[str, int, int], None]
+INSTRUCTIONS = ("fisher", "select", "adapt", "predict", "train_step")
 ORDER_SEED = 0  # of the order in which samples are presented: runs on different devices must see the same one
 
 
@@ -26,15 +29,18 @@ class AdaptationResult:
     Attributes:
         accuracy_before: share of the query samples classified right before training, 0 to 1.
         accuracy_after: likewise, after training.
-        losses: mean loss over the support samples of each iteration, in nats, each taken before its update.
-        instructions: exact instruction counts of the last `predict` and `train_step`; None where they are not counted
-            or nothing was trained.
+        losses: mean loss of each iteration over its samples, in nats, each taken before its update.
+        instructions: exact instruction counts: ``fisher`` (inspecting the whole support), ``select``, ``adapt`` (a
+            whole adaptation by the build itself), and the last ``predict`` and ``train_step``; None where they are not
+            counted or not performed.
+        plan: what the board chose; None in a build with a fixed plan.
     """
 
     accuracy_before: float
     accuracy_after: float
     losses: tuple[float, ...]
     instructions: dict[str, int | None]
+    plan: UpdatePlan | None = None
 
 
 def check_classes(episode: Episode, classes: int) -> None:
@@ -50,6 +56,18 @@ def check_classes(episode: Episode, classes: int) -> None:
         )
 
 
+def augment_for(input_scaling: tuple[float, float], flip: bool) -> Augment:
+    """How pseudo-queries are made of images whose pixels of 0 to 255 are scaled that way.
+
+    Args:
+        input_scaling: (scale, shift), as in simulation.json.
+        flip: whether left and right may be swapped.
+    """
+    scale, shift = input_scaling
+    low, high = sorted((shift, 255 * scale + shift))
+    return Augment(flip=flip, low=low, high=high)
+
+
 def adapt(
     board: Board,
     episode: Episode,
@@ -57,11 +75,13 @@ def adapt(
     progress: Progress | None = None,
     *,
     prototypes: bool,
+    chooses: bool = False,
 ) -> AdaptationResult:
-    """Trains a board on the support samples of an episode and judges it by the query samples.
+    """Trains a board on the support samples of an episode, step by step, and judges it by the query samples.
 
     An iteration shows every support sample once, in an order that is shuffled with a fixed seed. With a prototype loss
-    the support is enrolled first, and anew after each iteration, since the embeddings have moved.
+    the support is enrolled first, and anew after each iteration, since the embeddings have moved. A build that chooses
+    its plan on the board inspects the support before that and selects.
 
     Args:
         board: as converted, or after `board.reset()`.
@@ -69,19 +89,22 @@ def adapt(
         iterations: passes over the support samples, not below 0.
         progress: called with what is going on, the calls made so far and the calls to be made in all.
         prototypes: whether the build has a prototype loss; else the labels train its classifier.
+        chooses: whether the build chooses its plan on the board.
 
     Raises:
         InputError: iterations is below 0, or the samples do not fit the build.
-        DeviceError: the board failed, or training diverged.
+        DeviceError: the board failed, nothing fits the budget, or training diverged.
     """
     if iterations < 0:
         raise InputError(f"expected iterations not below 0, received {iterations}")
     enrolments = len(episode.support_x) * (iterations + 1) if prototypes else 0
-    calls = enrolments + len(episode.support_x) * iterations + 2 * len(episode.query_x)
+    calls = enrolments + len(episode.support_x) * (iterations + chooses) + 2 * len(episode.query_x)
     run = _Run(board, episode, progress or _no_progress, calls)
     if prototypes:
         run.enroll()
     before = run.accuracy("judging before training")
+    fisher = run.inspect() if chooses else 0
+    plan = board.select() if chooses else None
     draw = np.random.default_rng(ORDER_SEED)
     losses = []
     for iteration in range(iterations):
@@ -90,8 +113,48 @@ def adapt(
             board.forget_prototypes()
             run.enroll()
     after = run.accuracy("judging after training")
-    instructions = {name: board.instructions.get(name) for name in ("predict", "train_step")}
-    return AdaptationResult(before, after, tuple(losses), instructions)
+    counted = {**board.instructions, "fisher": fisher}
+    return AdaptationResult(before, after, tuple(losses), _instructions(counted), plan)
+
+
+def adapt_on_board(
+    board: Board,
+    episode: Episode,
+    iterations: int,
+    progress: Progress | None = None,
+    *,
+    gradient: str = "exact",
+    augment: Augment = DEFAULT_AUGMENT,
+    seed: int = 0,
+) -> AdaptationResult:
+    """Has a board adapt itself to the support samples of an episode and judges it by the query samples.
+
+    Args:
+        board: with an adaptable build, as converted or after `board.reset()`.
+        episode: fitted to the board's input.
+        iterations: updates, 0 or more.
+        progress: as for `adapt`.
+        gradient, augment, seed: see `Board.adapt`.
+
+    Raises:
+        InputError: an argument is not as described, or the build cannot adapt.
+        DeviceError: the board failed, nothing fits the budget, or training diverged.
+    """
+    run = _Run(board, episode, progress or _no_progress, len(episode.support_x) + 2 * len(episode.query_x))
+    run.enroll()
+    before = run.accuracy("judging before training")
+    run.announce("adapting")
+    done = board.adapt(
+        episode.support_x, episode.support_y, iterations, gradient=gradient, augment=augment, seed=seed
+    )
+    after = run.accuracy("judging after training")
+    counted = {"predict": board.instructions.get("predict"), **(done.instructions or {})}
+    return AdaptationResult(before, after, done.losses, _instructions(counted), done.plan)
+
+
+def _instructions(counted: Mapping[str, int | None]) -> dict[str, int | None]:
+    # What was not performed is counted as 0 by a sum.
+    return {name: counted.get(name) or None for name in INSTRUCTIONS}
 
 
 class _Run:
@@ -108,6 +171,19 @@ class _Run:
         for x, label in zip(self._episode.support_x, self._episode.support_y, strict=True):
             self._board.enroll(x, int(label))
             self._advance("enrolling")
+
+    def inspect(self) -> int:
+        """Instructions of all of it, 0 where they are not counted."""
+        counted = 0
+        for x, label in zip(self._episode.support_x, self._episode.support_y, strict=True):
+            self._board.fisher_accumulate(x, int(label))
+            counted += self._board.instructions.get("fisher_accumulate", 0)
+            self._advance("inspecting")
+        return counted
+
+    def announce(self, stage: str) -> None:
+        """Shows a stage whose end is not known."""
+        self._progress(stage, self._done, self._calls)
 
     def train(self, order: np.ndarray, stage: str) -> float:
         losses = []

@@ -3,29 +3,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from tt_tflm import cli_options as options
 from tt_tflm import terminal
 from tt_tflm.errors import InputError, TinyTrainError
 
-if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
-    from tt_tflm.plan import UpdatePlan
-
-LOSS_NAMES = ("softmax", "prototype")
-OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
-TARGET_NAMES = ("host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_CHANNELS = re.compile(r"\d+(,\d+)*")
-
-_json_option = click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures to FILE."
-)
 
 
 @click.group(cls=terminal.Commands, no_args_is_help=False, context_settings=_CONTEXT)
@@ -35,8 +23,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@_json_option
+@options.model_argument
+@options.json_option
 def summary(model: Path, json_path: Path | None) -> None:
     """List the layers of MODEL (.keras) and what training each of them costs."""
     from tt_tflm import report
@@ -55,9 +43,59 @@ def summary(model: Path, json_path: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@options.model_argument
+@options.episode_option
+@options.budget_options
+@click.option("--strategy", type=terminal.OneOf(options.STRATEGY_NAMES), default="tinytrain", show_default=True)
+@click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the strategy random.")
+@options.training_options
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Plan to write (plan.json)."
+)
+@options.json_option
+def plan(
+    model: Path,
+    episode_path: Path,
+    limits: options.BudgetOptions,
+    strategy: str,
+    seed: int,
+    training: options.TrainingOptions,
+    output: Path,
+    json_path: Path | None,
+) -> None:
+    """Choose what a static build of MODEL (.keras) should train for an episode, within a budget."""
+    from tt_tflm import report
+
+    _check_json(json_path)
+    _check_json(output)
+    if json_path and json_path.resolve() == output.resolve():
+        raise InputError(f"expected two files for --output and --json, received {output} for both")
+    with terminal.stages("loading the model") as stage:
+        import tt_tflm
+        from tt_tflm.adaptation import check_classes
+        from tt_tflm.episode import load_episode
+        from tt_tflm.planning import plan_on_host
+
+        loss, optimizer = training.make()
+        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter.loss, converter.optimizer = loss, optimizer
+        episode = load_episode(episode_path, converter.input_shape, converter.input_scaling)
+        check_classes(episode, converter.classes)
+        chosen = plan_on_host(converter, episode, limits.make(), strategy, seed=seed, report=stage)
+        channels = {layer.name: layer.channels for layer in converter.layers}
+    content = chosen.to_json()
+    report.write_json(output, content)
+    terminal.show(report.plan_table(content, channels))
+    terminal.show(report.spending_table(content))
+    if json_path:
+        used = {"loss": training.loss, "optimizer": training.optimizer}
+        report.write_json(json_path, {"schema_version": 1, "model": model.name, **used, "plan": content})
+
+
+@cli.command()
+@options.model_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="Folder to create.")
-@click.option("--target", type=terminal.OneOf(TARGET_NAMES), default="host", show_default=True)
+@click.option("--target", type=terminal.OneOf(options.TARGET_NAMES), default="host", show_default=True)
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), metavar="FILE", help="Update plan (plan.json).")
 @click.option(
     "--train",
@@ -66,50 +104,51 @@ def summary(model: Path, json_path: Path | None) -> None:
     metavar="LAYER[:CH,CH...]",
     help="Train these output channels of a layer, or all of them; repeatable. Default: the last trainable layer.",
 )
-@click.option("--loss", type=terminal.OneOf(LOSS_NAMES), default="softmax", show_default=True)
-@click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]")
-@click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 10]")
-@click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True)
-@click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's.")
-@_json_option
+@click.option(
+    "--mode",
+    type=terminal.OneOf(options.MODE_NAMES),
+    default="static",
+    show_default=True,
+    help="dynamic: the board chooses what to train, within a budget.",
+)
+@options.budget_options
+@click.option("--tail", type=terminal.Count(1), help="Last layers that a dynamic build inspects.  [default: what fits]")
+@options.training_options
+@options.json_option
 def convert(
     model: Path,
     output: Path,
     target: str,
     plan_path: Path | None,
     trained: tuple[str, ...],
-    loss: str,
-    classes: int | None,
-    temperature: float | None,
-    optimizer: str,
-    learning_rate: float | None,
+    mode: str,
+    limits: options.BudgetOptions,
+    tail: int | None,
+    training: options.TrainingOptions,
     json_path: Path | None,
 ) -> None:
     """Make a trainable build of MODEL (.keras) in the folder OUT."""
     from tt_tflm import report
 
     _check_json(json_path)
-    _check_output(output)
-    if plan_path and trained:
-        raise InputError("expected --plan or --train, received both: put the layers into the plan")
-    layers = _parse_trained(trained)
+    options.check_output_folder(output)
+    layers = options.parse_trained(trained)
+    _check_mode(mode, plan_path, layers, limits, tail)
     with terminal.stages("loading the model") as stage:
         import tt_tflm
 
-        plan = _plan(plan_path, layers)
-        chosen_loss = _loss(loss, classes, temperature)
-        chosen_optimizer = _optimizer(optimizer, learning_rate)
+        plan = tt_tflm.UpdatePlan.load(plan_path) if plan_path else tt_tflm.UpdatePlan(layers) if layers else None
+        loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
-        converter.target = target
-        converter.loss = chosen_loss
-        converter.optimizer = chosen_optimizer
-        if plan is not None:
-            converter.plan = plan
+        converter.target, converter.loss, converter.optimizer = target, loss, optimizer
+        converter.plan, converter.mode, converter.tail = plan, mode, tail
+        converter.budget = limits.make()
         build = converter.convert(progress=stage)
     # Outside of the block: saving compiles the sources to measure them, and that has a display of its own.
     build.save(output)
     figures = build.report
-    terminal.show(report.trained_layers_table(figures))
+    choice = build.simulation["choice"]
+    terminal.show(report.trained_layers_table(figures) if choice is None else report.choice_table(choice))
     terminal.show(report.build_table(figures))
     if json_path:
         report.write_json(json_path, figures)
@@ -117,43 +156,76 @@ def convert(
 
 @cli.command()
 @click.argument("build_path", type=click.Path(path_type=Path), metavar="OUT")
+@options.episode_option
+@click.option("--device", type=terminal.OneOf(options.TARGET_NAMES), default="host", show_default=True)
 @click.option(
-    "--episode",
-    "episode_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="Samples to learn from and to be judged by (.npz).",
+    "--iterations",
+    type=terminal.Count(0),
+    default=40,
+    show_default=True,
+    help="Passes over the support samples, each an update in builds that adapt by themselves.",
 )
-@click.option("--device", type=terminal.OneOf(TARGET_NAMES), default="host", show_default=True)
+@click.option("--mode", type=terminal.OneOf(options.MODE_NAMES), help="Refuse a build of the other mode.")
 @click.option(
-    "--iterations", type=terminal.Count(0), default=40, show_default=True, help="Passes over the support samples."
+    "--gradient",
+    type=terminal.OneOf(options.GRADIENT_NAMES),
+    help="Through the prototypes as well, or with prototypes held constant.  [default: exact]",
 )
-@_json_option
-def simulate(build_path: Path, episode_path: Path, device: str, iterations: int, json_path: Path | None) -> None:
+@click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
+@click.option("--seed", type=terminal.Count(0), help="Of the pseudo-queries.  [default: 0]")
+@options.json_option
+def simulate(
+    build_path: Path,
+    episode_path: Path,
+    device: str,
+    iterations: int,
+    mode: str | None,
+    gradient: str | None,
+    flip: bool,
+    seed: int | None,
+    json_path: Path | None,
+) -> None:
     """Adapt the build in the folder OUT to an episode, on this machine or on an emulated Cortex-M."""
     from tt_tflm import report
 
     _check_json(json_path)
     with terminal.stages("loading the build"):
         import tt_tflm
-        from tt_tflm.adaptation import adapt, check_classes
+        from tt_tflm.adaptation import adapt, adapt_on_board, augment_for, check_classes
         from tt_tflm.episode import load_episode
 
         build = tt_tflm.load_build(build_path)
         about = build.simulation
+        if mode and mode != about["mode"]:
+            raise InputError(f"expected a build of mode {mode}, received {build_path} of mode {about['mode']}")
+        if not about["adaptable"] and (gradient or flip or seed is not None):
+            raise InputError(
+                "expected --gradient, --flip and --seed with a build that adapts by itself, received another: convert "
+                "with --loss prototype and --mode dynamic --optimizer adam, or --batch-size above 1"
+            )
         episode = load_episode(episode_path, tuple(about["input_shape"]), about["input_scaling"])
         check_classes(episode, about["classes"])
     with build.simulate(device=device) as board, terminal.stages("adapting") as stage:
-        result = adapt(board, episode, iterations, stage.advance, prototypes=about["loss"] == "prototype")
+        if about["adaptable"]:
+            augment = augment_for(about["input_scaling"], flip)
+            result = adapt_on_board(
+                board, episode, iterations, stage.advance, gradient=gradient or "exact", augment=augment, seed=seed or 0
+            )
+        else:
+            prototypes, chooses = about["loss"] == "prototype", about["mode"] == "dynamic"
+            result = adapt(board, episode, iterations, stage.advance, prototypes=prototypes, chooses=chooses)
     figures = build.report
+    trained = result.plan.to_json() if result.plan else build.plan
+    if result.plan:
+        channels = {layer["name"]: layer["channels_total"] for layer in figures["layers"]}
+        terminal.show(report.plan_table(trained, channels))
     terminal.show(report.adaptation_table(figures, device, result))
     if json_path:
-        report.write_json(json_path, {**figures, **_adaptation_figures(device, result)})
+        report.write_json(json_path, {**figures, **_adaptation_figures(device, result, trained)})
 
 
 @cli.command("supported-ops")
-@_json_option
+@options.json_option
 def supported_ops(json_path: Path | None) -> None:
     """List the Keras layers that can be converted, and what can be trained of them."""
     from dataclasses import asdict
@@ -198,56 +270,20 @@ def _check_json(path: Path | None) -> None:
         report.check_writable(path)
 
 
-def _check_output(folder: Path) -> None:
-    """Build.save refuses the same, but only after the conversion."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "a folder that is not empty" if folder.is_dir() else "a file"
-        raise InputError(f"expected a new or empty output folder, received {folder}, {kind}")
-
-
-def _parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
-    layers: dict[str, Any] = {}
-    for entry in entries:
-        name, colon, channels = entry.rpartition(":")
-        if not colon:
-            name, chosen = entry, "all"
-        elif _CHANNELS.fullmatch(channels):
-            chosen = [int(channel) for channel in channels.split(",")]
-        else:
-            raise InputError(f"expected --train LAYER[:CH,CH...] with channel numbers, received {entry!r}")
-        if not name:
-            raise InputError(f"expected --train LAYER[:CH,CH...], received {entry!r}, which names no layer")
-        if name in layers:
-            raise InputError(f"expected each layer in one --train, received '{name}' twice: list its channels together")
-        layers[name] = chosen
-    return layers
-
-
-def _plan(path: Path | None, layers: dict[str, Any]) -> UpdatePlan | None:
-    import tt_tflm
-
-    if path:
-        return tt_tflm.UpdatePlan.load(path)
-    return tt_tflm.UpdatePlan(layers=layers) if layers else None
-
-
-def _loss(name: str, classes: int | None, temperature: float | None) -> Loss:
-    import tt_tflm
-
-    given = {"classes": classes, "temperature": temperature}
-    given = {key: value for key, value in given.items() if value is not None}
-    if name == "prototype":
-        return tt_tflm.PrototypeLoss(**given)
-    if given:
-        raise InputError(f"expected --{next(iter(given))} with --loss prototype, received it with --loss {name}")
-    return tt_tflm.SoftmaxLoss()
-
-
-def _optimizer(name: str, learning_rate: float | None) -> Optimizer:
-    import tt_tflm
-
-    made = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}[name]
-    return made() if learning_rate is None else made(learning_rate=learning_rate)
+def _check_mode(
+    mode: str, plan_path: Path | None, layers: dict[str, Any], limits: options.BudgetOptions, tail: int | None
+) -> None:
+    if plan_path and layers:
+        raise InputError("expected --plan or --train, received both: put the layers into the plan")
+    given = "--plan" if plan_path else "--train" if layers else None
+    if mode == "dynamic" and given:
+        raise InputError(f"expected no {given} with --mode dynamic, where the board chooses, received it")
+    dynamic = limits.first or ("--tail" if tail is not None else None)
+    if mode == "static" and dynamic:
+        raise InputError(
+            f"expected {dynamic} with --mode dynamic, received it with --mode static: budgets of static builds go to "
+            "tt-tflm plan"
+        )
 
 
 def _layer_figures(layers: list[Any], costs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -267,9 +303,10 @@ def _layer_figures(layers: list[Any], costs: list[dict[str, Any]]) -> list[dict[
     ]
 
 
-def _adaptation_figures(device: str, result: Any) -> dict[str, Any]:
+def _adaptation_figures(device: str, result: Any, plan: Any) -> dict[str, Any]:
     return {
         "device": device,
+        "plan": plan,
         "accuracy_before": result.accuracy_before,
         "accuracy_after": result.accuracy_after,
         "losses": list(result.losses),

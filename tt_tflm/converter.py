@@ -18,8 +18,9 @@ from tt_tflm.frontend.layers import Layer
 from tt_tflm.options import SGD, Adam, Loss, Momentum, Optimizer, SoftmaxLoss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
+from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
-from tt_tflm.program import ImportedModel, import_model, static_program
+from tt_tflm.program import ImportedModel, classes_of, import_model, static_program
 
 if TYPE_CHECKING:
     import keras
@@ -84,6 +85,16 @@ class TrainableConverter:
         """The layers with weights, under their Keras names."""
         return list(self._import().layers)
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return self._import().input_shape
+
+    @property
+    def classes(self) -> int:
+        """Length of the scores: the loss's prototypes, or the model's output."""
+        return classes_of(self._import(), self.loss)
+
     def layer_costs(self) -> list[dict[str, Any]]:
         """What training each layer alone, all channels, costs: ``name``, ``backward_macs``, ``training_bytes`` (rows,
         gradients, moments, saved activations and masks)."""
@@ -114,6 +125,7 @@ class TrainableConverter:
         full = imported.cost(everything, self.loss, self.optimizer).backward_macs
         if self.mode == "dynamic":
             program = dynamic_program(imported, self.loss, self.optimizer, self.budget, full, self.tail, report)
+            check_feasible(program.choice.table, self.budget)
             plan = cost = None
         else:
             plan = self.plan or UpdatePlan(layers={imported.layers[-1].name: "all"})

@@ -49,14 +49,14 @@ def dynamic_program(
     if tail is not None:
         if isinstance(tail, bool) or not isinstance(tail, int) or not 1 <= tail <= deepest:
             raise InputError(f"tail: expected a number of layers from 1 to {deepest}, received {tail!r}")
-        return _of_depth(model, loss, optimizer, budget, backward_macs_full, tail, report)
+        program = _of_depth(model, loss, optimizer, budget, backward_macs_full, tail, report)
+        _check_ram(program.choice, budget)
+        return program
     limit = budget.ram
     if limit is None:
         return _of_depth(model, loss, optimizer, budget, backward_macs_full, deepest, report)
     best = _of_depth(model, loss, optimizer, budget, backward_macs_full, 1, report)
-    least = best.choice.table.fixed_ram_bytes + _aligned(min(c.row_bytes for c in best.choice.table.candidates))
-    if least > limit:
-        raise InputError(f"budget: expected ram of at least {least} bytes to train one channel, received {limit}")
+    _check_ram(best.choice, budget)
     # RAM grows with depth: the deepest tail that leaves room for rows is found by bisection.
     low, high = 2, deepest
     while low <= high:
@@ -67,6 +67,15 @@ def dynamic_program(
         else:
             high = depth - 1
     return best
+
+
+def _check_ram(choice: BoardChoice, budget: Budget) -> None:
+    least = choice.table.fixed_ram_bytes + _aligned(min(c.row_bytes for c in choice.table.candidates))
+    if budget.ram is not None and least > budget.ram:
+        raise InputError(
+            f"budget: expected ram of at least {least} bytes to train one channel of the last "
+            f"{len(choice.candidates)} layers, received {budget.ram}"
+        )
 
 
 def _wanted_ram(choice: BoardChoice, budget: Budget) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tt_tflm import load_build
+from tt_tflm.adaptation import INSTRUCTIONS
 
 REPORT_KEYS = {
     "schema_version",
@@ -28,7 +29,7 @@ REPORT_KEYS = {
     "updated_parameters",
     "layers",
 }
-ADAPTATION_KEYS = {"device", "accuracy_before", "accuracy_after", "losses", "instructions"}
+ADAPTATION_KEYS = {"device", "plan", "accuracy_before", "accuracy_after", "losses", "instructions"}
 
 
 @pytest.fixture
@@ -146,7 +147,8 @@ def test_simulate_prototypes(run, prototype_build: Path, episode: Path, tmp_path
     outcome = run("simulate", prototype_build, "--episode", episode, "--iterations", 4, "--json", path)
     content = check_adaptation(outcome, path, prototype_build, "host", 4)
     assert content["losses"][-1] < content["losses"][0]
-    assert content["instructions"] == {"predict": None, "train_step": None}
+    assert content["instructions"] == dict.fromkeys(INSTRUCTIONS)
+    assert content["plan"] == json.loads((prototype_build / "plan.json").read_text())
 
 
 def test_simulate_a_classifier(run, softmax_build: Path, episode: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def emit_c(model: EmittedModel, tiling: Tiling) -> dict[str, str]:
 def emit_cmake(model: str, sources: Sequence[str], kernel_flags: Sequence[str]) -> str:
     """A CMake project for those sources."""
     return _environment().get_template("CMakeLists.txt.j2").render(
-        model=model, sources=sources, kernel_sources=[KERNEL_SOURCE], kernel_flags=kernel_flags
+        model=_comment(model), sources=sources, kernel_sources=[KERNEL_SOURCE], kernel_flags=kernel_flags
     )
 
 
@@ -287,8 +287,9 @@ class _Emitter:
 
 
 def _comment(name: str) -> str:
-    """A user's name, harmless inside a C comment."""
-    return "".join(c if c.isprintable() and c.isascii() else "?" for c in name).replace("*/", "* /")
+    """A user's name, harmless inside a comment, where compilers warn of a second beginning too."""
+    line = "".join(c if c.isprintable() and c.isascii() else "?" for c in name)
+    return line.replace("*/", "* /").replace("/*", "/ *")
 
 
 def _c_float(value: float) -> str:

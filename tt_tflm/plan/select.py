@@ -83,6 +83,15 @@ def select(
     )
 
 
+def check_feasible(table: CostTable, budget: Budget) -> None:
+    """Refuses a budget that nothing fits, whatever the potentials will be.
+
+    Raises:
+        InputError: not one channel fits; the message tells the least that would.
+    """
+    select(table, {c.layer: np.zeros(c.channels, np.float32) for c in table.candidates}, budget)
+
+
 def plan_cost(table: CostTable, plan: UpdatePlan, bias_table: CostTable | None = None) -> PlanCost:
     """What a plan costs.
 

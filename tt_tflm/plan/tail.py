@@ -46,13 +46,15 @@ def tail_table(
         backward_macs_full: see ``CostTable``.
         biases_alone: cost plans that train the biases of channels and leave their weights, see ``strategies.combine``.
     """
-    trained = {i: Trained(AT_RUN_TIME, layers[i].bias) for i in candidates}
-    program = UpdateInPlace(optimizer)(SparseGradient(trained)(AttachLoss(loss)(module)))
-    steps, _ = steps_of(program, "train_step")
+
+    def steps_with(weights: bool) -> list[Step]:
+        trained = {i: Trained(AT_RUN_TIME, layers[i].bias, weights) for i in candidates}
+        program = UpdateInPlace(optimizer)(SparseGradient(trained)(AttachLoss(loss)(module)))
+        return steps_of(program, "train_step")[0]
+
+    steps = steps_with(not biases_alone)
     trainable = [layers[i].bias or not biases_alone for i in candidates]
-    masks = guards(
-        steps, {layer: int(trainable[bit]) << bit for bit, layer in enumerate(candidates)}
-    )
+    masks = guards(steps, {layer: int(trainable[bit]) << bit for bit, layer in enumerate(candidates)})
     copies = 1 + len(optimizer.state)
     entries = tuple(
         Candidate(
@@ -66,25 +68,34 @@ def tail_table(
         )
         for i in candidates
     )
-    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op in LOSSES)
-    backward = list(zip(steps[loss_at + 1 :], masks[loss_at + 1 :], strict=True))
+    backward = _backward(steps, masks)
     items = tuple(
         MacItem(macs.nominal(step.kernel), guard)
         for step, guard in backward
         if not _is_weight_gradient(step) and macs.nominal(step.kernel)
     )
-    return CostTable(entries, _saved(steps[:loss_at], backward, biases_alone), items, fixed_ram_bytes, backward_macs_full)
+    saved = _saved(steps, backward)
+    # Tables that are combined list the same tensors: those that training whole rows reads.
+    whole = steps_with(weights=True) if biases_alone else steps
+    listed = _saved(whole, _backward(whole, [1] * len(whole))) if biases_alone else saved
+    tensors = tuple(t for t, entry in zip(saved, listed, strict=True) if entry.full_guard or entry.mask_guard)
+    return CostTable(entries, tensors, items, fixed_ram_bytes, backward_macs_full)
+
+
+def _backward(steps: Sequence[Step], masks: Sequence[int]) -> list[tuple[Step, int]]:
+    """The steps after the loss, with their guards."""
+    first = 1 + next(i for i, step in enumerate(steps) if step.kernel.op in LOSSES)
+    return list(zip(steps[first:], masks[first:], strict=True))
 
 
 def _is_weight_gradient(step: Step) -> bool:
     return layer_of(step) is not None and step.kernel.has("d")
 
 
-def _saved(
-    forward: Sequence[Step], backward: Sequence[tuple[Step, int]], biases_alone: bool
-) -> tuple[SavedTensor, ...]:
-    """Forward tensors that backward reads: a gradient through a clip is content with one bit per element, and that of
-    a bias reads none, but keeps its place in the table so that both tables list the same tensors."""
+def _saved(steps: Sequence[Step], backward: Sequence[tuple[Step, int]]) -> list[SavedTensor]:
+    """All forward tensors, with who reads them in backward: a gradient through a clip is content with one bit per
+    element."""
+    forward = steps[: len(steps) - len(backward) - 1]
     sources = {step.var: step.args[0] for step in forward if step.kernel.op == "clip_mask"}
     elements = {step.var: step.kernel.params[-1].elements for step in forward if step.kernel.op != "clip_mask"}
     full: dict[relax.Expr, int] = {}
@@ -94,12 +105,8 @@ def _saved(
             tensor = sources.get(argument, argument)
             if tensor in elements:
                 kind = mask if step.kernel.op in _CLIP_GRADIENTS and position == 1 else full
-                unread = biases_alone and _is_weight_gradient(step)
-                kind[tensor] = kind.get(tensor, 0) | (0 if unread else guard)
-    return tuple(
-        SavedTensor(
-            _FLOAT * count, full.get(tensor, 0), _FLOAT * -(-count // MASK_BITS), mask.get(tensor, 0)
-        )
+                kind[tensor] = kind.get(tensor, 0) | guard
+    return [
+        SavedTensor(_FLOAT * count, full.get(tensor, 0), _FLOAT * -(-count // MASK_BITS), mask.get(tensor, 0))
         for tensor, count in elements.items()
-        if tensor in full or tensor in mask
-    )
+    ]

@@ -2,13 +2,17 @@
 """Figures for people (tables) and for programs (JSON)."""
 
 from tt_tflm.report.json_file import check_writable, write_json
+from tt_tflm.report.plan_tables import choice_table, plan_table, spending_table
 from tt_tflm.report.tables import adaptation_table, build_table, layer_table, supported_table, trained_layers_table
 
 __all__ = [
     "adaptation_table",
     "build_table",
     "check_writable",
+    "choice_table",
     "layer_table",
+    "plan_table",
+    "spending_table",
     "supported_table",
     "trained_layers_table",
     "write_json",

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from tt_tflm.adaptation import AdaptationResult
     from tt_tflm.frontend.layers import Layer, SupportedLayer
 
+_INSTRUCTIONS = {
+    "fisher": "inspecting the support",
+    "select": "the selection",
+    "adapt": "the adaptation",
+    "predict": "a predict",
+    "train_step": "a train step",
+}
+
 
 def layer_table(model: str, layers: Sequence[Layer], costs: Sequence[Mapping[str, Any]]) -> Table:
     """Layers of a model and what training each of them alone costs.
@@ -74,9 +82,9 @@ def adaptation_table(report: Mapping[str, Any], device: str, result: AdaptationR
     if result.losses:
         table.add_row("iterations", _count(len(result.losses)))
         table.add_row("loss, first to last iteration", f"{result.losses[0]:.4f} to {result.losses[-1]:.4f}")
-    for name, label in (("predict", "instructions of a predict"), ("train_step", "instructions of a train step")):
+    for name, label in _INSTRUCTIONS.items():
         if result.instructions[name] is not None:
-            table.add_row(label, _count(result.instructions[name]))
+            table.add_row(f"instructions of {label}", _count(result.instructions[name]))
     _add_build_rows(table, report)
     return table
 
@@ -113,9 +121,11 @@ def _add_build_rows(table: Table, report: Mapping[str, Any]) -> None:
         table.add_row(f"  {part}", _bytes(flash[part]))
     table.add_section()
     table.add_row("forward MACs", _count(report["forward_macs"]))
-    backward = f"{_count(report['backward_macs'])} ({_count(report['backward_macs_full'])})"
-    table.add_row("backward MACs (all layers trained)", backward)
-    table.add_row("updated parameters", _count(report["updated_parameters"]))
+    chosen = report["backward_macs"]
+    backward = "as chosen" if chosen is None else _count(chosen)
+    table.add_row("backward MACs (all layers trained)", f"{backward} ({_count(report['backward_macs_full'])})")
+    if report["updated_parameters"] is not None:
+        table.add_row("updated parameters", _count(report["updated_parameters"]))
 
 
 def _count(value: int) -> str:

@@ -70,10 +70,12 @@ class AdaptiveBoard(Board, ABC):
             budget: limits; None for those of the conversion.
 
         Raises:
-            InputError: the build has a fixed plan.
+            InputError: the build has a fixed plan, or budget is no Budget.
             DeviceError: nothing fits the budget.
         """
         choice = self._need_choice("select")
+        if budget is not None and not isinstance(budget, Budget):
+            raise InputError(f"expected a Budget, received {type(budget).__name__}")
         limits = choice["budget"] if budget is None else budget.resolve(int(choice["backward_macs_full"])).to_json()
         self._call(Command.SELECT, message=pack_budget(limits))
         return self.plan("tinytrain", limits)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tt_tflm.errors import InputError
 from tt_tflm.plan.update_plan import UpdatePlan
 
 _NO_LIMIT = 2**64 - 1
@@ -25,10 +26,20 @@ def pack_choice(plan: UpdatePlan, choice: Mapping[str, Any], fingerprint: str) -
     """A plan as ``tt_choose`` takes it: the counts of all candidates, then a room for all channels of each.
 
     Raises:
-        InputError: the plan is another model's, or names a layer or channel that is not inspected.
+        InputError: the plan is none, is another model's, names a layer or channel that is not inspected, or parts the weights of
+            a row from its bias.
     """
+    if not isinstance(plan, UpdatePlan):
+        raise InputError(f"expected an UpdatePlan, received {type(plan).__name__}")
     candidates = choice["candidates"]
     layers = plan.resolve({c["layer"]: int(c["channels"]) for c in candidates}, fingerprint)
+    for name, layer in layers.items():
+        if not (layer.bias and layer.weights):
+            left_out = "biases" if layer.weights else "weights"
+            raise InputError(
+                f"layer '{name}': expected weights and biases, as a build of mode 'dynamic' trains both, received a plan "
+                f"that leaves {left_out} out: convert with that plan in mode 'static'"
+            )
     counts = np.zeros(len(candidates), "<u2")
     rooms = []
     for i, candidate in enumerate(candidates):

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands of `tt-tflm` take, and what becomes of them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tt_tflm import terminal
+from tt_tflm.errors import InputError
+
+if TYPE_CHECKING:
+    from tt_tflm.options import Loss, Optimizer
+    from tt_tflm.plan import Budget
+
+LOSS_NAMES = ("softmax", "prototype")
+OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
+TARGET_NAMES = ("host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+MODE_NAMES = ("static", "dynamic")
+GRADIENT_NAMES = ("exact", "constant")
+STRATEGY_NAMES = (
+    "tinytrain",
+    "fisher",
+    "fisher_memory",
+    "fisher_compute",
+    "magnitude",
+    "random",
+    "full",
+    "last_layer",
+    "bias_only",
+    "sparse_update",
+)
+_CHANNELS = re.compile(r"\d+(,\d+)*")
+_Command = Callable[..., Any]
+
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+json_option = click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures to FILE."
+)
+episode_option = click.option(
+    "--episode",
+    "episode_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Samples to learn from and to be judged by (.npz).",
+)
+
+
+class Limit(click.ParamType):
+    """A limit of a `Budget`, as text."""
+
+    name = "limit"
+
+    def __init__(self, field: str, metavar: str) -> None:
+        self._field = field
+        self._metavar = metavar
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return self._metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from tt_tflm.plan.budget import Budget
+
+        try:
+            Budget(**{self._field: value})
+        except InputError as error:
+            self.fail(str(error).removeprefix(f"{self._field}: "), param, ctx)
+        return value
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Loss and optimiser as given; None means the default of the loss or optimiser."""
+
+    loss: str
+    classes: int | None
+    temperature: float | None
+    optimizer: str
+    learning_rate: float | None
+    batch_size: int | None
+
+    def make(self) -> tuple[Loss, Optimizer]:
+        """The loss and the optimiser.
+
+        Raises:
+            InputError: an option does not go with the loss.
+        """
+        import tt_tflm
+
+        about_prototypes = _given({"classes": self.classes, "temperature": self.temperature})
+        if about_prototypes and self.loss != "prototype":
+            first = next(iter(about_prototypes))
+            raise InputError(f"expected --{first} with --loss prototype, received it with --loss {self.loss}")
+        loss = tt_tflm.PrototypeLoss(**about_prototypes) if self.loss == "prototype" else tt_tflm.SoftmaxLoss()
+        made = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}[self.optimizer]
+        return loss, made(**_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size}))
+
+
+@dataclass(frozen=True)
+class BudgetOptions:
+    """Limits as given; None where there is none."""
+
+    training_memory: str | None
+    ram: str | None
+    backward_macs: str | None
+
+    @property
+    def first(self) -> str | None:
+        """The first option that was given, None without any."""
+        return next((f"--{name.replace('_', '-')}" for name in _given(asdict(self))), None)
+
+    def make(self) -> Budget:
+        """The budget."""
+        import tt_tflm
+
+        return tt_tflm.Budget(**asdict(self))
+
+
+def training_options(command: _Command) -> _Command:
+    """Options of loss and optimiser; the command gets them as ``training``."""
+    options = (
+        click.option("--loss", type=terminal.OneOf(LOSS_NAMES), default="softmax", show_default=True),
+        click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
+        click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 10]"),
+        click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True),
+        click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's."),
+        click.option(
+            "--batch-size", type=terminal.Count(1), help="Samples whose mean gradient makes one update.  [default: 1]"
+        ),
+    )
+    return _gathered(command, "training", TrainingOptions, options)
+
+
+def budget_options(command: _Command) -> _Command:
+    """Options of a budget; the command gets them as ``limits``."""
+    options = (
+        click.option(
+            "--training-memory",
+            type=Limit("training_memory", "SIZE"),
+            help="What training may add: rows, gradients, moments, saved activations; like 256KB.",
+        ),
+        click.option(
+            "--ram", type=Limit("ram", "SIZE"), help="All that is placed: arena, row pool, session; like 320KB."
+        ),
+        click.option(
+            "--backward-macs",
+            type=Limit("backward_macs", "MACS"),
+            help="Of one sample: like 6.5M, or a share of training everything, like 0.15.",
+        ),
+    )
+    return _gathered(command, "limits", BudgetOptions, options)
+
+
+def _gathered(
+    command: _Command, name: str, group: Callable[..., Any], options: tuple[Callable[[_Command], _Command], ...]
+) -> _Command:
+    @functools.wraps(command)
+    def wrapped(**values: Any) -> Any:
+        mine = {field: values.pop(field) for field in group.__dataclass_fields__}  # type: ignore[attr-defined]
+        return command(**values, **{name: group(**mine)})
+
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
+    """The values of ``--train`` as layers of an update plan.
+
+    Raises:
+        InputError: an entry is malformed, or a layer is named twice.
+    """
+    layers: dict[str, Any] = {}
+    for entry in entries:
+        name, colon, channels = entry.rpartition(":")
+        if not colon:
+            name, chosen = entry, "all"
+        elif _CHANNELS.fullmatch(channels):
+            chosen = [int(channel) for channel in channels.split(",")]
+        else:
+            raise InputError(f"expected --train LAYER[:CH,CH...] with channel numbers, received {entry!r}")
+        if not name:
+            raise InputError(f"expected --train LAYER[:CH,CH...], received {entry!r}, which names no layer")
+        if name in layers:
+            raise InputError(f"expected each layer in one --train, received '{name}' twice: list its channels together")
+        layers[name] = chosen
+    return layers
+
+
+def check_output_folder(folder: Path) -> None:
+    """`Build.save` refuses the same, but only after the conversion.
+
+    Raises:
+        InputError: something is there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        kind = "a folder that is not empty" if folder.is_dir() else "a file"
+        raise InputError(f"expected a new or empty output folder, received {folder}, {kind}")
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
