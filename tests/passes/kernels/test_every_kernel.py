@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No kernel without a numerical test."""
+
+from tvm_passes.schedule import KERNELS
+
+from . import test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool, test_runtime
+
+# Every test module runs all of its CASES.
+MODULES = (test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool, test_runtime)
+
+
+def test_every_kernel_is_compiled_and_compared():
+    covered = [op for module in MODULES for op in module.CASES]
+    assert len(covered) == len(set(covered))
+    assert set(covered) == set(KERNELS)

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imported operators as declared kernels: which kernels, with which geometry and rows, and the same values as TVM's own
+compiler gives; and one clear line for what has no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax
+
+from tvm_passes.canonicalize import Canonicalize
+from tvm_passes.imported_graph import UnsupportedGraphError
+from tvm_passes.kernel import steps_of
+from tvm_passes.plan_arena import PlanArena
+
+from .compiled import Rows
+from .imported import Body, constant, conv2d, imported, run_imported
+from .planned import Program
+from .programs import kernels_of, lines_of, params_of
+from .trials import check_close, normal
+
+op, nn = relax.op, relax.op.nn
+IMAGE = (1, 5, 7, 4)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An imported graph, the calls it becomes, and attributes of the last of them."""
+
+    shape: tuple[int, ...]
+    body: Body
+    lines: Sequence[str]
+    attrs: dict[str, object] | None = None
+
+
+def _constant(*values: float) -> relax.Expr:
+    return relax.const(np.float32(values))
+
+
+def _scalar(value: float) -> relax.Expr:
+    return relax.const(np.float32(value))
+
+
+def _hard_swish(emit, x):
+    gate = emit(op.clip(emit(op.add(x, _scalar(3))), 0.0, 6.0))
+    return emit(op.multiply(x, emit(op.multiply(gate, _scalar(1 / 6)))))
+
+
+def _bias_and_relu6(emit, x):
+    padded = emit(nn.pad(x, [0, 0, 1, 2, 0, 1, 0, 0]))
+    y = emit(op.add(emit(conv2d(padded, constant(3, 2, 4, 6), (2, 1))), constant(6, seed=1)))
+    return emit(op.clip(y, 0.0, 6.0))
+
+
+def _shared_pad(emit, x):
+    padded = emit(nn.pad(x, [0, 0, 1, 1, 1, 1, 0, 0]))
+    a = emit(conv2d(padded, constant(3, 3, 4, 4)))
+    return emit(op.add(emit(nn.max_pool2d(padded, (3, 3), layout="NHWC")), a))
+
+
+def _dense(emit, x):
+    flat = emit(op.reshape(x, (1, 140)))
+    weights = emit(op.permute_dims(constant(5, 140), [1, 0]))
+    return emit(nn.relu(emit(op.add(emit(op.matmul(flat, weights)), constant(5, seed=1)))))
+
+
+def _dense_over_positions(emit, x):
+    return emit(op.matmul(emit(op.reshape(x, (1, 35, 4))), emit(op.permute_dims(constant(3, 4), [1, 0]))))
+
+
+def _line(emit, x):
+    wide = emit(op.expand_dims(x, 1))
+    y = emit(conv2d(wide, constant(1, 3, 4, 5), (1, 2), padding=[0, 1, 0, 0]))
+    return emit(op.squeeze(emit(op.add(y, constant(5, seed=1))), 1))
+
+
+def _gate(emit, x):
+    mean = emit(op.mean(x, [1, 2], keepdims=True))
+    return emit(op.multiply(x, emit(op.sigmoid(mean))))
+
+
+def _two_readers(emit, x):
+    y = emit(conv2d(x, constant(1, 1, 4, 4)))
+    return emit(op.add(emit(nn.relu(y)), y))
+
+
+GRAPHS = {
+    "conv_bias_clip": Graph(
+        IMAGE,
+        _bias_and_relu6,
+        ["%0 = conv2d(x, rows_0)"],
+        {
+            **dict(H=5, W=7, C=4, OH=3, OW=7, O=6, kh=3, kw=2, sh=2, sw=1, pt=1, pl=0),
+            **dict(stride=26, low=0.0, high=6.0),
+        },
+    ),
+    "conv_alone": Graph(IMAGE, lambda e, x: e(conv2d(x, constant(2, 3, 4, 3))), ["%0 = conv2d(x, rows_0)"]),
+    "conv_padding_of_its_own": Graph(
+        IMAGE, lambda e, x: e(conv2d(x, constant(3, 3, 4, 3), 2, padding=[0, 1, 1, 2])), ["%0 = conv2d(x, rows_0)"],
+        {"pt": 0, "pl": 1, "OH": 2, "OW": 4},
+    ),  # fmt: skip
+    "conv_relu": Graph(
+        IMAGE, lambda e, x: e(nn.relu(e(conv2d(x, constant(1, 1, 4, 3))))), ["%0 = conv2d(x, rows_0)"], {"low": 0.0}
+    ),
+    "conv_of_two_readers": Graph(
+        IMAGE, _two_readers, ["%0 = conv2d(x, rows_0)", "%1 = clip(%0)", "%2 = add(%1, %0)"]
+    ),
+    "depthwise": Graph(
+        IMAGE,
+        lambda e, x: e(conv2d(x, constant(3, 3, 4, 1), 2, groups=4, kernel_layout="HWOI")),
+        ["%0 = depthwise_conv2d(x, rows_0)"],
+        {"O": 4, "stride": 10},
+    ),
+    "depthwise_multiplier": Graph(
+        IMAGE,
+        lambda e, x: e(op.add(e(conv2d(x, constant(3, 2, 8, 1), groups=4, kernel_layout="HWOI")), constant(8))),
+        ["%0 = depthwise_conv2d(x, rows_0)"],
+        {"C": 4, "O": 8, "stride": 8},
+    ),
+    "dense": Graph(
+        IMAGE, _dense, ["%0 = conv2d(x, rows_0)"], dict(H=1, W=1, C=140, OH=1, OW=1, O=5, stride=142, low=0.0)
+    ),
+    "dense_over_positions": Graph(
+        IMAGE, _dense_over_positions, ["%0 = conv2d(x, rows_0)"], dict(H=1, W=35, C=4, OW=35, O=3)
+    ),
+    "line": Graph((1, 9, 4), _line, ["%0 = conv2d(x, rows_0)"], dict(H=1, W=9, kh=1, kw=3, sh=1, sw=2, pl=1, OW=4)),
+    "pad_of_two_readers": Graph(
+        IMAGE, _shared_pad, ["%0 = pad2d(x)", "%1 = conv2d(%0, rows_0)", "%2 = max_pool(%0)", "%3 = add(%2, %1)"]
+    ),
+    "pad_at_the_end": Graph(
+        IMAGE, lambda e, x: e(nn.pad(x, [0, 0, 1, 2, 3, 0, 0, 0])), ["%0 = pad2d(x)"], dict(OH=8, OW=10, pt=1, pl=3)
+    ),
+    "relu": Graph(IMAGE, lambda e, x: e(nn.relu(x)), ["%0 = clip(x)"], {"low": 0.0}),
+    "clip": Graph(IMAGE, lambda e, x: e(op.clip(x, -1.0, 1.0)), ["%0 = clip(x)"], {"low": -1.0, "high": 1.0}),
+    "leaky_relu": Graph(IMAGE, lambda e, x: e(nn.leakyrelu(x, 0.25)), ["%0 = leaky_relu(x)"], {"alpha": 0.25}),
+    "sigmoid": Graph(IMAGE, lambda e, x: e(op.sigmoid(x)), ["%0 = sigmoid(x)"]),
+    "tanh": Graph(IMAGE, lambda e, x: e(op.tanh(x)), ["%0 = tanh(x)"]),
+    "softmax": Graph(IMAGE, lambda e, x: e(nn.softmax(x, -1)), ["%0 = softmax(x)"], {"classes": 4}),
+    "hard_swish": Graph(IMAGE, _hard_swish, ["%0 = hard_swish(x)"]),
+    "add": Graph(IMAGE, lambda e, x: e(op.add(x, e(op.tanh(x)))), ["%0 = tanh(x)", "%1 = add(x, %0)"]),
+    "multiply": Graph(IMAGE, lambda e, x: e(op.multiply(e(op.tanh(x)), x)), ["%0 = tanh(x)", "%1 = multiply(%0, x)"]),
+    "gate": Graph(IMAGE, _gate, ["%0 = avg_pool(x)", "%1 = sigmoid(%0)", "%2 = multiply_channel(x, %1)"]),
+    "add_constant": Graph(IMAGE, lambda e, x: e(op.add(_constant(1, 2, 3, 4), x)), ["%0 = affine(x, const, const)"]),
+    "subtract_constant": Graph(IMAGE, lambda e, x: e(op.subtract(x, _scalar(2))), ["%0 = affine(x, const, const)"]),
+    "subtract_from_constant": Graph(
+        IMAGE, lambda e, x: e(op.subtract(_constant(1, 2, 3, 4), x)), ["%0 = affine(x, const, const)"]
+    ),
+    "multiply_constant": Graph(
+        IMAGE, lambda e, x: e(op.multiply(x, _constant(1, 2, 3, 4))), ["%0 = affine(x, const, const)"]
+    ),
+    "divide_by_constant": Graph(IMAGE, lambda e, x: e(op.divide(x, _scalar(3))), ["%0 = affine(x, const, const)"]),
+    "concat_channels": Graph(
+        IMAGE, lambda e, x: e(op.concat([x, e(op.tanh(x))], 3)), ["%0 = tanh(x)", "%1 = concat(x, %0)"], {"outer": 35}
+    ),
+    "concat_rows": Graph(IMAGE, lambda e, x: e(op.concat([x, x, x], 1)), ["%0 = concat(x, x, x)"], {"outer": 1}),
+    "max_pool": Graph(
+        IMAGE, lambda e, x: e(nn.max_pool2d(x, (3, 2), (2, 3), [1, 0, 1, 1], layout="NHWC")), ["%0 = max_pool(x)"],
+        dict(kh=3, kw=2, sh=2, sw=3, pt=1, pl=0, OH=3, OW=3),
+    ),
+    "avg_pool": Graph(
+        IMAGE, lambda e, x: e(nn.avg_pool2d(x, (2, 2), (2, 2), [0, 0, 1, 1], layout="NHWC")), ["%0 = avg_pool(x)"]
+    ),
+    "mean": Graph(IMAGE, lambda e, x: e(op.mean(x, [1, 2])), ["%0 = avg_pool(x)"], dict(W=35, kw=35, OW=1)),
+    "max": Graph((1, 6, 4), lambda e, x: e(op.max(x, [1])), ["%0 = max_pool(x)"], dict(W=6, kw=6)),
+    "reshapes": Graph(
+        IMAGE,
+        lambda e, x: e(op.squeeze(e(op.expand_dims(e(op.tanh(e(op.reshape(x, (1, 20, 7))))), 2)), 2)),
+        ["%0 = tanh(x)"],
+    ),
+}  # fmt: skip
+
+
+def _canonical(graph: Graph) -> tvm.IRModule:
+    return Canonicalize()(imported(graph.shape, graph.body))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_operators_become_kernels(name):
+    graph = GRAPHS[name]
+    module = _canonical(graph)
+    assert lines_of(module, "predict") == list(graph.lines)
+    last = steps_of(module, "predict")[0][-1].kernel
+    assert {key: last[key] for key in graph.attrs or {}} == (graph.attrs or {})
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_values_are_those_of_tvm(name):
+    graph = GRAPHS[name]
+    module = _canonical(graph)
+    x = 2 * normal(np.random.default_rng(3), *graph.shape)
+    steps, _ = steps_of(module, "predict")
+    lengths = [row_length_of(step.kernel) for step in steps if "rows_" in str(step.args[-1])]
+    attrs = module["predict"].attrs
+    rows = [
+        Rows(tensor.numpy().reshape(-1, int(stride)), length)
+        for tensor, stride, length in zip(attrs["params"], attrs["strides"], lengths, strict=True)
+    ]
+    arguments = {"x": x, **{f"rows_{i}": r for i, r in enumerate(rows)}}
+    (y,) = Program(PlanArena()(module)).run("predict", arguments)
+    check_close(y, run_imported(imported(graph.shape, graph.body), x), name)
+
+
+def row_length_of(kernel) -> int:
+    return kernel["kh"] * kernel["kw"] * (1 if kernel.op.startswith("depthwise") else kernel["C"])
+
+
+def test_rows_hold_weights_then_bias_then_padding():
+    graph = GRAPHS["conv_bias_clip"]
+    module = _canonical(graph)
+    (kernel,) = kernels_of(module, "predict", "conv2d")
+    assert params_of(module, "predict") == ["x", "rows_0"]
+    rows = module["predict"].attrs["params"][0].numpy().reshape(6, kernel["stride"])
+    weights = constant(3, 2, 4, 6).value.numpy()
+    assert np.array_equal(rows[:, :24], weights.transpose(3, 0, 1, 2).reshape(6, 24))
+    assert np.array_equal(rows[:, 24], constant(6, seed=1).value.numpy())
+    assert np.array_equal(rows[:, 25], np.zeros(6))
+
+
+def test_layers_are_numbered_in_order_and_named_by_kind():
+    def body(emit, x):
+        y = emit(conv2d(x, constant(1, 1, 4, 4)))
+        y = emit(conv2d(y, constant(3, 3, 4, 1), groups=4, kernel_layout="HWOI"))
+        return emit(op.matmul(emit(op.reshape(y, (1, 60))), constant(60, 3)))
+
+    module = Canonicalize()(imported(IMAGE, body))
+    assert [str(kind) for kind in module["predict"].attrs["kinds"]] == ["conv2d", "depthwise", "dense"]
+    assert [int(stride) for stride in module["predict"].attrs["strides"]] == [6, 10, 62]
+    assert [line.split("(")[1] for line in lines_of(module, "predict")] == ["x, rows_0)", "%0, rows_1)", "%1, rows_2)"]
+
+
+UNSUPPORTED = {
+    "an operator without a kernel": (
+        lambda e, x: e(op.exp(x)),
+        "expected an operator that has a kernel, received relax.exp",
+    ),
+    "dilation": (
+        lambda e, x: e(conv2d(x, constant(2, 2, 4, 4), dilation=[2, 1])),
+        "expected dilation 1, received [2, 1]",
+    ),
+    "groups": (
+        lambda e, x: e(conv2d(x, constant(2, 2, 2, 4), groups=2)),
+        "expected a dense or depthwise convolution, received 2 groups in layout HWIO",
+    ),
+    "weights that are computed": (
+        lambda e, x: e(op.matmul(e(op.reshape(x, (35, 4))), e(op.reshape(x, (4, 35))))),
+        "expected a matmul with constant weights, received two activations",
+    ),
+    "a kernel that is computed": (
+        lambda e, x: e(conv2d(x, e(op.reshape(x, (1, 1, 4, 35))))),
+        "expected a convolution with constant weights, received two activations",
+    ),
+    "softmax over rows": (lambda e, x: e(nn.softmax(x, 1)), "expected softmax over the last axis, received axis 1"),
+    "constants that are not per channel": (
+        lambda e, x: e(op.add(x, constant(7, 4))),
+        "expected one constant per channel (4), received constants of shape (7, 4)",
+    ),
+    "constants along another axis of that length": (
+        lambda e, x: e(op.multiply(e(op.reshape(x, (1, 7, 4, 5))), constant(1, 1, 4, 1))),
+        "expected one constant per channel (5), received constants of shape (1, 1, 4, 1)",
+    ),
+    "constants along another axis as long as the channels": (
+        lambda e, x: e(op.add(e(op.reshape(x, (1, 2, 35, 2))), constant(2, 1, 1))),
+        "expected one constant per channel (2), received constants of shape (2, 1, 1)",
+    ),
+    "shapes that broadcast": (
+        lambda e, x: e(op.add(x, e(op.mean(x, [1, 2], keepdims=True)))),
+        "expected operands of one shape for add, received (1, 5, 7, 4) and (1, 1, 1, 4)",
+    ),
+    "a difference": (
+        lambda e, x: e(op.subtract(x, x)),
+        "expected a subtraction of a constant, received two activations",
+    ),
+    "a quotient": (
+        lambda e, x: e(op.divide(_scalar(1), x)),
+        "expected a division by a constant, received one by an activation",
+    ),
+    "padding of channels": (
+        lambda e, x: e(nn.pad(x, [0, 0, 0, 0, 0, 0, 1, 1])),
+        "expected zero padding of height and width, received [0, 0, 0, 0, 0, 0, 1, 1] with 0.0",
+    ),
+    "padding with ones": (
+        lambda e, x: e(nn.pad(x, [0, 0, 1, 1, 0, 0, 0, 0], pad_value=1.0)),
+        "expected zero padding of height and width, received [0, 0, 1, 1, 0, 0, 0, 0] with 1.0",
+    ),
+    "padding that is averaged": (
+        lambda e, x: e(nn.avg_pool2d(x, (2, 2), layout="NHWC", count_include_pad=True)),
+        "expected pooling that leaves padding out, received count_include_pad",
+    ),
+    "a mean over channels": (
+        lambda e, x: e(op.mean(x, [3])),
+        "expected a reduction over height and width, received axes [3] of 4",
+    ),
+    "a transposed activation": (
+        lambda e, x: e(op.permute_dims(x, [0, 2, 1, 3])),
+        "expected a transpose of constants only, received one of an activation",
+    ),
+    "a constant part": (
+        lambda e, x: e(op.concat([x, constant(1, 5, 7, 4)], 3)),
+        "expected a concatenation of activations, received a constant",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_what_has_no_kernel_is_named_in_one_line(case):
+    body, message = UNSUPPORTED[case]
+    with pytest.raises(UnsupportedGraphError) as error:
+        Canonicalize()(imported(IMAGE, body))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1), (1, 1, 1, 4), ()])
+def test_a_bias_has_one_value_per_channel(shape):
+    def body(emit, x):
+        y = emit(conv2d(emit(op.reshape(x, (1, 4, 5, 7))), constant(1, 1, 7, 4)))
+        return emit(op.add(y, constant(*shape)))
+
+    if shape == (4, 1, 1):
+        with pytest.raises(UnsupportedGraphError, match="received constants of shape"):
+            Canonicalize()(imported(IMAGE, body))
+    else:
+        assert lines_of(Canonicalize()(imported(IMAGE, body)), "predict") == ["%0 = conv2d(x, rows_0)"]
+
+
+def test_a_clip_without_bounds_vanishes():
+    module = Canonicalize()(imported(IMAGE, lambda e, x: e(op.tanh(e(op.clip(x, -float("inf"), float("inf")))))))
+    assert lines_of(module, "predict") == ["%0 = tanh(x)"]
+
+
+def test_constants_are_folded_through_reshapes_and_transposes():
+    def body(emit, x):
+        square = emit(op.permute_dims(emit(op.reshape(_constant(1, 2, 3, 4), (2, 2))), [1, 0]))
+        return emit(op.add(x, emit(op.reshape(square, (4,)))))
+
+    module = Canonicalize()(imported(IMAGE, body))
+    ((step,), _) = steps_of(module, "predict")
+    assert step.args[2].value.numpy().tolist() == [1, 3, 2, 4]
