@@ -15,7 +15,7 @@ Two accountings, both in float32 and in MB of 2^20 bytes:
   the arena, row pool and RAM of a static build of that plan.
 
 MACs are those of one sample's backward pass, taps on padding included. The plan of ``tinytrain`` is chosen on this
-machine, from the Fisher potentials of an example episode, under the paper's own figures for the model.
+machine, from the Fisher potentials of an example episode, and keeps the paper's own figures for the model by both counts.
 """
 
 from __future__ import annotations
@@ -35,10 +35,14 @@ from rich.table import Table
 if TYPE_CHECKING:
     import keras
 
+    import tt_tflm
+    from tt_tflm.program import ImportedModel
+
 MB = 2**20
 CLASSES = 5
 LARGE_BATCH = 100
 _WEIGHT_BYTES, _MOMENT_BYTES = 4, 8
+_TIGHTER = 0.75
 DEFAULT_EPISODE = "gtsrb_dev00"
 Progress = Callable[[str], None]
 
@@ -82,33 +86,44 @@ def measure_model(name: str, data: Path, episode_name: str, progress: Progress =
     strategies = {}
     for strategy, (memory, macs) in zip(STRATEGIES, PAPER[name], strict=True):
         progress(f"{name}: {strategy.name}")
-        limits = (f"{memory}MB", None, f"{macs}M") if strategy.name == "tinytrain" else ()
-        plan = plan_on_host(converter, episode, tt_tflm.Budget(*limits), strategy.name)
-        converter.plan = plan
-        report = converter.convert().report_data
-        chosen = plan.resolve({layer.name: layer.channels for layer in model.layers}, model.fingerprint)
-        saved = model.cost(chosen, converter.loss, converter.optimizer).saved_bytes
-        updated = report["updated_parameters"]
-        state = (_WEIGHT_BYTES + _MOMENT_BYTES) * updated
-        earliest = min(chosen, key=model.index)
-        strategies[strategy.name] = {
-            "paper_name": strategy.paper_name,
-            "paper": {"memory_mb": memory, "backward_macs": round(macs * 1e6)},
-            "batch": strategy.batch,
-            "backward_macs": report["backward_macs"],
-            "updated_parameters": updated,
-            "saved_activation_bytes": saved,
-            "paper_accounting_bytes": {
-                "every_tensor": strategy.batch * tensor_bytes(converter._model, earliest) + state,
-                "kept": strategy.batch * saved + state,
-            },
-            "training_memory_bytes": report["training_memory_bytes"],
-            "arena_bytes": report["arena_bytes"],
-            "row_pool_bytes": report["row_pool_bytes"],
-            "ram_bytes": report["ram_bytes"],
-            "layers": {layer: len(choice.channels) for layer, choice in chosen.items()},
-        }
+        limit = memory * MB
+        while True:
+            limits = (int(limit), None, f"{macs}M") if strategy.name == "tinytrain" else ()
+            plan = plan_on_host(converter, episode, tt_tflm.Budget(*limits), strategy.name)
+            figures = _figures(converter, model, plan, strategy.batch)
+            if strategy.name != "tinytrain" or figures["paper_accounting_bytes"]["every_tensor"] <= memory * MB:
+                break
+            # The budget counts what is kept; the plan is to stay below the paper's figure by the other count too.
+            limit *= _TIGHTER
+        figures["paper_name"], figures["paper"] = strategy.paper_name, {"memory_mb": memory, "backward_macs": round(macs * 1e6)}
+        strategies[strategy.name] = figures
     return {"backward_macs_full": strategies["full"]["backward_macs"], "strategies": strategies}
+
+
+def _figures(
+    converter: tt_tflm.TrainableConverter, model: ImportedModel, plan: tt_tflm.UpdatePlan, batch: int
+) -> dict[str, Any]:
+    converter.plan = plan
+    report = converter.convert().report_data
+    chosen = plan.resolve({layer.name: layer.channels for layer in model.layers}, model.fingerprint)
+    saved = model.cost(chosen, converter.loss, converter.optimizer).saved_bytes
+    state = (_WEIGHT_BYTES + _MOMENT_BYTES) * report["updated_parameters"]
+    earliest = min(chosen, key=model.index)
+    return {
+        "batch": batch,
+        "backward_macs": report["backward_macs"],
+        "updated_parameters": report["updated_parameters"],
+        "saved_activation_bytes": saved,
+        "paper_accounting_bytes": {
+            "every_tensor": batch * tensor_bytes(converter._model, earliest) + state,
+            "kept": batch * saved + state,
+        },
+        "training_memory_bytes": report["training_memory_bytes"],
+        "arena_bytes": report["arena_bytes"],
+        "row_pool_bytes": report["row_pool_bytes"],
+        "ram_bytes": report["ram_bytes"],
+        "layers": {layer: len(choice.channels) for layer, choice in chosen.items()},
+    }
 
 
 def tensor_bytes(model: keras.Model, earliest: str) -> int:
