@@ -67,7 +67,7 @@ def assemble(
     files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
     sources = sorted(name for name in files if name.startswith("src/") and name.endswith(".c"))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
-    files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.compile_flags(kernel=True))
+    files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
     report = _report(model, program, loss, optimizer, target, cost, backward_macs_full)
     plan_data = plan.to_json() if plan is not None else {}
     if program.choice is not None:
