@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import tvm
@@ -47,16 +47,14 @@ def training_program(
         optimizer: which optimiser.
         report: called with the name of every pass before it runs.
     """
-    for name, step in (
+    steps = (
         ("attach loss", AttachLoss(loss)),
         ("sparse gradient", SparseGradient(trained)),
         ("update in place", UpdateInPlace(optimizer)),
         ("order", Order()),
         ("plan arena", PlanArena()),
-    ):
-        report(name)
-        module = step(module)
-    return module
+    )
+    return _run(module, steps, report)
 
 
 def dynamic_program(
@@ -77,14 +75,21 @@ def dynamic_program(
         report: called with the name of every pass before it runs.
     """
     bits = {layer: 1 << i for i, layer in enumerate(candidates)}
-    for name, step in (
+    steps = (
         ("attach loss", AttachLoss(loss)),
         ("fisher", Fisher(list(candidates))),
         ("sparse gradient", SparseGradient(candidates)),
         ("update in place", UpdateInPlace(optimizer)),
         ("order", Order()),
         ("plan arena", PlanArena(bits)),
-    ):
+    )
+    return _run(module, steps, report)
+
+
+def _run(
+    module: tvm.IRModule, steps: Sequence[tuple[str, tvm.transform.Pass]], report: Report
+) -> tvm.IRModule:
+    for name, step in steps:
         report(name)
         module = step(module)
     return module
