@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tt_tflm.build import SCHEMA_VERSION, Build
-from tt_tflm.devices import get_profile
+from tt_tflm.devices import Device
 from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake
 from tt_tflm.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
@@ -28,7 +28,8 @@ def assemble(
     program: Program,
     loss: Loss,
     optimizer: Optimizer,
-    target: str,
+    device: Device,
+    placement: list[dict[str, Any]] | None,
     input_scaling: tuple[float, float],
     plan: UpdatePlan | None,
     cost: PlanCost | None,
@@ -39,14 +40,15 @@ def assemble(
 
     Args:
         model, program, loss, optimizer: what the program was made from.
-        target: name of the device profile.
+        device: the target.
+        placement: which memory goes where on it; None where its regions are not known.
         input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
         plan: the fixed plan; None where the board chooses.
         cost: of that plan; None where the board chooses.
         backward_macs_full: of training everything.
         budget: as asked for.
     """
-    profile = get_profile(target)
+    profile = device.profile
     prototypes = isinstance(loss, PrototypeLoss)
     emitted = EmittedModel(
         model.name,
@@ -68,7 +70,7 @@ def assemble(
     sources = sorted(name for name in files if name.startswith("src/") and name.endswith(".c"))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
-    report = _report(model, program, loss, optimizer, target, cost, backward_macs_full)
+    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full)
     plan_data = plan.to_json() if plan is not None else {}
     if program.choice is not None:
         plan_data = {"schema_version": SCHEMA_VERSION, "fingerprint": model.fingerprint, "strategy": "tinytrain", "layers": {}}
@@ -83,7 +85,7 @@ def assemble(
         "loss": loss.name,
         "mode": report["mode"],
         "adaptable": emitted.adaptable,
-        "target": target,
+        "target": device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
         "rows": _trained_rows(model, program),
@@ -102,7 +104,8 @@ def _report(
     program: Program,
     loss: Loss,
     optimizer: Optimizer,
-    target: str,
+    device: Device,
+    placement: list[dict[str, Any]] | None,
     cost: PlanCost | None,
     backward_macs_full: int,
 ) -> dict[str, Any]:
@@ -112,7 +115,9 @@ def _report(
         "schema_version": SCHEMA_VERSION,
         "model": model.name,
         "fingerprint": model.fingerprint,
-        "target": target,
+        "target": device.name,
+        "device": device.to_json(),
+        "placement": placement,
         "precision": "float32",
         "mode": "static" if program.choice is None else "dynamic",
         "loss": loss.name,

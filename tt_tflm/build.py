@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tt_tflm.devices import Device, device_from_json
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.layers import Layer
@@ -46,12 +47,19 @@ class Build:
     simulation: Mapping[str, Any]
 
     @property
+    def device(self) -> Device:
+        """The target."""
+        return device_from_json(self.report_data["device"])
+
+    @property
     def report(self) -> dict[str, Any]:
         """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
         access compiles the sources for the target."""
         report = json.loads(json.dumps(self.report_data))
         with self._folder() as folder:
-            report["flash_bytes"]["code"] = code_bytes(self._simulation_files(Path(folder)), report["target"])
+            report["flash_bytes"]["code"] = code_bytes(
+                self._simulation_files(Path(folder)), self.device.profile
+            )
         return report
 
     def save(self, folder: str | Path) -> None:
@@ -80,7 +88,8 @@ class Build:
         """A board with this build on it.
 
         Args:
-            device: ``host`` (the default) or an emulated core such as ``cortex-m7``.
+            device: ``host`` (the default), an emulated core such as ``cortex-m7``, or a device, of which the core is
+                emulated: a name, or the path of a profile.
 
         Raises:
             InputError: there is no such device.
@@ -137,6 +146,7 @@ def load_build(folder: str | Path) -> Build:
         for name in (_SIMULATION, "report.json", "plan.json"):
             contents.append(json.loads((root / name).read_text(encoding="utf-8")))
         simulation, report, plan = contents
+        device_from_json(report["device"])
         layers = tuple(_layer(entry) for entry in simulation.pop("layers"))
         name = _WEIGHTS
         with (root / name).open("rb") as stream, np.load(stream, allow_pickle=False) as weights:

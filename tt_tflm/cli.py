@@ -11,6 +11,7 @@ import click
 
 from tt_tflm import cli_options as options
 from tt_tflm import terminal
+from tt_tflm.cli_devices import devices
 from tt_tflm.errors import InputError, TinyTrainError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -95,7 +96,13 @@ def plan(
 @cli.command()
 @options.model_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="Folder to create.")
-@click.option("--target", type=terminal.OneOf(options.TARGET_NAMES), default="host", show_default=True)
+@click.option(
+    "--target",
+    type=options.Target(),
+    default="host",
+    show_default=True,
+    help="Device or core that the build has to fit (see tt-tflm devices), or a profile of yours (.toml).",
+)
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), metavar="FILE", help="Update plan (plan.json).")
 @click.option(
     "--train",
@@ -157,7 +164,13 @@ def convert(
 @cli.command()
 @click.argument("build_path", type=click.Path(path_type=Path), metavar="OUT")
 @options.episode_option
-@click.option("--device", type=terminal.OneOf(options.TARGET_NAMES), default="host", show_default=True)
+@click.option(
+    "--device",
+    type=options.Target(),
+    default="host",
+    show_default=True,
+    help="Where to run: this machine, or an emulated core; of a device its core.",
+)
 @click.option(
     "--iterations",
     type=terminal.Count(0),
@@ -237,6 +250,9 @@ def supported_ops(json_path: Path | None) -> None:
     terminal.show(report.supported_table(SUPPORTED))
     if json_path:
         report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
+
+
+cli.add_command(devices)
 
 
 def main(arguments: list[str] | None = None) -> None:

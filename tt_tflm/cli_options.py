@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 LOSS_NAMES = ("softmax", "prototype")
 OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
-TARGET_NAMES = ("host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 MODE_NAMES = ("static", "dynamic")
 GRADIENT_NAMES = ("exact", "constant")
 STRATEGY_NAMES = (
@@ -51,6 +50,24 @@ episode_option = click.option(
     metavar="FILE",
     help="Samples to learn from and to be judged by (.npz).",
 )
+
+
+class Target(click.ParamType):
+    """A device: a name, or the path of a profile in TOML."""
+
+    name = "device"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "DEVICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from tt_tflm.devices import get_device
+
+        try:
+            get_device(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return value
 
 
 class Limit(click.ParamType):

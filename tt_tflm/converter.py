@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tt_tflm.assemble import assemble
 from tt_tflm.build import Build
-from tt_tflm.devices import get_profile
+from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.dynamic_program import dynamic_program
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.keras_model import check_model, load_keras
@@ -33,7 +33,8 @@ class TrainableConverter:
 
     Set the properties, then call ``convert``:
 
-    - ``target``: the core that the kernels are laid out for, see ``tt_tflm.devices.device_names`` (default ``host``);
+    - ``target``: the device that the build has to fit, or the core that its kernels are laid out for: one of
+      ``tt_tflm.devices.device_names`` or the path of a profile (default ``host``);
     - ``loss``: ``SoftmaxLoss()`` (default) or ``PrototypeLoss(...)``;
     - ``optimizer``: ``SGD(...)`` (default), ``Momentum(...)`` or ``Adam(...)``;
     - ``plan``: an ``UpdatePlan``, or None to train all channels of the last layer;
@@ -115,10 +116,11 @@ class TrainableConverter:
             progress: called with the name of every stage before it runs.
 
         Raises:
-            InputError: a property does not fit the model; the message names it.
+            InputError: a property does not fit the model (the message names it), or the build does not fit the target
+                (the message says what would).
         """
         report = progress or (lambda _stage: None)
-        get_profile(self.target)
+        device = get_device(self.target)
         self._check_options()
         imported = self._import(report)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
@@ -138,9 +140,27 @@ class TrainableConverter:
             plan = UpdatePlan(
                 chosen, imported.fingerprint, strategy=plan.strategy, budget=plan.budget, spent=asdict(cost)
             )
+        needs = MemoryNeeds(
+            program.arena_bytes,
+            program.row_pool.bytes,
+            program.session_bytes,
+            program.functions["predict"].arena_bytes,
+            sum(rows.nbytes for rows in imported.rows),
+        )
+        placement = place_build(device, needs, dynamic=self.mode == "dynamic")
         report("print C")
         return assemble(
-            imported, program, self.loss, self.optimizer, self.target, self.input_scaling, plan, cost, full, self.budget
+            imported,
+            program,
+            self.loss,
+            self.optimizer,
+            device,
+            placement,
+            self.input_scaling,
+            plan,
+            cost,
+            full,
+            self.budget,
         )
 
     def _check_options(self) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tt_tflm.devices import device_names, get_profile
+from tt_tflm.devices import core_names, get_profile
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic", "-Wvla")
-CORES = tuple(name for name in device_names() if not get_profile(name).is_host)
+CORES = tuple(name for name in core_names() if not get_profile(name).is_host)
 COMPILERS: dict[str, tuple[str, ...]] = {
     "gcc": ("gcc",),
     "clang": ("clang",),

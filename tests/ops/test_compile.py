@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tt_tflm.devices import device_names, get_profile
+from tt_tflm.devices import core_names, get_profile
 
 OPS = Path(__file__).parents[2] / "ops"
 CHECKS = Path(__file__).parent / "runtime_checks.c"
@@ -25,7 +25,7 @@ FAKE_MODEL = Path(__file__).parents[1] / "simulate/fake_model"
 COMPILERS = [pytest.param((compiler,), id=compiler) for compiler in ("gcc", "clang")]
 CORES = [
     pytest.param(("arm-none-eabi-gcc", *get_profile(name).cpu_flags), id=name)
-    for name in device_names()
+    for name in core_names()
     if not get_profile(name).is_host
 ]
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tt_tflm.devices import device_names
+from tt_tflm.devices import core_names
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.simulate import open_board
 from tt_tflm.simulate.protocol import Command
 
-CORES = [name for name in device_names() if name != "host"]
+CORES = [name for name in core_names() if name != "host"]
 DEVICES = ["host", *(pytest.param(name, marks=pytest.mark.qemu) for name in CORES)]
 ONE_OF_EACH = ["host", pytest.param("cortex-m4", marks=pytest.mark.qemu)]
 CLASSES, PROTOTYPE_CLASSES = 5, 3

@@ -4,13 +4,13 @@
 import numpy as np
 import pytest
 
-from tt_tflm.devices import device_names
+from tt_tflm.devices import core_names
 from tt_tflm.errors import ToolchainError
 from tt_tflm.simulate import open_board
 
 pytestmark = pytest.mark.qemu
 
-CORES = [name for name in device_names() if name != "host"]
+CORES = [name for name in core_names() if name != "host"]
 
 HEADER = """
 #ifndef TT_MODEL_H

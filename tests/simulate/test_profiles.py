@@ -1,25 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tt_tflm.devices import device_names, get_profile
-from tt_tflm.errors import InputError
+from tt_tflm.devices import core_names, device_names, get_profile
 
-CORES = [name for name in device_names() if name != "host"]
+CORES = [name for name in core_names() if name != "host"]
 MEBIBYTE = 1024 * 1024
-
-
-def test_names():
-    assert device_names() == ("host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
-    assert all(get_profile(name).name == name for name in device_names())
-
-
-@pytest.mark.parametrize("name", ["cortex-m0", "", "Host", None, ["host"]])
-def test_unknown_target_lists_the_known_ones(name):
-    with pytest.raises(InputError) as error:
-        get_profile(name)
-    message = str(error.value)
-    assert message.startswith("expected a target of host, cortex-m3, ")
-    assert message.endswith(f"received {name!r}")
 
 
 @pytest.mark.parametrize("name", device_names())

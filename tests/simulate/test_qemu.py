@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tt_tflm.devices import device_names
+from tt_tflm.devices import core_names
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.simulate import QemuBoard, open_board
 from tt_tflm.simulate.qemu import build_elf
 
 pytestmark = pytest.mark.qemu
 
-CORES = [name for name in device_names() if name != "host"]
+CORES = [name for name in core_names() if name != "host"]
 HANG, CRASH, OVERFLOW_STACK, DIVERGE = 1e30, 2e30, 3e30, 4e30
 
 

@@ -1,6 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The targets a build can be made for."""
+"""The targets a build can be made for: cores and devices, how code for them is compiled, and what fits them."""
 
-from tt_tflm.devices.profiles import DeviceProfile, EmulatedBoard, MemoryRegion, device_names, get_profile
+from tt_tflm.devices.catalogue import device_names, devices, get_device, get_profile
+from tt_tflm.devices.device import Device, RamRegion, device_from_json, read_device
+from tt_tflm.devices.placement import MemoryNeeds, place, place_build
+from tt_tflm.devices.profiles import DeviceProfile, EmulatedBoard, MemoryRegion, core_names
 
-__all__ = ["DeviceProfile", "EmulatedBoard", "MemoryRegion", "device_names", "get_profile"]
+__all__ = [
+    "Device",
+    "DeviceProfile",
+    "EmulatedBoard",
+    "MemoryNeeds",
+    "MemoryRegion",
+    "RamRegion",
+    "core_names",
+    "device_from_json",
+    "device_names",
+    "devices",
+    "get_device",
+    "get_profile",
+    "place",
+    "place_build",
+    "read_device",
+]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The targets a build can be made for: compiler, its flags, and the emulated board each one is simulated on.
+"""The host and the cores: compiler, its flags, and the emulated board each core is simulated on.
 
 This is the one place for optimisation flags: simulation, the emitted CMake project and measurements of code size
 all take them from here.
@@ -8,8 +8,6 @@ all take them from here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from tt_tflm.errors import InputError
 
 BASE_FLAGS = ("-std=c99", "-O2", "-fno-math-errno")
 """Every source that is not a kernel. Without -ffast-math: the runtime looks for NaN and infinity."""
@@ -71,10 +69,10 @@ class EmulatedBoard:
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """One target.
+    """How code for one target is compiled and simulated.
 
     Attributes:
-        name: as `converter.target` and `build.simulate(device=...)` take it.
+        name: of the core, or ``host``.
         compilers: commands to look for, first found is used.
         cpu_flags: core, FPU and float ABI; needed when compiling and when linking.
         base_flags: for every source that is not a kernel.
@@ -158,18 +156,11 @@ _PROFILES = {
 }
 
 
-def device_names() -> tuple[str, ...]:
-    """Names of all targets, the host first."""
+def core_names() -> tuple[str, ...]:
+    """Names of the host and of the cores, the host first."""
     return tuple(_PROFILES)
 
 
-def get_profile(name: str) -> DeviceProfile:
-    """The target of this name.
-
-    Raises:
-        InputError: there is none; the message lists those there are.
-    """
-    try:
-        return _PROFILES[name]
-    except (KeyError, TypeError):
-        raise InputError(f"expected a target of {', '.join(_PROFILES)}, received {name!r}") from None
+def core_profile(name: str) -> DeviceProfile:
+    """How code for the host or a core is compiled and simulated; name: one of `core_names`."""
+    return _PROFILES[name]

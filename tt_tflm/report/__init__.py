@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures for people (tables) and for programs (JSON)."""
 
+from tt_tflm.report.device_tables import device_table, memory_table
 from tt_tflm.report.json_file import check_writable, write_json
 from tt_tflm.report.plan_tables import choice_table, plan_table, spending_table
 from tt_tflm.report.tables import adaptation_table, build_table, layer_table, supported_table, trained_layers_table
@@ -10,7 +11,9 @@ __all__ = [
     "build_table",
     "check_writable",
     "choice_table",
+    "device_table",
     "layer_table",
+    "memory_table",
     "plan_table",
     "spending_table",
     "supported_table",

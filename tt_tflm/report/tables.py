@@ -114,6 +114,8 @@ def _add_build_rows(table: Table, report: Mapping[str, Any]) -> None:
     table.add_row("  row pool", _bytes(report["row_pool_bytes"]))
     if "session_bytes" in report:
         table.add_row("  session", _bytes(report["session_bytes"]))
+    if report.get("placement"):
+        table.add_row("  placed", "\n".join(f"{block['name']} in {block['region']}" for block in report["placement"]))
     flash = report["flash_bytes"]
     known = [part for part in ("code", "weights") if flash.get(part) is not None]
     table.add_row("flash", _bytes(sum(flash[part] for part in known)) if len(known) == 2 else "not measured")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tt_tflm.devices import get_profile
+from tt_tflm.devices import DeviceProfile
 from tt_tflm.errors import ToolchainError
 from tt_tflm.simulate.board import SimulationFiles
 from tt_tflm.simulate.toolchain import CompileUnit, compile_objects, find_compiler
@@ -15,14 +15,13 @@ from tt_tflm.simulate.toolchain import CompileUnit, compile_objects, find_compil
 WEIGHTS_SOURCE = "tt_weights.c"
 
 
-def code_bytes(files: SimulationFiles, target: str) -> int | None:
-    """Code and constant tables of the sources that firmware links, weights apart, compiled for ``target``.
+def code_bytes(files: SimulationFiles, profile: DeviceProfile) -> int | None:
+    """Code and constant tables of the sources that firmware links, weights apart, compiled for a target.
 
     Returns:
         The sum of the ``text`` and ``data`` columns of the ``size`` tool; None where the compiler of the target is not
         installed.
     """
-    profile = get_profile(target)
     try:
         compiler = find_compiler(profile)
     except ToolchainError:
@@ -33,6 +32,6 @@ def code_bytes(files: SimulationFiles, target: str) -> int | None:
     base, kernel = (profile.compile_flags(kernel=flag) for flag in (False, True))
     units = [CompileUnit(path, base) for path in files.sources if path.name != WEIGHTS_SOURCE]
     units += [CompileUnit(path, kernel) for path in files.kernel_sources]
-    objects = compile_objects(compiler, units, files.include_dirs, label=f"measuring the code for {target}")
+    objects = compile_objects(compiler, units, files.include_dirs, label=f"measuring the code for {profile.name}")
     listing = subprocess.run([size_tool, *map(str, objects)], capture_output=True, text=True, check=True).stdout
     return sum(int(line.split()[0]) + int(line.split()[1]) for line in listing.splitlines()[1:])
