@@ -17,6 +17,7 @@ from tt_tflm.devices import Device, device_from_json
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.layers import Layer
+from tt_tflm.new_folder import new_folder
 from tt_tflm.simulate import AdaptiveBoard, SimulationFiles, open_board
 from tt_tflm.simulate.code_size import code_bytes
 from tt_tflm.simulate.count_macs import count_macs
@@ -68,21 +69,9 @@ class Build:
         Raises:
             InputError: the folder is not empty or cannot be written.
         """
-        target = Path(folder)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"expected an output folder that is empty or does not exist, received '{target}'")
-        report = self.report
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-                draft = Path(scratch) / "build"
-                self._write(draft)
-                (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-                if target.exists():
-                    target.rmdir()
-                draft.rename(target)
-        except OSError as error:
-            raise InputError(f"expected an output folder that can be written, received '{target}': {error}") from None
+        with new_folder(folder) as draft:
+            self._write(draft)
+            (draft / "report.json").write_text(json.dumps(self.report, indent=2) + "\n", encoding="utf-8")
 
     def simulate(self, device: str | None = None) -> AdaptiveBoard:
         """A board with this build on it.
