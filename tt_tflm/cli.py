@@ -12,6 +12,7 @@ import click
 from tt_tflm import cli_options as options
 from tt_tflm import terminal
 from tt_tflm.cli_devices import devices
+from tt_tflm.cli_export import export
 from tt_tflm.errors import InputError, TinyTrainError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -253,6 +254,7 @@ def supported_ops(json_path: Path | None) -> None:
 
 
 cli.add_command(devices)
+cli.add_command(export)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tt-tflm export`: a build as what a build system of firmware takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tt_tflm import terminal
+from tt_tflm.errors import InputError
+
+
+@click.command()
+@click.argument("build_path", type=click.Path(path_type=Path), metavar="OUT")
+@click.option("--zephyr", type=click.Path(path_type=Path), metavar="DIR", help="A Zephyr module, with a sample and a test.")
+def export(build_path: Path, zephyr: Path | None) -> None:
+    """Make a Zephyr module of the build in the folder OUT."""
+    if zephyr is None:
+        raise InputError("expected --zephyr DIR, received none")
+    with terminal.stages("loading the build") as stage:
+        import tt_tflm
+        from tt_tflm.export import export_zephyr
+
+        build = tt_tflm.load_build(build_path)
+        stage("writing")
+        export_zephyr(build, zephyr)

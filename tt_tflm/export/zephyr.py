@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A build as a Zephyr module: sources, Kconfig, a console in a thread of its own, a sample and a test."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from tt_tflm.build import Build
+from tt_tflm.devices.profiles import BASE_FLAGS, CORTEX_M_KERNEL_FLAGS
+from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.new_folder import new_folder
+from tt_tflm.ops_path import ops_path
+
+_TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
+_SUFFIX = ".j2"
+_STACK_BYTES = 4096
+_SUPPORT_SAMPLES = 25
+
+
+def export_zephyr(build: Build, folder: str | Path) -> None:
+    """Write a module to a folder that does not exist yet or is empty; on any error nothing is left behind.
+
+    The module is found by ``zephyr/module.yml`` and enabled with ``CONFIG_TINYTRAIN=y``;
+    ``samples/enroll_and_adapt`` is an application that finds the module by itself.
+
+    Raises:
+        InputError: the folder is not empty or cannot be written.
+    """
+    with new_folder(folder) as draft:
+        for name, text in zephyr_files(build).items():
+            path = draft / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+def zephyr_files(build: Build) -> dict[str, str]:
+    """The files of the module: path below its folder -> text."""
+    model = {name: text for name, text in build.files.items() if name.startswith(("include/", "src/"))}
+    console = {
+        f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
+    }
+    return {**model, **console, **_rendered(_settings(build, model, console))}
+
+
+def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> dict[str, Any]:
+    report = build.report_data
+    elements = math.prod(build.simulation["input_shape"])
+    return {
+        "model": report["model"],
+        "model_sources": [name for name in model if name.endswith(".c")],
+        "console_sources": [name for name in console if name.endswith(".c")],
+        "kernel_source": KERNEL_SOURCE,
+        # The language standard is Zephyr's.
+        "base_flags": [flag for flag in BASE_FLAGS if not flag.startswith("-std=")],
+        "kernel_flags": [flag for flag in CORTEX_M_KERNEL_FLAGS if not flag.startswith("-std=")],
+        "arena_bytes": report["arena_bytes"],
+        "row_pool_bytes": report["row_pool_bytes"],
+        "session_bytes": report["session_bytes"],
+        "stack_bytes": _STACK_BYTES,
+        "support_bytes": _SUPPORT_SAMPLES * elements,
+        "input_bytes_uint8": elements,
+        "input_bytes_float": 4 * elements,
+        "input_shape": build.simulation["input_shape"],
+        "classes": build.simulation["classes"],
+        "loss": report["loss"],
+        "mode": report["mode"],
+    }
+
+
+def _rendered(settings: dict[str, Any]) -> dict[str, str]:
+    """The templates; only what ends in .j2 is rendered, the rest is copied."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    files = {}
+    for path in sorted(path for path in _TEMPLATES.rglob("*") if path.is_file()):
+        name = path.relative_to(_TEMPLATES).as_posix()
+        if name.endswith(_SUFFIX):
+            files[name.removesuffix(_SUFFIX)] = environment.get_template(name).render(settings)
+        else:
+            files[name] = path.read_text(encoding="utf-8")
+    return files
