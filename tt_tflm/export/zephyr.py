@@ -7,16 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from tt_tflm.build import Build
 from tt_tflm.devices.profiles import BASE_FLAGS, CORTEX_M_KERNEL_FLAGS
 from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.export.render import rendered
 from tt_tflm.new_folder import new_folder
 from tt_tflm.ops_path import ops_path
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
-_SUFFIX = ".j2"
 _STACK_BYTES = 4096
 _SUPPORT_SAMPLES = 25
 
@@ -43,7 +41,7 @@ def zephyr_files(build: Build) -> dict[str, str]:
     console = {
         f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
     }
-    return {**model, **console, **_rendered(_settings(build, model, console))}
+    return {**model, **console, **rendered(_TEMPLATES, _settings(build, model, console))}
 
 
 def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> dict[str, Any]:
@@ -69,23 +67,3 @@ def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> d
         "loss": report["loss"],
         "mode": report["mode"],
     }
-
-
-def _rendered(settings: dict[str, Any]) -> dict[str, str]:
-    """The templates; only what ends in .j2 is rendered, the rest is copied."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    files = {}
-    for path in sorted(path for path in _TEMPLATES.rglob("*") if path.is_file()):
-        name = path.relative_to(_TEMPLATES).as_posix()
-        if name.endswith(_SUFFIX):
-            files[name.removesuffix(_SUFFIX)] = environment.get_template(name).render(settings)
-        else:
-            files[name] = path.read_text(encoding="utf-8")
-    return files
