@@ -21,7 +21,11 @@ typedef enum {
     TT_ERROR_NOT_ENROLLED = 7,       /* the class (or, for scores, every class) has no enrolled sample */
     TT_ERROR_NOT_INITIALISED = 8,    /* the session has not been through tt_init */
     TT_ERROR_INVALID_ARGUMENT = 9,   /* a size or setting outside its documented range */
-    TT_ERROR_BUDGET_TOO_SMALL = 10   /* not one channel of one layer keeps every budget */
+    TT_ERROR_BUDGET_TOO_SMALL = 10,  /* not one channel of one layer keeps every budget */
+    TT_ERROR_STORAGE = 11,           /* a function of the storage failed, or it did not keep what was written */
+    TT_ERROR_STORAGE_TOO_SMALL = 12, /* a slot, half of the storage, holds fewer than tt_state_bytes */
+    TT_ERROR_NO_STATE = 13,          /* the storage holds no complete state */
+    TT_ERROR_OTHER_STATE = 14        /* the storage holds complete states, but of another model or plan */
 } tt_status_t;
 
 /*

@@ -26,6 +26,14 @@ const char *tt_status_text(tt_status_t status)
         return "an argument is outside its range";
     case TT_ERROR_BUDGET_TOO_SMALL:
         return "the budget is too small to train one channel";
+    case TT_ERROR_STORAGE:
+        return "the storage failed";
+    case TT_ERROR_STORAGE_TOO_SMALL:
+        return "the storage is too small for two states";
+    case TT_ERROR_NO_STATE:
+        return "the storage holds no complete state";
+    case TT_ERROR_OTHER_STATE:
+        return "the stored state is of another model or plan";
     }
     return "unknown status";
 }

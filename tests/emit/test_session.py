@@ -28,10 +28,10 @@ def test_the_size_is_that_of_the_compiler(name, saved, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((1, "sgd", None), 8 + 6),
-        ((3, "momentum", None), 8 + 18),
-        ((2, "adam", None), 8 + 12 + 6),
-        ((2, "sgd", 5), 8 + 12 + 5 + 5),
+        ((1, "sgd", None), 9 + 6),
+        ((3, "momentum", None), 9 + 18),
+        ((2, "adam", None), 9 + 12 + 6),
+        ((2, "sgd", 5), 9 + 12 + 5 + 5),
     ],
 )
 def test_every_part_counts(arguments, words):

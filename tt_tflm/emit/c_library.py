@@ -13,6 +13,7 @@ import tvm
 from tvm import relax
 
 from tt_tflm.emit.row_pool import RowPool
+from tt_tflm.emit.session import state_bytes
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES
 from tvm_passes.kernels.tiling import Tiling
@@ -244,6 +245,8 @@ class _Emitter:
         return _environment().get_template(template).render(
             model=_comment(model.name),
             fingerprint=model.fingerprint,
+            fingerprint_bytes=[f"0x{byte:02x}u" for byte in bytes.fromhex(model.fingerprint)],
+            state_bytes=self._state_bytes(),
             input_shape=model.input_shape,
             input_elements=int(np.prod(model.input_shape)),
             classes=model.classes,
@@ -257,6 +260,18 @@ class _Emitter:
             dynamic=self._dynamic(),
             **more,
         )
+
+    def _state_bytes(self) -> int:
+        """Of the largest saved state: the format is that of ops/include/tt_state.h."""
+        model = self._model
+        if model.choice is None:
+            rows = sum(len(layer.channels) * layer.rows.shape[1] for layer in model.layers)
+            channels = sum(len(layer.channels) for layer in model.layers)
+        else:
+            rows = model.choice.rows_bytes // (1 + len(model.optimizer.state)) // 4
+            channels = sum(len(model.layers[i].rows) for i in model.choice.candidates)
+        prototypes = sum(r.bytes for r in model.row_pool.regions if r.kind == "prototypes")
+        return state_bytes(len(self._trained), channels, rows, prototypes)
 
     def _dynamic(self) -> dict[str, object] | None:
         model, choice = self._model, self._model.choice

@@ -48,6 +48,10 @@ class Status(IntEnum):
     NOT_INITIALISED = 8
     INVALID_ARGUMENT = 9
     BUDGET_TOO_SMALL = 10
+    STORAGE = 11
+    STORAGE_TOO_SMALL = 12
+    NO_STATE = 13
+    OTHER_STATE = 14
 
 
 _TEXT_AND_ADVICE = {
@@ -66,6 +70,16 @@ _TEXT_AND_ADVICE = {
     Status.BUDGET_TOO_SMALL: (
         "the budget is too small to train one channel",
         "raise it; tt_tflm.plan.select tells the least that fits",
+    ),
+    Status.STORAGE: ("the storage failed", "look at its read, write and erase functions"),
+    Status.STORAGE_TOO_SMALL: (
+        "the storage is too small for two states",
+        "offer twice tt_state_bytes(session), in whole blocks",
+    ),
+    Status.NO_STATE: ("the storage holds no complete state", "save one first, or start from the base model"),
+    Status.OTHER_STATE: (
+        "the stored state is of another model or plan",
+        "load it into the build that saved it, or save anew",
     ),
 }
 
