@@ -10,7 +10,7 @@ import numpy as np
 
 from tt_tflm.build import SCHEMA_VERSION, Build
 from tt_tflm.devices import Device
-from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake
+from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
 from tt_tflm.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
 from tt_tflm.plan.budget import Budget
@@ -88,6 +88,7 @@ def assemble(
         "target": device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
+        "state_bytes": largest_state_bytes(emitted),
         "rows": _trained_rows(model, program),
         "choice": _choice(model, program, budget, backward_macs_full),
     }

@@ -6,8 +6,8 @@
  * A slot, little-endian, without gaps:
  *
  *     tt_state_header_t
- *     for each trainable layer of the build: uint16 number of the layer in the model, channels chosen, floats of a row,
- *         channels in all
+ *     for each trainable layer of the build: uint16 number of the layer in the model, uint16 channels chosen, uint32
+ *         floats of a row
  *     the chosen channels of all layers, ascending in each: uint16, padded with one 0xffff to a multiple of 4 bytes
  *     the rows of the chosen channels, layer by layer: float32 [channels chosen][floats of a row]
  *     with prototypes: float32 sums [classes][elements], uint32 counts [classes]
@@ -79,8 +79,8 @@ uint32_t tt_state_size(const tt_state_t *state);
 /*
  * Save. storage: in.
  * TT_ERROR_NULL_POINTER (storage, or one of its functions); TT_ERROR_INVALID_ARGUMENT (sizes of page or block);
- * TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_STORAGE: it failed, or did not keep what was written. On an error the newest
- * state that was there can still be loaded.
+ * TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE (a row or prototype); TT_ERROR_STORAGE: it failed, or did not keep
+ * what was written. On an error the newest state that was there can still be loaded.
  */
 tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage);
 
@@ -92,6 +92,14 @@ tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage);
  * The errors of tt_state_save; TT_ERROR_NO_STATE; TT_ERROR_OTHER_STATE: there are complete states, none of them ours.
  */
 tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot);
+
+/*
+ * Find the newest complete state, of whatever model: to send it elsewhere, slot->header.bytes from slot->offset on.
+ *
+ * slot: out.
+ * The errors of tt_state_find but for TT_ERROR_OTHER_STATE.
+ */
+tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot);
 
 /*
  * Read the plan of a slot that tt_state_find has found.

@@ -11,7 +11,7 @@
  * sample (predict, train step, enroll, embedding).
  * Reply: tt_sim_reply_t, followed by payload_bytes bytes; a status other than TT_OK has no payload.
  */
-#define TT_SIM_PROTOCOL_VERSION 2u
+#define TT_SIM_PROTOCOL_VERSION 3u
 
 /* As the status of a reply: the board wants sample instructions_low of a running TT_SIM_ADAPT, which follows alone. */
 #define TT_SIM_WANTS_SAMPLE 0x57414e54u
@@ -32,7 +32,9 @@ typedef enum {
     TT_SIM_FISHER_CLEAR = 12,
     TT_SIM_SELECT = 13, /* argument: bytes that follow, a tt_sim_budget_t */
     TT_SIM_CHOOSE = 14, /* argument: bytes that follow, see tt_sim_choose */
-    TT_SIM_ADAPT = 15   /* argument: bytes that follow, a tt_sim_task_t and labels; payload: iterations floats, losses */
+    TT_SIM_ADAPT = 15,  /* argument: bytes that follow, a tt_sim_task_t and labels; payload: iterations floats, losses */
+    TT_SIM_SAVE = 16,   /* payload: the state */
+    TT_SIM_LOAD = 17    /* argument: bytes that follow, a state; 0 for the one that was saved last */
 } tt_sim_command_t;
 
 typedef struct {

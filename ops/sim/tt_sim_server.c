@@ -2,11 +2,13 @@
 /* The program of an emulated board: takes requests from one FIFO, calls the model, answers on another. */
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "tt_sim_clock.h"
 #include "tt_sim_description.h"
 #include "tt_sim_protocol.h"
 #include "tt_sim_semihost.h"
+#include "tt_sim_state.h"
 #include "tt_sim_task.h"
 
 #define ALIGNED __attribute__((aligned(16)))
@@ -18,7 +20,7 @@
 #else
 #define CHOICE_BYTES 1u
 #endif
-#define MESSAGE_BYTES LARGER(CHOICE_BYTES, sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
+#define MESSAGE_BYTES LARGER(LARGER(CHOICE_BYTES, TT_SIM_STORAGE_BYTES), sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
 #define ADDRESS(thing) ((uint32_t)(uintptr_t)(thing))
 
 static tt_session_t session ALIGNED;
@@ -27,6 +29,7 @@ static uint8_t row_pool[LARGER(TT_MODEL_ROW_POOL_BYTES, 1)] ALIGNED;
 static float x[TT_MODEL_INPUT_ELEMENTS] ALIGNED;
 static float output[OUTPUT_ELEMENTS] ALIGNED;
 static uint8_t message[MESSAGE_BYTES] ALIGNED;
+static uint8_t storage[TT_SIM_STORAGE_BYTES] ALIGNED;
 static uint8_t workspace[TT_SIM_WORKSPACE_BYTES] ALIGNED;
 static int32_t requests;
 static int32_t replies;
@@ -47,7 +50,8 @@ static bool takes_sample(uint32_t command)
 
 static bool takes_message(uint32_t command)
 {
-    return command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT;
+    return command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT ||
+           command == TT_SIM_LOAD;
 }
 
 /* Lets the other end send a sample of the support set. */
@@ -105,6 +109,27 @@ static outcome_t set_learning_rate(uint32_t bits)
     return outcome;
 }
 
+static outcome_t save(void)
+{
+    uint32_t offset = 0u;
+    uint32_t bytes = 0u;
+    const tt_sim_call_t call = {ADDRESS(&tt_sim_save), {ADDRESS(&session), ADDRESS(storage), ADDRESS(&offset), ADDRESS(&bytes)}};
+    outcome_t outcome = count(&call, 0u);
+    outcome.payload = storage + offset;
+    outcome.payload_bytes = bytes;
+    return outcome;
+}
+
+/* A state that was sent lies in a storage of its own: one that is refused leaves what was saved alone. */
+static outcome_t load(uint32_t bytes)
+{
+    const tt_sim_call_t call = {ADDRESS(&tt_sim_load), {ADDRESS(&session), ADDRESS(bytes > 0u ? message : storage), 0u, 0u}};
+    if (bytes > 0u) {
+        memset(message + bytes, 0, sizeof message - bytes);
+    }
+    return count(&call, 0u);
+}
+
 static outcome_t perform(tt_sim_request_t request)
 {
     const uint32_t label = request.argument;
@@ -152,6 +177,10 @@ static outcome_t perform(tt_sim_request_t request)
     case TT_SIM_ADAPT:
         call.function = ADDRESS(&adapt);
         return count(&call, ((const tt_sim_task_t *)(const void *)message)->iterations);
+    case TT_SIM_SAVE:
+        return save();
+    case TT_SIM_LOAD:
+        return load(request.argument);
     case TT_SIM_RESET:
         call.function = ADDRESS(&tt_reset);
         return count(&call, 0u);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tt_crc32.h"
+#include "tt_finite.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "saved states are little-endian: numbers would have to be turned round on this core"
@@ -20,8 +21,7 @@
 typedef struct {
     uint16_t number;
     uint16_t chosen;
-    uint16_t stride;
-    uint16_t total;
+    uint32_t stride;
 } entry_t;
 
 /* ---- sizes ---- */
@@ -197,8 +197,8 @@ static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *fai
             *failed = true;
             return false;
         }
-        if (entry.number != state->numbers[i] || entry.total != state->channels_total[i] ||
-            entry.stride != state->rows[i].stride || entry.chosen > entry.total ||
+        if (entry.number != state->numbers[i] || entry.stride != state->rows[i].stride ||
+            entry.chosen > state->channels_total[i] ||
             (state->fixed_plan && entry.chosen != state->rows[i].trained)) {
             return false;
         }
@@ -212,7 +212,11 @@ static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *fai
     channels = 0u;
     for (i = 0; i < state->layers; ++i) {
         entry_t entry;
-        if (!read_entry(slot, i, &entry) || !channels_fit(state, slot, i, channels, entry.chosen, failed)) {
+        if (!read_entry(slot, i, &entry)) {
+            *failed = true;
+            return false;
+        }
+        if (!channels_fit(state, slot, i, channels, entry.chosen, failed)) {
             return false;
         }
         channels += entry.chosen;
@@ -225,19 +229,20 @@ typedef struct {
     tt_state_slot_t slots[SLOTS];
     bool complete[SLOTS];
     bool ours[SLOTS];
-    bool failed;
+    bool failed[SLOTS]; /* could not be read to the end */
 } survey_t;
 
+/* state: NULL where none is ours. */
 static void look(const tt_state_t *state, const tt_storage_t *storage, survey_t *survey)
 {
     uint32_t i;
-    survey->failed = false;
     for (i = 0; i < SLOTS; ++i) {
         tt_state_slot_t *slot = &survey->slots[i];
         slot->storage = storage;
         slot->offset = i * slot_bytes(storage);
-        survey->complete[i] = complete(storage, slot->offset, &slot->header, &survey->failed);
-        survey->ours[i] = survey->complete[i] && ours(state, slot, &survey->failed);
+        survey->failed[i] = false;
+        survey->complete[i] = complete(storage, slot->offset, &slot->header, &survey->failed[i]);
+        survey->ours[i] = state != NULL && survey->complete[i] && ours(state, slot, &survey->failed[i]);
     }
 }
 
@@ -263,9 +268,26 @@ tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, 
     look(state, storage, &survey);
     found = newest(&survey, survey.ours);
     if (found == SLOTS) {
-        return survey.failed                                ? TT_ERROR_STORAGE
+        return survey.failed[0] || survey.failed[1]       ? TT_ERROR_STORAGE
                : survey.complete[0] || survey.complete[1] ? TT_ERROR_OTHER_STATE
-                                                            : TT_ERROR_NO_STATE;
+                                                          : TT_ERROR_NO_STATE;
+    }
+    *slot = survey.slots[found];
+    return TT_OK;
+}
+
+tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot)
+{
+    survey_t survey;
+    uint32_t found;
+    const tt_status_t status = check_storage(storage);
+    if (status != TT_OK) {
+        return status;
+    }
+    look(NULL, storage, &survey);
+    found = newest(&survey, survey.complete);
+    if (found == SLOTS) {
+        return survey.failed[0] || survey.failed[1] ? TT_ERROR_STORAGE : TT_ERROR_NO_STATE;
     }
     *slot = survey.slots[found];
     return TT_OK;
@@ -354,8 +376,7 @@ static void put(writer_t *writer, const void *bytes, uint32_t count)
 
 static entry_t entry_of(const tt_state_t *state, uint32_t layer)
 {
-    const entry_t entry = {state->numbers[layer], (uint16_t)state->rows[layer].trained,
-                           (uint16_t)state->rows[layer].stride, state->channels_total[layer]};
+    const entry_t entry = {state->numbers[layer], (uint16_t)state->rows[layer].trained, state->rows[layer].stride};
     return entry;
 }
 
@@ -421,16 +442,24 @@ static bool erase(const tt_storage_t *storage, uint32_t offset, uint32_t bytes)
     return true;
 }
 
-/* The header of the state that follows those of a survey, and the slot that it goes to. */
-static uint32_t next_header(const tt_state_t *state, const tt_storage_t *storage, tt_state_header_t *header)
+/*
+ * The header of the state that follows those in the storage, and where it goes: to the slot without the newest state of
+ * ours, or of anybody. A slot that cannot be read (a torn page with a wrong ECC) may be overwritten while the other one
+ * can; with neither, nobody knows which one holds the newest.
+ */
+static bool plan_save(const tt_state_t *state, const tt_storage_t *storage, tt_state_header_t *header, uint32_t *offset)
 {
     survey_t survey;
     uint32_t kept;
     uint32_t last;
     look(state, storage, &survey);
+    if (survey.failed[0] && survey.failed[1]) {
+        return false;
+    }
     last = newest(&survey, survey.complete);
     kept = newest(&survey, survey.ours);
     kept = kept == SLOTS ? last : kept;
+    kept = kept == SLOTS && survey.failed[0] ? 0u : kept;
     memset(header, 0, sizeof *header);
     header->magic = TT_STATE_MAGIC;
     header->version = TT_STATE_VERSION;
@@ -442,7 +471,20 @@ static uint32_t next_header(const tt_state_t *state, const tt_storage_t *storage
     header->steps = state->steps;
     header->classes = state->sums == NULL ? 0u : state->classes;
     header->elements = state->sums == NULL ? 0u : state->elements;
-    return kept == 0u ? slot_bytes(storage) : 0u;
+    *offset = kept == 0u ? slot_bytes(storage) : 0u;
+    return true;
+}
+
+/* Saving what has diverged would put it in the place of a good state. */
+static bool learned_is_finite(const tt_state_t *state)
+{
+    uint32_t i;
+    for (i = 0; i < state->layers; ++i) {
+        if (!tt_all_finite(state->rows[i].pool, tt_trained_elements(&state->rows[i]))) {
+            return false;
+        }
+    }
+    return state->sums == NULL || tt_all_finite(state->sums, state->classes * state->elements);
 }
 
 tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage)
@@ -458,8 +500,10 @@ tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage)
     if (slot_bytes(storage) < tt_state_size(state)) {
         return TT_ERROR_STORAGE_TOO_SMALL;
     }
-    offset = next_header(state, storage, &header);
-    if (!erase(storage, offset, header.bytes)) {
+    if (!learned_is_finite(state)) {
+        return TT_ERROR_NOT_FINITE;
+    }
+    if (!plan_save(state, storage, &header, &offset) || !erase(storage, offset, header.bytes)) {
         return TT_ERROR_STORAGE;
     }
     writer.storage = storage;

@@ -96,6 +96,20 @@ def emit_c(model: EmittedModel, tiling: Tiling) -> dict[str, str]:
     return _Emitter(model).files(tiling)
 
 
+def largest_state_bytes(model: EmittedModel) -> int:
+    """Bytes of the largest state that the build saves: the format is that of ops/include/tt_state.h."""
+    if model.choice is None:
+        layers = [layer for layer in model.layers if layer.channels]
+        rows = sum(len(layer.channels) * layer.rows.shape[1] for layer in layers)
+        channels = sum(len(layer.channels) for layer in layers)
+    else:
+        layers = [model.layers[i] for i in model.choice.candidates]
+        rows = model.choice.rows_bytes // (1 + len(model.optimizer.state)) // 4
+        channels = sum(len(layer.rows) for layer in layers)
+    prototypes = sum(r.bytes for r in model.row_pool.regions if r.kind == "prototypes")
+    return state_bytes(len(layers), channels, rows, prototypes)
+
+
 def emit_cmake(model: str, sources: Sequence[str], kernel_flags: Sequence[str]) -> str:
     """A CMake project for those sources."""
     return _environment().get_template("CMakeLists.txt.j2").render(
@@ -246,7 +260,7 @@ class _Emitter:
             model=_comment(model.name),
             fingerprint=model.fingerprint,
             fingerprint_bytes=[f"0x{byte:02x}u" for byte in bytes.fromhex(model.fingerprint)],
-            state_bytes=self._state_bytes(),
+            state_bytes=largest_state_bytes(model),
             input_shape=model.input_shape,
             input_elements=int(np.prod(model.input_shape)),
             classes=model.classes,
@@ -260,18 +274,6 @@ class _Emitter:
             dynamic=self._dynamic(),
             **more,
         )
-
-    def _state_bytes(self) -> int:
-        """Of the largest saved state: the format is that of ops/include/tt_state.h."""
-        model = self._model
-        if model.choice is None:
-            rows = sum(len(layer.channels) * layer.rows.shape[1] for layer in model.layers)
-            channels = sum(len(layer.channels) for layer in model.layers)
-        else:
-            rows = model.choice.rows_bytes // (1 + len(model.optimizer.state)) // 4
-            channels = sum(len(model.layers[i].rows) for i in model.choice.candidates)
-        prototypes = sum(r.bytes for r in model.row_pool.regions if r.kind == "prototypes")
-        return state_bytes(len(self._trained), channels, rows, prototypes)
 
     def _dynamic(self) -> dict[str, object] | None:
         model, choice = self._model, self._model.choice

@@ -160,6 +160,40 @@ class Board(ABC):
         """Back to the weights of the conversion: trained rows, optimiser state and prototypes are forgotten."""
         self._call(Command.RESET)
 
+    def save(self) -> bytes:
+        """Saves what was learned to the board's storage, as it would to flash.
+
+        Returns:
+            The state: plan, trained rows, prototypes and number of updates (format: ops/include/tt_state.h); the same
+            bytes on every board. `tt_tflm.personalisation` reads them.
+
+        Raises:
+            DeviceError: training has diverged.
+        """
+        return self._call(Command.SAVE)
+
+    def load(self, state: bytes | None = None) -> None:
+        """Takes up a saved state: scores are then those of the moment it was saved, to the bit. Optimiser moments and
+        Fisher potentials start anew, the learning rate stays.
+
+        Args:
+            state: what `save` of a board with the same model returned; None for what this board saved last.
+
+        Raises:
+            InputError: the state is no bytes, none at all, or larger than any of this build.
+            DeviceError: the state is damaged, or of another model or plan; nothing has changed then.
+        """
+        if state is not None:
+            most = int(self._files.description.get("state_bytes") or 0)
+            if not isinstance(state, bytes) or not state:
+                raise InputError(f"load: expected the bytes of a saved state, received {state!r:.40}")
+            if len(state) > most:
+                raise InputError(
+                    f"load: expected a state of this build, at most {most} bytes, received {len(state)}: load it into "
+                    "the build that saved it"
+                )
+        self._call(Command.LOAD, message=state or b"")
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """Sets the learning rate of the following steps, finite and not below 0.
 

@@ -18,7 +18,7 @@ from tt_tflm.simulate.protocol import Command, Description, Reply, Status
 from tt_tflm.simulate.task import TASK_BYTES
 from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
 
-SIM_SOURCES = ("tt_sim_host.c", "tt_sim_macs.c", "tt_sim_task.c")
+SIM_SOURCES = ("tt_sim_host.c", "tt_sim_macs.c", "tt_sim_task.c", "tt_sim_state.c")
 _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
 
 # Calls between the library's functions stay inside it, whatever else in the process has the same names.
@@ -76,6 +76,7 @@ class HostBoard(AdaptiveBoard):
         self._x = _aligned(4 * int(np.prod(self._input_shape)))
         outputs = max(self._classes, int(files.description.get("embedding_elements") or 0))
         self._output = _aligned(4 * outputs)
+        self._storage = _aligned(self._library.tt_sim_storage_bytes())
         self._begin()
 
     def close(self) -> None:
@@ -99,6 +100,10 @@ class HostBoard(AdaptiveBoard):
             return Reply(Status.OK, payload=self._row_pool.tobytes())
         if command is Command.ADAPT:
             return self._adapt(self._library, message, samples)
+        if command is Command.SAVE:
+            return self._save(self._library)
+        if command is Command.LOAD:
+            return Reply(self._library.tt_sim_load(_address(self._session), _address(self._storage_of(message))))
         if message:
             function = {Command.SELECT: "tt_sim_select", Command.CHOOSE: "tt_sim_choose"}[command]
             return Reply(getattr(self._library, function)(_address(self._session), _address(_copied(message))))
@@ -160,6 +165,23 @@ class HostBoard(AdaptiveBoard):
             _address(losses),
         )
         return Reply(status, payload=losses[: 4 * iterations].tobytes() if status == Status.OK else b"")
+
+    def _save(self, library: ctypes.CDLL) -> Reply:
+        place = _aligned(8)
+        start = place.ctypes.data
+        status = library.tt_sim_save(
+            _address(self._session), _address(self._storage), ctypes.c_void_p(start), ctypes.c_void_p(start + 4)
+        )
+        offset, size = (int(value) for value in place.view("<u4"))
+        return Reply(status, payload=self._storage[offset : offset + size].tobytes() if status == Status.OK else b"")
+
+    def _storage_of(self, state: bytes) -> np.ndarray:
+        """A storage that holds a state, apart from what was saved; without one, what was saved."""
+        if not state:
+            return self._storage
+        storage = _aligned(self._storage.size)
+        storage[: len(state)] = np.frombuffer(state, np.uint8)
+        return storage
 
     def _output_elements(self, command: Command) -> int:
         if command is Command.PREDICT:

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 WANTS_SAMPLE = 0x57414E54
 REQUEST = struct.Struct("<II")
 REPLY = struct.Struct("<IIII")
@@ -32,6 +32,8 @@ class Command(IntEnum):
     SELECT = 13
     CHOOSE = 14
     ADAPT = 15
+    SAVE = 16
+    LOAD = 17
 
 
 class Status(IntEnum):

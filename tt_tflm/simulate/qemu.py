@@ -30,6 +30,7 @@ SIM_SOURCES = (
     "tt_sim_timed_call.S",
     "tt_sim_semihost.c",
     "tt_sim_task.c",
+    "tt_sim_state.c",
 )
 LINKER_SCRIPT = "tt_sim.ld"
 
