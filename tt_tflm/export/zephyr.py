@@ -15,8 +15,14 @@ from tt_tflm.new_folder import new_folder
 from tt_tflm.ops_path import ops_path
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
+_SAMPLE = "samples/enroll_and_adapt"
+_TEST = "tests/persistence"
 _STACK_BYTES = 4096
 _SUPPORT_SAMPLES = 25
+# What kernel, drivers and their stacks take in the sample.
+_ZEPHYR_BYTES = 16 * 1024
+# Under the names of Zephyr's current versions: earlier ones pass over names that they do not know.
+_PLATFORMS = ("native_sim", "mps3/corstone300/an547", "mps2/an521/cpu0")
 
 
 def export_zephyr(build: Build, folder: str | Path) -> None:
@@ -41,15 +47,21 @@ def zephyr_files(build: Build) -> dict[str, str]:
     console = {
         f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
     }
-    return {**model, **console, **rendered(_TEMPLATES, _settings(build, model, console))}
+    own = rendered(_TEMPLATES, _settings(build, model, console))
+    overlays = {
+        f"{_TEST}/boards/{Path(name).name}": text for name, text in own.items() if name.startswith(f"{_SAMPLE}/boards/")
+    }
+    return {**model, **console, **own, **overlays}
 
 
 def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> dict[str, Any]:
     report = build.report_data
     elements = math.prod(build.simulation["input_shape"])
+    support = _SUPPORT_SAMPLES * elements
+    ram = report["ram_bytes"] + support + _STACK_BYTES + _ZEPHYR_BYTES
     return {
         "model": report["model"],
-        "model_sources": [name for name in model if name.endswith(".c")],
+        "model_sources": [name for name in sorted(model) if name.endswith(".c")],
         "console_sources": [name for name in console if name.endswith(".c")],
         "kernel_source": KERNEL_SOURCE,
         # The language standard is Zephyr's.
@@ -59,11 +71,11 @@ def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> d
         "row_pool_bytes": report["row_pool_bytes"],
         "session_bytes": report["session_bytes"],
         "stack_bytes": _STACK_BYTES,
-        "support_bytes": _SUPPORT_SAMPLES * elements,
+        "support_bytes": support,
         "input_bytes_uint8": elements,
         "input_bytes_float": 4 * elements,
         "input_shape": build.simulation["input_shape"],
         "classes": build.simulation["classes"],
-        "loss": report["loss"],
-        "mode": report["mode"],
+        "min_ram": -(-ram // 1024),
+        "platforms": _PLATFORMS,
     }

@@ -8,6 +8,7 @@
 #include "tt_zephyr_storage.h"
 
 #define CLASSES 2u
+#define STACK_BYTES 8192
 
 static tt_session_t session;
 static uint8_t arena[TT_MODEL_ARENA_BYTES] __aligned(16);
@@ -102,4 +103,4 @@ static void run(void *unused_1, void *unused_2, void *unused_3)
 	}
 }
 
-K_THREAD_DEFINE(tinytrain, CONFIG_MAIN_STACK_SIZE, run, NULL, NULL, NULL, 7, TT_ZEPHYR_THREAD_OPTIONS, 0);
+K_THREAD_DEFINE(tinytrain, STACK_BYTES, run, NULL, NULL, NULL, 7, TT_ZEPHYR_THREAD_OPTIONS, 0);

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications of an exported Zephyr module on the host: Kconfig by kconfiglib, the kernel by the shim."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import kconfiglib
+import pytest
+
+SHIM = Path(__file__).parent / "zephyr_shim"
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+# Later versions of Zephyr compile as C17, with GNU's extensions where the user says so.
+FLAGS = ("-std=gnu17", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def configure(module: Path, *, chosen: str = "", labels: str = "storage_partition", **values: str) -> kconfiglib.Kconfig:
+    """The module's Kconfig with some symbols set, for a board with these chosen nodes and node labels."""
+    environment = {
+        "MODULE": str(module),
+        "TT_SHIM_CHOSEN": chosen,
+        "TT_SHIM_LABELS": labels,
+        "KCONFIG_FUNCTIONS": "kconfigfunctions",
+        "KCONFIG_WARN_UNDEF": "y",
+    }
+    saved, path = dict(os.environ), list(sys.path)
+    try:
+        os.environ.update(environment)
+        sys.path.insert(0, str(SHIM))
+        config = kconfiglib.Kconfig(str(SHIM / "Kconfig"), warn_to_stderr=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+        sys.path[:] = path
+    for name, value in values.items():
+        assert config.syms[name].set_value(value)
+    assert config.warnings == []
+    return config
+
+
+def sources_of(module: Path, config: kconfiglib.Kconfig) -> list[Path]:
+    """What zephyr/CMakeLists.txt compiles under this configuration."""
+    folder = module / "zephyr"
+    text = (folder / "CMakeLists.txt").read_text().replace("${TINYTRAIN_DIR}", str(module))
+    sources: list[Path] = []
+    for call in text.split("zephyr_library_sources")[1:]:
+        words = call.split("(", 1)[1].split(")", 1)[0].split()
+        if call.startswith("_ifdef"):
+            symbol = words.pop(0).removeprefix("CONFIG_")
+            if config.syms[symbol].str_value != "y":
+                continue
+        sources += [folder / word for word in words]
+    return sources
+
+
+def build(module: Path, application: str, config: kconfiglib.Kconfig, folder: Path) -> Path:
+    """The program of an application of the module, compiled without a word from the compiler."""
+    if shutil.which("gcc") is None:
+        pytest.skip("not installed: gcc")
+    folder.mkdir()
+    header = folder / "autoconf.h"
+    config.write_autoconf(str(header))
+    sources = [*sources_of(module, config), *sorted((module / application / "src").glob("*.c")), *sorted(SHIM.glob("*.c"))]
+    includes = [f"-I{path}" for path in (SHIM, module / "include", module / "console", module / "zephyr" / "include")]
+    program = folder / "zephyr.exe"
+    command = ["gcc", *FLAGS, *WARNINGS, "-imacros", str(header), *includes, *map(str, sources), "-lm", "-lpthread"]
+    result = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    return program
+
+
+@contextmanager
+def started(program: Path, flash: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The program on a board with this flash; ended as by a cut of power."""
+    environment = {**os.environ, "TT_SHIM_FLASH": str(flash), "ASAN_OPTIONS": "detect_leaks=0"}
+    process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
