@@ -13,6 +13,7 @@ from tt_tflm import cli_options as options
 from tt_tflm import terminal
 from tt_tflm.cli_devices import devices
 from tt_tflm.cli_export import export
+from tt_tflm.cli_personalisation import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -255,6 +256,8 @@ def supported_ops(json_path: Path | None) -> None:
 
 cli.add_command(devices)
 cli.add_command(export)
+cli.add_command(inspect)
+cli.add_command(merge)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -39,11 +39,13 @@ class Folded:
         weights: per node index, the layers with weights it holds: one, or two for a SeparableConv2D.
         scale_shift: per index of a batch norm that stands alone, float32 scale and shift, each (channels,).
         skipped: index of a node that computes nothing any more -> index of the node (or MODEL_INPUT) it passes on.
+        norms: index of a node with weights -> indices of the batch norms folded into its last layer, in their order.
     """
 
     weights: dict[int, tuple[FoldedLayer, ...]]
     scale_shift: dict[int, tuple[np.ndarray, np.ndarray]]
     skipped: dict[int, int]
+    norms: dict[int, list[int]]
 
     def source(self, index: int) -> int:
         """The node (or MODEL_INPUT) that computes what the node at `index` passes on."""
@@ -62,7 +64,7 @@ def fold(graph: Graph) -> Folded:
     Raises:
         InputError: a batch norm's variance is negative or NaN, or a folded weight is not finite.
     """
-    folded = Folded({}, {}, {})
+    folded = Folded({}, {}, {}, {})
     uses = graph.uses()
     kernels: dict[int, list[tuple[Layer, np.ndarray, np.ndarray | None]]] = {}
     for index, node in enumerate(graph.nodes):
@@ -72,7 +74,7 @@ def fold(graph: Graph) -> Folded:
         elif kind in _WEIGHTS_OF:
             kernels[index] = _WEIGHTS_OF[kind](node)
         elif kind == "BatchNormalization":
-            scale, shift = _scale_and_shift(node)
+            scale, shift = scale_and_shift(node)
             target = _linear_layer_before(graph, folded, uses, node.sources[0])
             if target is None:
                 folded.scale_shift[index] = (scale.astype(np.float32), shift.astype(np.float32))
@@ -80,6 +82,7 @@ def fold(graph: Graph) -> Folded:
                 layer, kernel, bias = kernels[target].pop()
                 kernels[target].append(_scaled(layer, kernel, bias, scale, shift))
                 folded.skipped[index] = node.sources[0]
+                folded.norms.setdefault(target, []).append(index)
     for index, parts in kernels.items():
         folded.weights[index] = tuple(_rows(*part) for part in parts)
     return folded
@@ -99,7 +102,12 @@ def _linear_layer_before(graph: Graph, folded: Folded, uses: dict[int, int], ind
     return None
 
 
-def _scale_and_shift(node: Node) -> tuple[np.ndarray, np.ndarray]:
+def scale_and_shift(node: Node) -> tuple[np.ndarray, np.ndarray]:
+    """What a batch norm does at inference: float64 scale and shift, each (channels,).
+
+    Raises:
+        InputError: its variance is negative or NaN.
+    """
     norm = node.layer
     variance = _array(norm.moving_variance) + norm.epsilon
     if not np.all(variance > 0):

@@ -4,6 +4,7 @@
 from tt_tflm.report.device_tables import device_table, memory_table
 from tt_tflm.report.json_file import check_writable, write_json
 from tt_tflm.report.plan_tables import choice_table, plan_table, spending_table
+from tt_tflm.report.state_tables import state_layers_table, state_table
 from tt_tflm.report.tables import adaptation_table, build_table, layer_table, supported_table, trained_layers_table
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "memory_table",
     "plan_table",
     "spending_table",
+    "state_layers_table",
+    "state_table",
     "supported_table",
     "trained_layers_table",
     "write_json",

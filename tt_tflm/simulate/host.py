@@ -103,10 +103,12 @@ class HostBoard(AdaptiveBoard):
         if command is Command.SAVE:
             return self._save(self._library)
         if command is Command.LOAD:
-            return Reply(self._library.tt_sim_load(_address(self._session), _address(self._storage_of(message))))
+            storage = self._storage_of(message)
+            return Reply(self._library.tt_sim_load(_address(self._session), _address(storage)))
         if message:
             function = {Command.SELECT: "tt_sim_select", Command.CHOOSE: "tt_sim_choose"}[command]
-            return Reply(getattr(self._library, function)(_address(self._session), _address(_copied(message))))
+            request = _copied(message)
+            return Reply(getattr(self._library, function)(_address(self._session), _address(request)))
         status = self._run(self._library, command, argument)
         payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
         return Reply(status, payload=payload)
