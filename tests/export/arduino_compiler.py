@@ -26,6 +26,7 @@ CORES = {
 # ArduinoCore-API leaves to each core what is in its Arduino.h.
 _CORE_HEADER = """
 #include "api/ArduinoAPI.h"
+#include "api/HardwareSerial.h"
 using namespace arduino;
 extern HardwareSerial &Serial;
 constexpr pin_size_t A0 = 14, LED_BUILTIN = 13;
