@@ -65,6 +65,8 @@ def assemble(
         optimizer.learning_rate,
         program.row_pool,
         program.choice,
+        tuple(input_scaling),
+        tuple(budget.resolve(backward_macs_full).to_json().values()),
     )
     files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
     sources = sorted(name for name in files if name.startswith("src/") and name.endswith(".c"))
@@ -206,11 +208,11 @@ def _unused_sources(model: EmittedModel) -> set[str]:
 
 
 def _runtime_files(unused: set[str]) -> dict[str, str]:
-    """The device runtime and the simulation's own sources, copied into every build so that it stands alone."""
+    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands alone."""
     root = ops_path()
     return {
         f"{folder}/{path.name}": path.read_text(encoding="utf-8")
-        for folder in ("include", "src", "sim")
+        for folder in ("include", "src", "sim", "console")
         for path in sorted((root / folder).iterdir())
         if path.is_file() and path.name not in unused
     }

@@ -34,10 +34,7 @@ typedef struct {
 
 /* Bytes of a workspace for TT_SIM_MAX_SAMPLES; 1 where the build does not adapt. */
 #if TT_MODEL_ADAPTABLE
-#define TT_SIM_WORKSPACE_BYTES                                                                                  \
-    (4u * (2u * TT_SIM_MAX_SAMPLES * (TT_MODEL_EMBEDDING_ELEMENTS + 1u) +                                       \
-           TT_MODEL_CLASSES * (TT_MODEL_EMBEDDING_ELEMENTS + 2u) + TT_MODEL_EMBEDDING_ELEMENTS +                \
-           TT_MODEL_INPUT_ELEMENTS))
+#define TT_SIM_WORKSPACE_BYTES TT_MODEL_ADAPT_WORKSPACE_BYTES(TT_SIM_MAX_SAMPLES)
 #else
 #define TT_SIM_WORKSPACE_BYTES 1u
 #endif

@@ -71,6 +71,8 @@ class EmittedModel:
         learning_rate: of the optimiser.
         row_pool: layout of the persistent memory.
         choice: for builds that choose on the board; None where the plan is fixed.
+        input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
+        limits: what the board chooses under: training memory and RAM in bytes, backward MACs; None for no limit.
     """
 
     name: str
@@ -84,6 +86,8 @@ class EmittedModel:
     learning_rate: float
     row_pool: RowPool
     choice: BoardChoice | None = None
+    input_scaling: tuple[float, float] = (1 / 127.5, -1.0)
+    limits: tuple[int | None, int | None, int | None] = (None, None, None)
 
     @property
     def adaptable(self) -> bool:
@@ -262,6 +266,8 @@ class _Emitter:
             fingerprint_bytes=[f"0x{byte:02x}u" for byte in bytes.fromhex(model.fingerprint)],
             state_bytes=largest_state_bytes(model),
             input_shape=model.input_shape,
+            input_scale=_c_float(model.input_scaling[0]),
+            input_shift=_c_float(model.input_scaling[1]),
             input_elements=int(np.prod(model.input_shape)),
             classes=model.classes,
             prototypes=prototypes,
@@ -285,6 +291,7 @@ class _Emitter:
             "rows_bytes": choice.rows_bytes,
             "fixed_ram_bytes": choice.table.fixed_ram_bytes,
             "share_256": round(choice.share * 256),
+            "budget": ["TT_BUDGET_NONE" if limit is None else f"{limit}u" for limit in model.limits],
             "channels_total": sum(len(model.layers[i].rows) for i in choice.candidates),
             "copies": 1 + len(model.optimizer.state),
         }
