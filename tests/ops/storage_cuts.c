@@ -5,6 +5,7 @@
  * A medium that loses power after a given number of bytes, erased or written, and leaves what it was working on torn.
  * After every cut, what loads has to be exactly the state before or the state that was being saved. Prints counts.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,6 +343,56 @@ static bool same(const build_t *build, const session_t *a, const session_t *b)
            memcmp(a->enrolled, b->enrolled, sizeof(uint32_t) * build->classes) == 0;
 }
 
+/* ---- refusals ---- */
+
+static struct {
+    uint32_t diverged, crowded, foreign, small;
+} refusal_counts;
+
+/* What must not be saved, or not be loaded, leaves what is there alone. */
+static void check_refusals(void)
+{
+    static medium_t medium, before;
+    static session_t saved, found;
+    build_t build;
+    build_t other;
+    uint32_t floats = 0u;
+    uint32_t i;
+    draw_build(&build);
+    draw_medium(&medium, largest(&build));
+    draw_session(&build, &saved);
+    EXPECT(save(&build, &saved, &medium) == TT_OK);
+    for (i = 0; i < build.layers; ++i) {
+        floats += tt_trained_elements(&saved.rows[i]);
+    }
+    before = medium;
+    if (floats > 0u) {
+        const float kept = saved.pool[floats - 1u];
+        saved.pool[floats - 1u] = draw(2u) == 0u ? (float)NAN : (float)INFINITY;
+        EXPECT(save(&build, &saved, &medium) == TT_ERROR_NOT_FINITE);
+        EXPECT(memcmp(&medium, &before, sizeof medium) == 0);
+        saved.pool[floats - 1u] = kept;
+        refusal_counts.diverged += 1u;
+    }
+    if (floats > 0u && !build.fixed) {
+        other = build;
+        other.limit = floats - 1u;
+        EXPECT(load(&other, &found, &medium) == TT_ERROR_OTHER_STATE);
+        refusal_counts.crowded += 1u;
+    }
+    other = build;
+    other.model[draw(TT_STATE_MODEL_BYTES)] ^= 1u;
+    EXPECT(load(&other, &found, &medium) == TT_ERROR_OTHER_STATE);
+    /* The state of the other model is kept while this one is saved. */
+    EXPECT(save(&other, &saved, &medium) == TT_OK);
+    EXPECT(load(&build, &found, &medium) == TT_OK && same(&build, &found, &saved));
+    EXPECT(load(&other, &found, &medium) == TT_OK && same(&build, &found, &saved));
+    refusal_counts.foreign += 1u;
+    before.bytes = 2u * (uint32_t)sizeof(tt_state_header_t);
+    EXPECT(save(&build, &saved, &before) == TT_ERROR_STORAGE_TOO_SMALL);
+    refusal_counts.small += 1u;
+}
+
 /* ---- cuts ---- */
 
 static struct {
@@ -524,6 +575,7 @@ int main(int argument_count, char **arguments)
     EXPECT(argument_count == 4);
     generator = (uint32_t)strtoul(arguments[1], NULL, 10);
     for (trial = (uint32_t)strtoul(arguments[2], NULL, 10); trial > 0u; --trial) {
+        check_refusals();
         cut_everywhere();
     }
     for (trial = (uint32_t)strtoul(arguments[3], NULL, 10) / 100u; trial > 0u; --trial) {
@@ -535,5 +587,7 @@ int main(int argument_count, char **arguments)
            corruption_counts.flipped, corruption_counts.truncated, corruption_counts.swapped,
            corruption_counts.overwritten, corruption_counts.refused, corruption_counts.older,
            corruption_counts.newest, corruption_counts.forged);
+    printf("diverged %u crowded %u foreign %u small %u\n", refusal_counts.diverged, refusal_counts.crowded,
+           refusal_counts.foreign, refusal_counts.small);
     return 0;
 }

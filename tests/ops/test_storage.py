@@ -21,8 +21,8 @@ def counts(line: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module", params=[c.values[0][0] for c in COMPILERS])
-def cut_counts(request, tmp_path_factory) -> tuple[dict[str, int], dict[str, int]]:
-    """What happened to cuts and to corruptions, under both sanitisers."""
+def cut_counts(request, tmp_path_factory) -> list[dict[str, int]]:
+    """What happened to cuts, to corruptions and to what is to be refused, under both sanitisers."""
     program = tmp_path_factory.mktemp("cuts") / "storage_cuts"
     flags = ("-g", "-O1", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{OPS / 'include'}")
     compile_quietly((request.param,), *flags, PROGRAM, *RUNTIME, "-lm", "-o", program)
@@ -30,23 +30,28 @@ def cut_counts(request, tmp_path_factory) -> tuple[dict[str, int], dict[str, int
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")
     print(result.stdout)
-    cuts, corruptions = result.stdout.splitlines()
-    return counts(cuts), counts(corruptions)
+    return [counts(line) for line in result.stdout.splitlines()]
 
 
 def test_a_cut_at_any_byte_leaves_the_old_or_the_new_state(cut_counts):
-    cuts, _ = cut_counts
+    cuts = cut_counts[0]
     assert cuts["cuts"] >= 10_000
     assert cuts["old"] + cuts["new"] + cuts["none"] == cuts["cuts"]
     assert min(cuts["in_erase"], cuts["old"], cuts["new"], cuts["none"], cuts["repaired"]) > 100
 
 
 def test_a_damaged_state_is_never_taken_for_one_that_was_saved(cut_counts):
-    _, corruptions = cut_counts
+    corruptions = cut_counts[1]
     manners = [corruptions[name] for name in ("flipped", "truncated", "swapped", "overwritten")]
     assert sum(manners) == corruptions["forged"] == CORRUPTIONS
     assert corruptions["refused"] + corruptions["older"] + corruptions["newest"] == CORRUPTIONS
     assert min(*manners, corruptions["refused"], corruptions["older"]) > 1000
+
+
+def test_what_is_refused_leaves_the_storage_alone(cut_counts):
+    refusals = cut_counts[2]
+    assert refusals["foreign"] == refusals["small"] == TRIALS
+    assert min(refusals["diverged"], refusals["crowded"]) > TRIALS // 4
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 1000])

@@ -52,7 +52,7 @@ def _write(node: Node, part: FoldedLayer, norms: list[Node], channels: Sequence[
     kernel = _kernel_of(node, layer)
     plain = Layer.of(layer.name, layer.kind, layer.kernel_shape, False, layer.input_shape, layer.output_shape)
     scale = _scale(norms, chosen)
-    stored = plain.kernel_to_rows(np.asarray(kernel), None)
+    stored = plain.kernel_to_rows(np.asarray(kernel, np.float32), None)
     stored[chosen, : layer.row_length] = rows[:, : layer.row_length].astype(np.float64) / scale[:, None]
     _assign(node, kernel, plain.rows_to_kernel(stored)[0])
     if layer.bias:
@@ -72,7 +72,7 @@ def _scale(norms: list[Node], chosen: np.ndarray) -> np.ndarray:
         scale = scale_and_shift(norm)[0][chosen]
         hidden = np.abs(scale) < _LEAST_SCALE
         if norm.layer.gamma is not None and hidden.any():
-            gamma = np.array(norm.layer.gamma)
+            gamma = np.asarray(norm.layer.gamma, np.float32).copy()
             unit = np.sqrt(np.asarray(norm.layer.moving_variance, np.float64) + norm.layer.epsilon)
             gamma[chosen[hidden]] = unit[chosen[hidden]]
             norm.layer.gamma.assign(gamma)
@@ -100,7 +100,7 @@ def _write_bias(node: Node, norms: list[Node], chosen: np.ndarray, bias: np.ndar
 
 
 def _with(variable: keras.Variable, chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
-    array = np.array(variable)
+    array = np.asarray(variable, np.float32).copy()
     with np.errstate(over="ignore"):
         array[chosen] = values
     return array
