@@ -67,7 +67,7 @@ def build(module: Path, application: str, config: kconfiglib.Kconfig, folder: Pa
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
     sources = [*sources_of(module, config), *sorted((module / application / "src").glob("*.c")), *sorted(SHIM.glob("*.c"))]
-    includes = [f"-I{path}" for path in (SHIM, module / "include", module / "console", module / "zephyr" / "include")]
+    includes = [f"-I{path}" for path in (SHIM, module / "include", module / "zephyr" / "include")]
     program = folder / "zephyr.exe"
     command = ["gcc", *FLAGS, *WARNINGS, "-imacros", str(header), *includes, *map(str, sources), "-lm", "-lpthread"]
     result = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from tt_tflm.devices.profiles import BASE_FLAGS, CORTEX_M_KERNEL_FLAGS
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.export.render import rendered
 from tt_tflm.new_folder import new_folder
-from tt_tflm.ops_path import ops_path
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
+# A model's name stands in C, CMake and Kconfig.
+_PLAIN = re.compile(r"[^A-Za-z0-9 _.+-]")
 _SAMPLE = "samples/enroll_and_adapt"
 _TEST = "tests/persistence"
 _STACK_BYTES = 4096
@@ -44,25 +47,21 @@ def export_zephyr(build: Build, folder: str | Path) -> None:
 def zephyr_files(build: Build) -> dict[str, str]:
     """The files of the module: path below its folder -> text."""
     model = {name: text for name, text in build.files.items() if name.startswith(("include/", "src/"))}
-    console = {
-        f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
-    }
-    own = rendered(_TEMPLATES, _settings(build, model, console))
+    own = rendered(_TEMPLATES, _settings(build, model))
     overlays = {
         f"{_TEST}/boards/{Path(name).name}": text for name, text in own.items() if name.startswith(f"{_SAMPLE}/boards/")
     }
-    return {**model, **console, **own, **overlays}
+    return {**model, **own, **overlays}
 
 
-def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> dict[str, Any]:
+def _settings(build: Build, model: dict[str, str]) -> dict[str, Any]:
     report = build.report_data
     elements = math.prod(build.simulation["input_shape"])
     support = _SUPPORT_SAMPLES * elements
     ram = report["ram_bytes"] + support + _STACK_BYTES + _ZEPHYR_BYTES
     return {
-        "model": report["model"],
+        "model": _PLAIN.sub("?", report["model"]),
         "model_sources": [name for name in sorted(model) if name.endswith(".c")],
-        "console_sources": [name for name in console if name.endswith(".c")],
         "kernel_source": KERNEL_SOURCE,
         # The language standard is Zephyr's.
         "base_flags": [flag for flag in BASE_FLAGS if not flag.startswith("-std=")],
@@ -76,6 +75,22 @@ def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> d
         "input_bytes_float": 4 * elements,
         "input_shape": build.simulation["input_shape"],
         "classes": build.simulation["classes"],
+        **_scaling(build.simulation["input_scaling"]),
+        "budget": _budget(build.simulation["choice"]),
         "min_ram": -(-ram // 1024),
         "platforms": _PLATFORMS,
     }
+
+
+def _scaling(input_scaling: list[float]) -> dict[str, str]:
+    """From a pixel to an input, and the range of inputs that gives, as C floats."""
+    scale, shift = input_scaling
+    low, high = sorted((shift, 255 * scale + shift))
+    return {name: f"{value:.8e}f" for name, value in {"scale": scale, "shift": shift, "low": low, "high": high}.items()}
+
+
+def _budget(choice: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """The limits that the board chooses under, as C expressions; None where the plan is fixed."""
+    if choice is None:
+        return None
+    return {name: "TT_BUDGET_NONE" if limit is None else f"{limit}u" for name, limit in choice["budget"].items()}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Saved personalisations: what a board has learned, in two slots of a storage. Applications call tt_save and tt_load of
+ * tt_model.h, which fill in a tt_state_t; the format is here because tools read it.
+ *
+ * A slot, little-endian, without gaps:
+ *
+ *     tt_state_header_t
+ *     for each trainable layer of the build: uint16 number of the layer in the model, uint16 channels chosen, uint32
+ *         floats of a row
+ *     the chosen channels of all layers, ascending in each: uint16, padded with one 0xffff to a multiple of 4 bytes
+ *     the rows of the chosen channels, layer by layer: float32 [channels chosen][floats of a row]
+ *     with prototypes: float32 sums [classes][elements], uint32 counts [classes]
+ *     uint32 CRC-32 of everything before
+ *
+ * The moments of the optimiser are not saved: bias correction would be wrong for moments that start at zero, so the
+ * optimiser begins anew after tt_load. `steps` tells how many updates the rows have seen.
+ *
+ * A save writes the slot that does not hold the newest state of this build, its checksum last, and reads it back: at
+ * whatever byte the power is cut, the other slot still holds the state before, and the new one counts only when whole.
+ */
+#ifndef TT_STATE_H
+#define TT_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tt_rows.h"
+#include "tt_status.h"
+#include "tt_storage.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TT_STATE_MAGIC 0x53505454u /* "TTPS" */
+#define TT_STATE_VERSION 1u
+#define TT_STATE_MODEL_BYTES 8u
+
+typedef struct {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t layers;   /* trainable layers of the build: entries of the plan */
+    uint32_t sequence; /* one more than that of the state before; compared modulo 2^32 */
+    uint32_t bytes;    /* of the whole state, CRC-32 included */
+    uint8_t model[TT_STATE_MODEL_BYTES]; /* fingerprint of architecture, names and base weights */
+    uint32_t plan;     /* CRC-32 of the plan: the entries of the layers and the channels, padding included */
+    uint32_t steps;    /* updates that the rows have seen */
+    uint32_t classes;  /* 0 without prototypes */
+    uint32_t elements; /* floats of an embedding; 0 without prototypes */
+} tt_state_header_t;
+
+/* What is saved, where it lies in the session. Filled in by tt_model.c; pointers stay the session's. */
+typedef struct {
+    uint8_t model[TT_STATE_MODEL_BYTES];
+    const uint16_t *numbers;        /* [layers]: number of each trainable layer in the model */
+    const uint16_t *channels_total; /* [layers] */
+    const tt_rows_t *rows;          /* [layers]: with trained 0, a layer that was not chosen */
+    uint32_t layers;
+    bool fixed_plan;      /* the plan is that of the build; else the board chooses */
+    uint64_t rows_limit;  /* floats of trained rows that fit; any plan within it can be loaded */
+    float *sums;          /* [classes][elements]; NULL without prototypes */
+    uint32_t *counts;     /* [classes]; NULL without prototypes */
+    uint32_t classes;
+    uint32_t elements;
+    uint32_t steps;
+} tt_state_t;
+
+/* A complete state that may be loaded: where it begins, and its header. */
+typedef struct {
+    const tt_storage_t *storage;
+    uint32_t offset;
+    tt_state_header_t header;
+} tt_state_slot_t;
+
+/* Bytes of a state of the plan that state holds now. state: in, not NULL. */
+uint32_t tt_state_size(const tt_state_t *state);
+
+/*
+ * Save. storage: in.
+ * TT_ERROR_NULL_POINTER (storage, or one of its functions); TT_ERROR_INVALID_ARGUMENT (sizes of page or block);
+ * TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE (a row or prototype); TT_ERROR_STORAGE: it failed, or did not keep
+ * what was written. On an error the newest state that was there can still be loaded.
+ */
+tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage);
+
+/*
+ * Find the newest complete state of this model with a plan that this build can train. Everything is checked here, so
+ * that what follows can only fail together with the storage.
+ *
+ * slot: out.
+ * The errors of tt_state_save; TT_ERROR_NO_STATE; TT_ERROR_OTHER_STATE: there are complete states, none of them ours.
+ */
+tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot);
+
+/*
+ * Find the newest complete state, of whatever model: to send it elsewhere, slot->header.bytes from slot->offset on.
+ *
+ * slot: out.
+ * The errors of tt_state_find but for TT_ERROR_OTHER_STATE.
+ */
+tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot);
+
+/*
+ * Read the plan of a slot that tt_state_find has found.
+ *
+ * counts:   out, [layers].
+ * channels: out, room for all channels of each layer one after the other, the chosen ones first in each room.
+ */
+tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint16_t *counts,
+                               uint16_t *channels);
+
+/* Read rows and prototypes of a slot into place. The rows of state are those of the slot's plan by now. */
+tt_status_t tt_state_read_rows(const tt_state_t *state, const tt_state_slot_t *slot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TT_STATE_H */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The UART of the console: bytes in by interrupt, or by polling where the driver has no interrupts; bytes out at once. */
+#ifndef TT_ZEPHYR_UART_H
+#define TT_ZEPHYR_UART_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Returns 0, or -ENODEV when the UART is not ready. */
+int tt_zephyr_uart_open(void);
+
+/* Waits for a byte. */
+uint8_t tt_zephyr_uart_read(void);
+
+/* Returns when the driver has taken all of them. */
+void tt_zephyr_uart_write(const char *bytes, size_t count);
+
+#endif /* TT_ZEPHYR_UART_H */

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exported Zephyr module: what is in it, its Kconfig, and its applications on a host."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tt_tflm import load_build
+from tt_tflm.cli import main
+from tt_tflm.errors import InputError
+from tt_tflm.export import export_zephyr, zephyr_files
+
+from . import zephyr_host
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "zephyr"
+FLASH_BYTES = 32768
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The build of the example."""
+    sys.path.insert(0, str(EXAMPLE))
+    try:
+        from small_model import small_build
+    finally:
+        sys.path.remove(str(EXAMPLE))
+    return small_build()
+
+
+@pytest.fixture(scope="module")
+def module(build, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("zephyr") / "module"
+    export_zephyr(build, folder)
+    return folder
+
+
+def test_the_example_is_what_the_exporter_makes(build):
+    expected = zephyr_files(build)
+    found = {
+        path.relative_to(EXAMPLE / "module").as_posix(): path.read_text()
+        for path in (EXAMPLE / "module").rglob("*")
+        if path.is_file()
+    }
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == [], "run examples/zephyr/make_module.py"
+
+
+def test_every_source_is_compiled_and_exists(module):
+    everything = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_CONSOLE="y")
+    sources = zephyr_host.sources_of(module, everything)
+    assert all(source.is_file() for source in sources)
+    listed = {source.resolve() for source in sources}
+    retained = module / "zephyr" / "src" / "tt_zephyr_storage_retained.c"
+    present = {path.resolve() for folder in ("src", "zephyr") for path in (module / folder).rglob("*.c")}
+    assert present - listed == {retained.resolve()}
+
+
+def test_kernel_flags_are_for_kernels(module):
+    text = (module / "zephyr" / "CMakeLists.txt").read_text()
+    before, after = text.split("set_source_files_properties(${TINYTRAIN_DIR}/src/tt_kernels.c PROPERTIES")
+    assert "-ffast-math" not in before.replace("Never -ffast-math", "")
+    assert after.split('"')[1].split(";")[:2] == ["-O3", "-ffast-math"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "labels", "storage"),
+    [
+        ("", "storage_partition", "FLASH"),
+        ("", "tinytrain_partition", "FLASH"),
+        ("tinytrain,retained-ram", "storage_partition", "RETAINED_RAM"),
+        ("", "", "NONE"),
+    ],
+)
+def test_where_a_personalisation_is_saved(module, chosen, labels, storage):
+    config = zephyr_host.configure(module, chosen=chosen, labels=labels, TINYTRAIN="y")
+    chosen_symbols = {
+        name for name in ("FLASH", "RETAINED_RAM", "NONE") if config.syms[f"TINYTRAIN_STORAGE_{name}"].str_value == "y"
+    }
+    assert chosen_symbols == {storage}
+    assert config.syms["FLASH_MAP"].str_value == ("y" if storage == "FLASH" else "n")
+    assert config.syms["FPU"].str_value == "y"
+
+
+def test_a_section_of_the_arena(module):
+    config = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_ARENA_SECTION="DTCM")
+    assert config.syms["TINYTRAIN_ARENA_PLACED"].str_value == "y"
+    assert config.syms["TINYTRAIN_ROW_POOL_PLACED"].str_value == "n"
+
+
+def test_descriptions_for_the_build_system(module):
+    about = yaml.safe_load((module / "zephyr" / "module.yml").read_text())
+    assert about["name"] == "tinytrain"
+    assert (module / about["build"]["cmake"] / "CMakeLists.txt").is_file()
+    assert (module / about["build"]["kconfig"]).is_file()
+    for folder in about["samples"] + about["tests"]:
+        assert (module / folder).is_dir()
+    for name in ("samples/enroll_and_adapt/sample.yaml", "tests/persistence/testcase.yaml"):
+        common = yaml.safe_load((module / name).read_text())["common"]
+        assert common["harness"] == "console"
+        assert common["harness_config"]["regex"]
+        assert common["integration_platforms"]
+    readme = (module / "samples" / "enroll_and_adapt" / "README.rst").read_text().splitlines()
+    titles = [line for line, rule in zip(readme, readme[1:], strict=False) if set(rule) in ({"*"}, {"#"})]
+    assert titles[1:] == ["Overview", "Requirements", "Building and Running", "Sample Output"]
+
+
+def test_what_was_saved_is_what_is_loaded(module, tmp_path):
+    config = zephyr_host.configure(module, TINYTRAIN="y")
+    program = zephyr_host.build(module, "tests/persistence", config, tmp_path / "build")
+    with zephyr_host.started(program, new_flash(tmp_path)) as process:
+        assert process.stdout.readline() == b"PASS: what was learned came back\n"
+
+
+def new_flash(folder: Path) -> Path:
+    """An erased flash."""
+    flash = folder / "flash.bin"
+    flash.write_bytes(b"\xff" * FLASH_BYTES)
+    return flash
+
+
+def test_a_folder_that_is_taken(build, tmp_path):
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(InputError, match="expected an output folder that is empty or does not exist, received"):
+        export_zephyr(build, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_command(build, tmp_path, capfd):
+    build.save(tmp_path / "out")
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(tmp_path / "out"), "--zephyr", str(tmp_path / "module")])
+    assert caught.value.code == 0, capfd.readouterr().err
+    found = {
+        path.relative_to(tmp_path / "module").as_posix(): path.read_text()
+        for path in (tmp_path / "module").rglob("*")
+        if path.is_file()
+    }
+    assert found == zephyr_files(load_build(tmp_path / "out")) == zephyr_files(build)
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(tmp_path / "out")])
+    assert caught.value.code == 2
+    assert "expected" in capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def example_modules():
+    """The example's own modules, which find each other by name."""
+    sys.path.insert(0, str(EXAMPLE))
+    try:
+        import board_line
+        import enroll_and_adapt
+
+        yield board_line, enroll_and_adapt
+    finally:
+        sys.path.remove(str(EXAMPLE))
+
+
+def test_the_sample_learns_and_remembers(module, example_modules, tmp_path):
+    board_line, enroll_and_adapt = example_modules
+    config = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_CONSOLE="y")
+    program = zephyr_host.build(module, "samples/enroll_and_adapt", config, tmp_path / "build")
+    flash = new_flash(tmp_path)
+    said: list[str] = []
+    with zephyr_host.started(program, flash) as process:
+        board = board_line.BoardLine(process.stdout, process.stdin, said.append)
+        assert board.wait_until_ready() == "tt-tflm: small, nothing was saved"
+        for bad in ("fly", "enroll 3", "enroll -1", "data 255 0000", "data 0 0", "data 0 zz", "x" * 300, "adapt 0", "load"):
+            with pytest.raises(RuntimeError):
+                board.command(bad)
+        with pytest.raises(RuntimeError, match="predict"):
+            board.command("predict")
+        saved = enroll_and_adapt.learn_and_save(board)
+        assert said[-1] == f"board: adapting: {enroll_and_adapt.ITERATIONS} of {enroll_and_adapt.ITERATIONS}"
+    with zephyr_host.started(program, flash) as process:
+        board = board_line.BoardLine(process.stdout, process.stdin, said.append)
+        assert board.wait_until_ready() == "tt-tflm: small, what was saved is loaded"
+        again = enroll_and_adapt.query(board)
+    assert (saved == again).all()
+    assert enroll_and_adapt.accuracy(saved) > 0.9
