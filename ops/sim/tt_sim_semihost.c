@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define SYS_OPEN 0x01u
+#define SYS_CLOSE 0x02u
 #define SYS_WRITE0 0x04u
 #define SYS_WRITE 0x05u
 #define SYS_READ 0x06u
@@ -27,6 +28,12 @@ int32_t tt_sim_open(const char *name, tt_sim_open_mode_t mode)
 {
     const uint32_t block[3] = {(uint32_t)(uintptr_t)name, (uint32_t)mode, (uint32_t)strlen(name)};
     return (int32_t)semihost(SYS_OPEN, block);
+}
+
+bool tt_sim_close(int32_t handle)
+{
+    const uint32_t block[1] = {(uint32_t)handle};
+    return semihost(SYS_CLOSE, block) == 0u;
 }
 
 static bool transfer(uint32_t operation, int32_t handle, uint32_t address, uint32_t count)

@@ -14,6 +14,9 @@ typedef enum { TT_SIM_OPEN_READ = 1, TT_SIM_OPEN_WRITE = 5 } tt_sim_open_mode_t;
 /* name: NUL-terminated, relative to the emulator's working directory. Returns a handle, negative on failure. */
 int32_t tt_sim_open(const char *name, tt_sim_open_mode_t mode);
 
+/* Returns false on failure. */
+bool tt_sim_close(int32_t handle);
+
 /* Blocks until all bytes are there. Returns false at the end of the file or on failure. */
 bool tt_sim_read(int32_t handle, void *bytes, uint32_t count);
 
