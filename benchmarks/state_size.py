@@ -3,12 +3,15 @@
 parameters (weights and biases, four bytes each) and the prototypes.
 
     python benchmarks/state_size.py [--model MODEL.keras] [--episode EPISODE.npz] [--json FILE]
+
+Exit code 1 when the state is more than 1.05 times as large.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +92,8 @@ def main(
     Console().print(table)
     if json_path:
         json_path.write_text(json.dumps(figures, indent=2) + "\n")
+    if figures["ratio"] > LIMIT:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
