@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
     from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
     from tt_tflm.plan import Budget, UpdatePlan
+    from tt_tflm.serial import Board
     from tt_tflm.simulate.task import Augment
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ __all__ = [
     "SGD",
     "Adam",
     "Augment",
+    "Board",
     "Budget",
     "Build",
     "DeviceError",
@@ -41,6 +43,7 @@ _HOMES = {
     "errors": ("DeviceError", "InputError", "TinyTrainError", "ToolchainError", "UnsupportedLayerError"),
     "options": ("SGD", "Adam", "Momentum", "PrototypeLoss", "SoftmaxLoss"),
     "plan": ("Budget", "UpdatePlan"),
+    "serial": ("Board",),
     "simulate.task": ("Augment",),
 }
 

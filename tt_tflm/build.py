@@ -20,6 +20,7 @@ from tt_tflm.frontend.layers import Layer
 from tt_tflm.new_folder import new_folder
 from tt_tflm.simulate import AdaptiveBoard, SimulationFiles, open_board
 from tt_tflm.simulate.code_size import code_bytes
+from tt_tflm.simulate.console import ConsoleProcess
 from tt_tflm.simulate.count_macs import count_macs
 
 SCHEMA_VERSION = 1
@@ -86,6 +87,27 @@ class Build:
         """
         with self._folder() as folder:
             return open_board(self._simulation_files(Path(folder)), device or "host")
+
+    def console(
+        self, device: str | None = None, folder: str | Path = ".", *, capacity: int = 25, pixels: bool = True
+    ) -> ConsoleProcess:
+        """A board with this build and the serial console on it, at a pseudo-terminal: for `tt_tflm.Board`.
+
+        Args:
+            device: as for `simulate`.
+            folder: where the board keeps what it saves, in a file ``storage.bin``.
+            capacity: samples that it can keep.
+            pixels: whether it keeps them as uint8; else as float32.
+
+        Raises:
+            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
+            ToolchainError: a compiler or the emulator is missing.
+        """
+        if not Path(folder).is_dir():
+            raise InputError(f"expected a folder for what the board saves, received '{folder}'")
+        with self._folder() as scratch:
+            files = self._simulation_files(Path(scratch))
+            return ConsoleProcess(files, device or "host", folder, capacity=capacity, pixels=pixels)
 
     def count_macs(self) -> dict[str, int]:
         """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``."""

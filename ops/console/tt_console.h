@@ -20,8 +20,8 @@
  *
  * CODE is a tt_status_t or a tt_console_error_t. No SEQUENCE comes back where the request could not be read. Other lines
  * are for people. After an error the session goes on as if the request had not been made, but for `adapt`, which may
- * have trained for a while. Values: decimal numbers, names; loss: bits of a float32 in hexadecimal; scores and data: base64 of little-endian
- * float32 and of bytes.
+ * have trained for a while. Values: decimal numbers and names; loss, scale and shift: bits of a float32 in hexadecimal;
+ * scores and data: base64 of little-endian float32 and of bytes.
  *
  *     help                        for people: the commands
  *     status                      what this board is and holds; keys below
@@ -39,9 +39,10 @@
  *     dump OFFSET                 the newest saved state from OFFSET on; total, offset, data
  *     reset                       forget everything but what was saved
  *
- * Keys of status: protocol, fingerprint, shape (of the input), format (of kept samples), classes, loss (prototype or
- * softmax), mode (static or dynamic), adaptable, capacity and samples (kept), iterations (the most of an adapt), losses
- * (of the last adapt), chunk (most bytes of a data), state (bytes that a save would write), storage (bytes, 0 without).
+ * Keys of status: protocol, fingerprint, shape (of the input), format (of kept samples), scale and shift (from uint8 to
+ * the input), classes, loss (prototype or softmax), mode (static or dynamic), adaptable, capacity and samples (kept),
+ * iterations (the most of an adapt), losses (of the last adapt), chunk (most bytes of a data), state (bytes that a save
+ * would write), storage (bytes, 0 without).
  *
  * adapt: in adaptable builds tt_adapt, with pseudo-queries of the seed (default 0), mirrored or not with `flip`, and
  * prototypes held within an iteration with `constant`; a dynamic build inspects the samples and selects under

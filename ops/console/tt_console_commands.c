@@ -98,6 +98,14 @@ static void put_field(tt_console_t *console, const char *name, uint32_t value)
     tt_console_put_number(console, value);
 }
 
+static void put_bits(tt_console_t *console, const char *name, float value)
+{
+    char bits[TT_CONSOLE_NUMBER_CHARACTERS];
+    (void)tt_console_put_hexadecimal(bits, tt_console_bits(value));
+    tt_console_put(console, name);
+    tt_console_put(console, bits);
+}
+
 static void answer_nothing(tt_console_t *console)
 {
     (void)console;
@@ -115,6 +123,8 @@ static void answer_status(tt_console_t *console)
     put_field(console, " protocol=", TT_CONSOLE_PROTOCOL);
     tt_console_put(console, " fingerprint=" TT_MODEL_FINGERPRINT " shape=" TT_MODEL_INPUT_SHAPE " format=");
     tt_console_put(console, FORMATS[console->config.format]);
+    put_bits(console, " scale=", TT_MODEL_INPUT_SCALE);
+    put_bits(console, " shift=", TT_MODEL_INPUT_SHIFT);
     put_field(console, " classes=", TT_MODEL_CLASSES);
     tt_console_put(console, TT_MODEL_HAS_PROTOTYPES ? " loss=prototype" : " loss=softmax");
     tt_console_put(console, TT_MODEL_DYNAMIC ? " mode=dynamic" : " mode=static");
@@ -303,7 +313,7 @@ static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request
     if (word < request->count) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
-    if ((word > 2u) && !TT_MODEL_ADAPTABLE && (flip || constant)) {
+    if (!TT_MODEL_ADAPTABLE && (flip || constant)) {
         return TT_CONSOLE_UNSUPPORTED;
     }
     if (console->kept == 0u) {

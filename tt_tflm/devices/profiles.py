@@ -57,7 +57,8 @@ class EmulatedBoard:
     """A QEMU machine and the memories the simulation uses on it.
 
     The vector table lies at `vectors`, code in `code`; weights, arena, row pool and stack share `data`. On a real
-    board weights lie in flash: instruction counts do not depend on it.
+    board weights lie in flash: instruction counts do not depend on it. `uart` is the base address of a CMSDK APB UART,
+    the first serial line of the emulator.
     """
 
     machine: str
@@ -65,6 +66,7 @@ class EmulatedBoard:
     code: MemoryRegion
     data: MemoryRegion
     timer: SimulationTimer
+    uart: int
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def _mps2(machine: str, psram: int) -> EmulatedBoard:
         code=MemoryRegion(0x0000_0400, 4 * MEBIBYTE - KIBIBYTE),
         data=MemoryRegion(psram, 16 * MEBIBYTE),
         timer=_cmsdk_timer(0x4000_0000, tick=40),
+        uart=0x4000_4000,
     )
 
 
@@ -129,6 +132,7 @@ _AN505 = EmulatedBoard(
     code=MemoryRegion(0x1000_0400, 4 * MEBIBYTE - KIBIBYTE),
     data=MemoryRegion(0x8000_0000, 16 * MEBIBYTE),
     timer=_cmsdk_timer(0x5000_0000, tick=50),
+    uart=0x5020_0000,
 )
 
 # Vectors in ITCM, code in SRAM, everything else in DDR. The only CMSDK timer of this board runs at 32 kHz, so its
@@ -141,6 +145,7 @@ _AN547 = EmulatedBoard(
     timer=SimulationTimer(
         control=0x5810_0000, count=0x5810_0008, counts_down=False, tick_numerator=125, tick_denominator=4
     ),
+    uart=0x5930_3000,
 )
 
 _PROFILES = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board at the other end of a serial line, driven by the console protocol of ops/console/tt_console.h."""
+"""Boards at a serial line: the host's side of ops/console."""
 
 from tt_tflm.serial.board import Board, BoardStatus
 

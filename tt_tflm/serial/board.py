@@ -1,51 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board that learns, at the other end of a serial line."""
+"""A board at a serial line, driven from the host: the same words as for boards that are simulated."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
+import math
 import re
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.serial.link import Link
-
-PROTOCOL = 1
-_STAGE = re.compile(r"(inspecting|adapting) (\d+)/(\d+)")
+from tt_tflm.serial.exchange import Exchange
+from tt_tflm.serial.frames import PROTOCOL, Answer, Damaged
+from tt_tflm.serial.line import SerialLine
+from tt_tflm.simulate.samples import checked_label, checked_x
+from tt_tflm.simulate.task import GRADIENTS, Adaptation
 
 Progress = Callable[[str, int, int], None]
+_SHOWN = re.compile(r"(inspecting|adapting) (\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
 class BoardStatus:
-    """What a board is and holds.
+    """What a board is, and what it holds.
 
     Attributes:
-        fingerprint: of the model that was converted, 16 hexadecimal digits.
-        shape: of one sample.
-        format: dtype that enrolled samples are kept in, ``uint8`` (scaled by the board as the converter's
-            ``input_scaling`` says) or ``float32`` (scaled already).
-        classes: length of the scores.
+        fingerprint: of the model, 16 hexadecimal digits.
+        input_shape: of a sample.
+        pixels: whether samples are kept as uint8; else as float32.
+        input_scaling: (scale, shift) from uint8 to the model's input.
+        classes: number of classes.
         loss: ``prototype`` or ``softmax``.
         mode: ``static`` or ``dynamic``.
-        adaptable: whether adaptation works on pseudo-queries; else it repeats plain train steps.
-        capacity: samples that can be enrolled.
-        samples: enrolled by now.
-        iterations: the most of one adaptation.
-        state_bytes: what a save would write.
-        storage_bytes: 0 where the board has no storage.
+        adaptable: whether the build adapts by itself (``tt_adapt``); else it trains step by step.
+        capacity: samples that the board can keep.
+        samples: samples that it keeps.
+        iterations: the most that one `adapt` may ask for.
+        state_bytes: of a state, if it were saved now.
+        storage_bytes: of the storage; 0 where the board has none.
     """
 
     fingerprint: str
-    shape: tuple[int, ...]
-    format: str
+    input_shape: tuple[int, ...]
+    pixels: bool
+    input_scaling: tuple[float, float]
     classes: int
     loss: str
     mode: str
@@ -58,172 +60,67 @@ class BoardStatus:
 
 
 class Board:
-    """A board that runs the console of an exported build (Zephyr, Arduino, or one's own firmware around
-    ``ops/console``); a context manager. What has the same name as on a simulated board is the same thing.
+    """A board that runs the console of ops/console, at a serial port; a context manager.
+
+    Every request carries a checksum and a sequence number: what a line loses or changes is sent again, and nothing is
+    performed twice. All calls raise `DeviceError` when the board refuses, is silent, or the port is closed.
+
+    >>> with tt_tflm.Board("/dev/ttyACM0") as board:  # doctest: +SKIP
+    ...     for image, label in support:
+    ...         board.enroll(image, label)
+    ...     board.adapt(iterations=40)
+    ...     scores = board.predict(image)
+    ...     board.save()
 
     Args:
-        port: serial port or pseudo-terminal, ``/dev/ttyACM0``, ``COM3``; or a URL that pyserial knows.
-        baudrate: bits a second; USB and pseudo-terminals take no notice.
-        timeout: seconds of silence after which a request is repeated; repeats are not performed twice.
-        retries: repeats before a request fails.
+        port: as pyserial takes it: ``/dev/ttyACM0``, ``COM3``, a pseudo-terminal, or a URL such as ``socket://host:port``.
+        baudrate: bits per second; as the firmware sets it.
+        timeout_s: longest wait for an answer before the request is sent again, in seconds.
+        adapt_timeout_s: longest silence while the board adapts; it tells of every iteration.
+        retries: how often a request is sent again.
+
+    Attributes:
+        device: the port.
 
     Raises:
-        InputError: the port cannot be opened.
-        DeviceError: nothing that speaks the protocol answers.
-
-    Example:
-        >>> with tt_tflm.Board("/dev/ttyACM0") as board:
-        ...     for x, label in zip(support_x, support_y):
-        ...         board.enroll(x, label)
-        ...     losses = board.adapt(iterations=40)
-        ...     scores = board.predict(query)
-        ...     board.save()
+        InputError: an argument is not as described.
+        DeviceError: the port cannot be opened, or no console answers.
     """
 
-    def __init__(self, port: str, *, baudrate: int = 115200, timeout: float = 3.0, retries: int = 3) -> None:
-        self._link = Link(port, baudrate, timeout, retries)
+    def __init__(
+        self,
+        port: str,
+        *,
+        baudrate: int = 115200,
+        timeout_s: float = 5.0,
+        adapt_timeout_s: float = 300.0,
+        retries: int = 4,
+    ) -> None:
+        for name, value in (("timeout_s", timeout_s), ("adapt_timeout_s", adapt_timeout_s)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise InputError(f"expected {name} above 0, received {value!r}")
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+            raise InputError(f"expected retries of at least 0, received {retries!r}")
+        self.device = port
+        self._adapt_timeout_s = adapt_timeout_s
+        self._line = SerialLine(port, baudrate)
+        self._exchange = Exchange(self._line, timeout_s, retries)
         try:
-            self._about = self._link.request("status")
-            self._check_protocol()
-            self._shape = tuple(int(size) for size in self._about["shape"].split("x"))
-            self._classes = int(self._about["classes"])
-            self._chunk = int(self._about["chunk"])
-        except (KeyError, ValueError) as error:
+            # Ends what a session before has left half-sent.
+            self._line.send(b"\n")
+            answer = self._ask("status")
+            self._chunk_bytes = answer.number("chunk")
+            self._about = _status(answer)
+        except Damaged as damage:
             self.close()
-            raise DeviceError(f"{port}: expected the status of a console, received one without {error}") from None
+            raise DeviceError(f"{port}: expected the status of a console, received {damage}") from None
         except BaseException:
             self.close()
             raise
 
-    def status(self) -> BoardStatus:
-        """What the board is and holds now."""
-        found = self._link.request("status")
-        return BoardStatus(
-            fingerprint=found["fingerprint"],
-            shape=self._shape,
-            format=found["format"],
-            classes=self._classes,
-            loss=found["loss"],
-            mode=found["mode"],
-            adaptable=found["adaptable"] == "1",
-            capacity=int(found["capacity"]),
-            samples=int(found["samples"]),
-            iterations=int(found["iterations"]),
-            state_bytes=int(found["state"]),
-            storage_bytes=int(found["storage"]),
-        )
-
-    def enroll(self, x: np.ndarray, label: int) -> int:
-        """Keeps a sample for adaptation and adds it to the prototype of its class.
-
-        Args:
-            x: of the board's shape, in the dtype that ``status().format`` tells.
-            label: 0 to classes - 1.
-
-        Returns:
-            Samples kept by now.
-
-        Raises:
-            InputError: x or label is not as described.
-            DeviceError: the board has no room for more samples.
-        """
-        label = self._checked_label(label)
-        kept = self._about["format"]
-        if np.asarray(x).dtype != np.dtype(kept):
-            raise InputError(f"expected samples to enroll of dtype {kept}, received {np.asarray(x).dtype}")
-        self._send(x)
-        return int(self._link.request("enroll", label)["samples"])
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Scores of a sample, float32 (classes,); x: uint8 or float32 of the board's shape.
-
-        Raises:
-            InputError: x is not as described.
-            DeviceError: with prototypes, no class has been enrolled.
-        """
-        self._send(x)
-        return self._floats(self._link.request("predict")["scores"])
-
-    def train_step(self, x: np.ndarray, label: int) -> float:
-        """Trains on one sample and returns the loss before the update, in nats; x as for ``predict``."""
-        label = self._checked_label(label)
-        self._send(x)
-        return _float_of(self._link.request("train", label)["loss"])
-
-    def adapt(
-        self,
-        iterations: int = 40,
-        *,
-        gradient: str = "exact",
-        flip: bool = False,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> np.ndarray:
-        """Has the board learn from the samples it keeps; a dynamic build selects what to train before.
-
-        Args:
-            iterations: updates, 1 to ``status().iterations``.
-            gradient: ``exact`` or ``constant``, see ``docs/selection.md``.
-            flip: whether pseudo-queries may be mirrored.
-            seed: of the pseudo-queries, below 2^32.
-            progress: called with the stage, the samples done and the samples to be done.
-
-        Returns:
-            Mean loss of every iteration, float32 (iterations,).
-
-        Raises:
-            InputError: an argument is not as described.
-            DeviceError: nothing is enrolled, nothing fits the budget, or training has diverged.
-        """
-        if gradient not in ("exact", "constant"):
-            raise InputError(f"gradient: expected exact or constant, received {gradient!r}")
-        for name, value in (("iterations", iterations), ("seed", seed)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
-                raise InputError(f"{name}: expected a whole number from 0 to {2**32 - 1}, received {value!r}")
-
-        def heard(line: str) -> None:
-            found = _STAGE.match(line)
-            if found and progress is not None:
-                progress(found[1], int(found[2]), int(found[3]))
-
-        words = ["flip"] * flip + ["constant"] * (gradient == "constant")
-        done = int(self._link.request("adapt", iterations, seed, *words, heard=heard)["iterations"])
-        return self._floats_in_pieces("losses", done)
-
-    def forget(self) -> None:
-        """Forgets the kept samples and the prototypes; what was trained stays."""
-        self._link.request("forget")
-
-    def reset(self) -> None:
-        """Forgets everything but what was saved."""
-        self._link.request("reset")
-        self._link.request("forget")
-
-    def save(self) -> int:
-        """Saves what was learned to the board's storage; bytes of the state."""
-        return int(self._link.request("save")["bytes"])
-
-    def load(self) -> int:
-        """Takes up the state saved last; its bytes.
-
-        Raises:
-            DeviceError: there is none, or it is another model's.
-        """
-        return int(self._link.request("load")["bytes"])
-
-    def dump(self) -> bytes:
-        """The state saved last, as ``tt-tflm inspect`` and ``tt-tflm merge`` read it."""
-        state = b""
-        while True:
-            answer = self._link.request("dump", len(state))
-            piece = _decoded(answer["data"])
-            state += piece
-            if len(state) >= int(answer["total"]) or not piece:
-                return state
-
     def close(self) -> None:
-        """Closes the line; the board keeps running."""
-        self._link.close()
+        """Closes the port; the board goes on. Further calls do nothing."""
+        self._line.close()
 
     def __enter__(self) -> Board:
         return self
@@ -233,59 +130,220 @@ class Board:
     ) -> None:
         self.close()
 
-    # -------------------------------------------------------------- pieces
+    def status(self) -> BoardStatus:
+        """What the board is and holds."""
+        self._about = _status(self._ask("status"))
+        return self._about
 
-    def _check_protocol(self) -> None:
-        protocol = self._about["protocol"]
-        if protocol != str(PROTOCOL):
-            raise DeviceError(
-                f"{self._link.port}: expected a console of protocol {PROTOCOL}, received {protocol}: "
-                "export and flash the firmware anew"
-            )
+    def enroll(self, x: np.ndarray, label: int) -> None:
+        """Has the board keep a sample for `adapt`; with prototypes, it is added to that of its class as well.
 
-    def _send(self, x: np.ndarray) -> None:
-        array = np.asarray(x)
-        if array.shape != self._shape:
+        Args:
+            x: uint8 or float32, exactly the build's input shape, finite. Where the board keeps pixels, uint8; elsewhere
+                uint8 is scaled here, as the build's input_scaling says.
+            label: class of the sample, 0 to classes - 1.
+
+        Raises:
+            InputError: x or label is not as described.
+            DeviceError: as many samples as the board has room for are kept.
+        """
+        label = checked_label(label, self._about.classes)
+        x = self._checked_x(x)
+        if self._about.pixels and x.dtype != np.uint8:
             raise InputError(
-                f"expected x of shape {self._shape}, received {array.shape}: give one sample without batch axis"
+                "expected x of dtype uint8, as the board keeps pixels, received float32: give the image unscaled"
             )
-        if array.dtype not in (np.uint8, np.float32):
-            raise InputError(f"expected x of dtype uint8 or float32, received {array.dtype}")
-        if array.dtype == np.float32 and not np.isfinite(array).all():
-            raise InputError("expected finite values in x, received NaN or infinity")
-        data = np.ascontiguousarray(array).tobytes()
-        self._link.request("begin", array.dtype.name)
-        for offset in range(0, len(data), self._chunk):
-            piece = base64.b64encode(data[offset : offset + self._chunk]).decode("ascii")
-            self._link.request("data", offset, piece)
+        self._upload(x)
+        self._ask("enroll", label)
 
-    def _checked_label(self, label: Any) -> int:
-        whole = isinstance(label, (int, np.integer)) and not isinstance(label, (bool, np.bool_))
-        if not whole or not 0 <= label < self._classes:
-            raise InputError(f"expected a label in 0..{self._classes - 1}, received {label!r}")
-        return int(label)
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Scores of a sample.
 
-    def _floats_in_pieces(self, command: str, count: int) -> np.ndarray:
-        values = np.zeros(0, np.float32)
-        while len(values) < count:
-            answer: Mapping[str, str] = self._link.request(command, len(values))
-            piece = self._floats(answer["data"])
-            if not len(piece):
-                raise DeviceError(f"{command} on {self._link.port}: expected {count} values, received {len(values)}")
-            values = np.concatenate([values, piece])
-        return values
+        Args:
+            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's input_scaling says.
 
-    @staticmethod
-    def _floats(text: str) -> np.ndarray:
-        return np.frombuffer(_decoded(text), dtype="<f4").astype(np.float32)
+        Returns:
+            float32 (classes,): logits, or temperature times cosine to each prototype; a class without enrolled
+            samples scores the lowest float32.
+
+        Raises:
+            InputError: x is not as described.
+            DeviceError: with prototypes, no class has been enrolled.
+        """
+        self._upload(self._checked_x(x))
+        return _floats(self._data(self._ask("predict"), "scores"))
+
+    def train_step(self, x: np.ndarray, label: int) -> float:
+        """Trains on one sample, which is not kept.
+
+        Args:
+            x, label: as for `predict` and `enroll`.
+
+        Returns:
+            The loss before the update, in nats.
+
+        Raises:
+            InputError: x or label is not as described.
+            DeviceError: with prototypes, the class has not been enrolled; or training has diverged.
+        """
+        label = checked_label(label, self._about.classes)
+        self._upload(self._checked_x(x))
+        return self._ask("train", label).floating("loss")
+
+    def adapt(
+        self,
+        iterations: int = 40,
+        *,
+        gradient: str = "exact",
+        flip: bool = False,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Adaptation:
+        """Has the board learn from the samples it keeps. A dynamic build chooses what to train first, under its budget.
+
+        Args:
+            iterations: updates (passes over the samples in builds that train step by step), 0 or more.
+            gradient: ``exact`` (through the prototypes as well) or ``constant`` (prototypes held within an iteration);
+                of builds that adapt by themselves.
+            flip: whether pseudo-queries may be mirrored; of builds that adapt by themselves.
+            seed: of the pseudo-queries, or of the order of samples.
+            progress: called with the stage, what is done and what is to be done; None for a bar on stderr where that is
+                a terminal.
+
+        Returns:
+            Mean loss of every iteration; plan and instructions are None, as a console does not tell them.
+
+        Raises:
+            InputError: an argument is not as described.
+            DeviceError: no sample is kept, nothing fits the budget, or training has diverged.
+        """
+        for name, value, most in (("iterations", iterations, self._about.iterations), ("seed", seed, 2**32 - 1)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
+                raise InputError(f"adapt: expected {name} from 0 to {most}, received {value!r}")
+        if gradient not in GRADIENTS:
+            raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
+        options = (["flip"] if flip else []) + (["constant"] if gradient == "constant" else [])
+        if options and not self._about.adaptable:
+            raise InputError(f"adapt: expected {' and '.join(options)} with a build that adapts by itself, received another")
+        with _shown(progress) as show:
+
+            def heard(line: str) -> None:
+                if match := _SHOWN.match(line):
+                    show(match[1], int(match[2]), int(match[3]))
+
+            self._ask("adapt", int(iterations), int(seed), *options, silence_s=self._adapt_timeout_s, heard=heard)
+        losses = self._pieces("losses", "first", 4)
+        return Adaptation(tuple(float(loss) for loss in _floats(losses)), None, None)
+
+    def forget_prototypes(self) -> None:
+        """Forgets the kept samples and the prototypes made of them; what was trained stays."""
+        self._ask("forget")
+
+    def save(self) -> bytes:
+        """Saves what was learned to the board's storage.
+
+        Returns:
+            The state (format: ops/include/tt_state.h), as `tt_tflm.simulate` boards return it.
+
+        Raises:
+            DeviceError: the board has no storage, it is too small or failed, or training has diverged.
+        """
+        self._ask("save", silence_s=self._adapt_timeout_s)
+        return self.dump()
+
+    def load(self) -> None:
+        """Takes up what the board saved last. Samples that are kept stay.
+
+        Raises:
+            DeviceError: there is nothing, or it is of another model or plan; nothing has changed then.
+        """
+        self._ask("load")
+
+    def dump(self) -> bytes:
+        """The state that the board saved last, for `tt-tflm inspect` and `tt-tflm merge`.
+
+        Raises:
+            DeviceError: there is none.
+        """
+        return self._pieces("dump", "offset", 1)
+
+    def reset(self) -> None:
+        """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is not."""
+        self._ask("reset")
+
+    def _ask(self, *words: object, **options: object) -> Answer:
+        return self._exchange.ask(*words, **options)  # type: ignore[arg-type]
+
+    def _checked_x(self, x: np.ndarray) -> np.ndarray:
+        x = checked_x(x, self._about.input_shape, pixels=True)
+        if x.dtype == np.uint8 and not self._about.pixels:
+            scale, shift = self._about.input_scaling
+            x = (x.astype(np.float64) * scale + shift).astype(np.float32)
+        return x
+
+    def _upload(self, x: np.ndarray) -> None:
+        content = (x if x.dtype == np.uint8 else x.astype("<f4", copy=False)).tobytes()
+        self._ask("begin", x.dtype.name)
+        for offset in range(0, len(content), self._chunk_bytes):
+            piece = base64.b64encode(content[offset : offset + self._chunk_bytes]).decode("ascii")
+            self._ask("data", offset, piece)
+
+    def _pieces(self, command: str, place: str, unit: int) -> bytes:
+        """What the board sends in pieces, from the first unit to the last."""
+        content = bytearray()
+        while True:
+            answer = self._ask(command, len(content) // unit)
+            piece = self._data(answer, "data")
+            if answer.number(place) != len(content) // unit or (not piece and len(content) < unit * answer.number("total")):
+                raise DeviceError(f"{command} on {self.device}: expected the piece asked for, received another")
+            content += piece
+            if len(content) >= unit * answer.number("total"):
+                return bytes(content)
+
+    def _data(self, answer: Answer, key: str) -> bytes:
+        try:
+            return answer.data(key)
+        except Damaged as damage:
+            raise DeviceError(f"{self.device}: expected {key} in an answer, received {damage}") from None
 
 
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise DeviceError(f"expected base64 from the board, received {text[:40]!r}") from None
+def _floats(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, dtype="<f4").astype(np.float32)
 
 
-def _float_of(bits: str) -> float:
-    return float(struct.unpack("<f", struct.pack("<I", int(bits, 16)))[0])
+def _status(answer: Answer) -> BoardStatus:
+    if answer.number("protocol") != PROTOCOL:
+        raise DeviceError(
+            f"expected a console of protocol {PROTOCOL}, received {answer.number('protocol')}: convert again and flash"
+        )
+    return BoardStatus(
+        fingerprint=answer.text_of("fingerprint"),
+        input_shape=tuple(int(size) for size in answer.text_of("shape").split(",")),
+        pixels=answer.text_of("format") == "uint8",
+        input_scaling=(answer.floating("scale"), answer.floating("shift")),
+        classes=answer.number("classes"),
+        loss=answer.text_of("loss"),
+        mode=answer.text_of("mode"),
+        adaptable=answer.number("adaptable") == 1,
+        capacity=answer.number("capacity"),
+        samples=answer.number("samples"),
+        iterations=answer.number("iterations"),
+        state_bytes=answer.number("state"),
+        storage_bytes=answer.number("storage"),
+    )
+
+
+@contextlib.contextmanager
+def _shown(progress: Progress | None) -> Iterator[Progress]:
+    """Where progress goes: to the caller, or to a bar on a terminal."""
+    if progress is not None:
+        yield progress
+        return
+    # Imported here: what only enrolls and predicts does without.
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("adapting", total=None)
+        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)

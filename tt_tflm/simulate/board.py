@@ -19,6 +19,7 @@ import numpy as np
 
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.simulate.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
+from tt_tflm.simulate.samples import checked_label, checked_x
 
 
 class RowLayer(Protocol):
@@ -280,26 +281,10 @@ class Board(ABC):
         return reply.payload
 
     def _checked_x(self, x: np.ndarray) -> np.ndarray:
-        array = np.asarray(x)
-        if array.shape != self._input_shape:
-            raise InputError(
-                f"expected x of shape {self._input_shape}, received {array.shape}: give one sample without batch axis"
-            )
-        if array.dtype != np.float32:
-            raise InputError(
-                f"expected x of dtype float32, received {array.dtype}: scale it as in training and convert it"
-            )
-        finite = np.isfinite(array)
-        if not finite.all():
-            index = tuple(int(i) for i in np.argwhere(~finite)[0])
-            raise InputError(f"expected finite values in x, received {array[index]} at {index}")
-        return np.ascontiguousarray(array)
+        return checked_x(x, self._input_shape)
 
     def _checked_label(self, label: int) -> int:
-        whole = isinstance(label, (int, np.integer)) and not isinstance(label, (bool, np.bool_))
-        if not whole or not 0 <= label < self._classes:
-            raise InputError(f"expected a label in 0..{self._classes - 1}, received {label!r}")
-        return int(label)
+        return checked_label(label, self._classes)
 
     def _need_prototypes(self, name: str) -> None:
         if not self._has_prototypes:

@@ -38,8 +38,21 @@ _SECTION_FLAGS = ("-ffunction-sections", "-fdata-sections")
 _POLL_MS = 100
 
 
-def build_elf(files: SimulationFiles, device: str) -> Path:
-    """Compiles a build and the simulation server to an ELF for an emulated board.
+def build_elf(
+    files: SimulationFiles,
+    device: str,
+    sources: Sequence[Path] | None = None,
+    include_dirs: Sequence[Path] = (),
+    defines: Sequence[str] = (),
+) -> Path:
+    """Compiles a build and a program around it to an ELF for an emulated board.
+
+    Args:
+        files: the build.
+        device: name of a target.
+        sources: of the program; None for the simulation server.
+        include_dirs: more folders of headers.
+        defines: more compiler flags of those sources.
 
     Raises:
         InputError: there is no such target, or it is the host.
@@ -48,10 +61,10 @@ def build_elf(files: SimulationFiles, device: str) -> Path:
     profile, board = _emulated(device)
     base = profile.compile_flags(kernel=False) + _SECTION_FLAGS
     kernel = profile.compile_flags(kernel=True) + _SECTION_FLAGS
-    timer = tuple(f"-D{name}={value}" for name, value in _timer_macros(board).items())
+    own = (*base, *(f"-D{name}={value}" for name, value in _board_macros(board).items()), *defines)
     script = files.sim_dir / LINKER_SCRIPT
     units = [
-        *(CompileUnit(files.sim_dir / name, base + timer) for name in SIM_SOURCES),
+        *(CompileUnit(path, own) for path in sources or [files.sim_dir / name for name in SIM_SOURCES]),
         *(CompileUnit(path, base) for path in files.sources),
         *(CompileUnit(path, kernel) for path in files.kernel_sources),
     ]
@@ -59,7 +72,7 @@ def build_elf(files: SimulationFiles, device: str) -> Path:
     return build_program(
         find_compiler(profile),
         units,
-        (*files.include_dirs, files.sim_dir),
+        (*files.include_dirs, files.sim_dir, *include_dirs),
         (*profile.cpu_flags, "-nostartfiles", "-Wl,--gc-sections", f"-Wl,{symbols}", "-T", str(script)),
         link_inputs=(script,),
         label=f"compiling for {device}",
@@ -73,7 +86,7 @@ def _emulated(device: str) -> tuple[DeviceProfile, EmulatedBoard]:
     return profile, profile.board
 
 
-def _timer_macros(board: EmulatedBoard) -> dict[str, str]:
+def _board_macros(board: EmulatedBoard) -> dict[str, str]:
     timer = board.timer
     # Without suffix: the assembler reads them, too.
     return {
@@ -82,6 +95,7 @@ def _timer_macros(board: EmulatedBoard) -> dict[str, str]:
         "TT_SIM_TIMER_COUNTS_DOWN": str(int(timer.counts_down)),
         "TT_SIM_TICK_NUMERATOR": str(timer.tick_numerator),
         "TT_SIM_TICK_DENOMINATOR": str(timer.tick_denominator),
+        "TT_SIM_UART": f"{board.uart:#x}",
     }
 
 
