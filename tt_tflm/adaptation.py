@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,7 @@ class AdaptationResult:
             whole adaptation by the build itself), and the last ``predict`` and ``train_step``; None where they are not
             counted or not performed.
         plan: what the board chose; None in a build with a fixed plan.
+        stack_bytes: the most of the stack that each call took, by its name; empty where it is not measured (host).
     """
 
     accuracy_before: float
@@ -41,6 +42,7 @@ class AdaptationResult:
     losses: tuple[float, ...]
     instructions: dict[str, int | None]
     plan: UpdatePlan | None = None
+    stack_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_classes(episode: Episode, classes: int) -> None:
@@ -114,7 +116,7 @@ def adapt(
             run.enroll()
     after = run.accuracy("judging after training")
     counted = {**board.instructions, "fisher": fisher}
-    return AdaptationResult(before, after, tuple(losses), _instructions(counted), plan)
+    return AdaptationResult(before, after, tuple(losses), _instructions(counted), plan, _stack_bytes(board))
 
 
 def adapt_on_board(
@@ -149,12 +151,18 @@ def adapt_on_board(
     )
     after = run.accuracy("judging after training")
     counted = {"predict": board.instructions.get("predict"), **(done.instructions or {})}
-    return AdaptationResult(before, after, done.losses, _instructions(counted), done.plan)
+    return AdaptationResult(before, after, done.losses, _instructions(counted), done.plan, _stack_bytes(board))
 
 
 def _instructions(counted: Mapping[str, int | None]) -> dict[str, int | None]:
     # What was not performed is counted as 0 by a sum.
     return {name: counted.get(name) or None for name in INSTRUCTIONS}
+
+
+def _stack_bytes(board: Board) -> dict[str, int]:
+    if board.stack_bytes:
+        board.save()  # for its stack
+    return {name: size for name, size in board.stack_bytes.items() if name != "describe"}
 
 
 class _Run:

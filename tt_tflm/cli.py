@@ -332,6 +332,7 @@ def _adaptation_figures(device: str, result: Any, plan: Any) -> dict[str, Any]:
         "accuracy_after": result.accuracy_after,
         "losses": list(result.losses),
         "instructions": result.instructions,
+        "stack_bytes": dict(result.stack_bytes) or None,
     }
 
 

@@ -11,7 +11,7 @@
  * sample (predict, train step, enroll, embedding).
  * Reply: tt_sim_reply_t, followed by payload_bytes bytes; a status other than TT_OK has no payload.
  */
-#define TT_SIM_PROTOCOL_VERSION 3u
+#define TT_SIM_PROTOCOL_VERSION 4u
 
 /* As the status of a reply: the board wants sample instructions_low of a running TT_SIM_ADAPT, which follows alone. */
 #define TT_SIM_WANTS_SAMPLE 0x57414e54u
@@ -46,6 +46,7 @@ typedef struct {
     uint32_t status;            /* tt_status_t */
     uint32_t instructions_low;  /* executed by the call of the model, 0 where none was made */
     uint32_t instructions_high;
+    uint32_t stack_bytes;       /* the most that the call had of the stack, 0 where none was made */
     uint32_t payload_bytes;
 } tt_sim_reply_t;
 

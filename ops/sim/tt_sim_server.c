@@ -8,6 +8,7 @@
 #include "tt_sim_description.h"
 #include "tt_sim_protocol.h"
 #include "tt_sim_semihost.h"
+#include "tt_sim_stack.h"
 #include "tt_sim_state.h"
 #include "tt_sim_task.h"
 
@@ -38,6 +39,7 @@ static const tt_sim_description_t description = TT_SIM_DESCRIPTION;
 typedef struct {
     tt_status_t status;
     uint64_t instructions;
+    uint32_t stack_bytes;
     const void *payload;
     uint32_t payload_bytes;
 } outcome_t;
@@ -57,7 +59,7 @@ static bool takes_message(uint32_t command)
 /* Lets the other end send a sample of the support set. */
 static const float *fetch(void *context, uint32_t index)
 {
-    const tt_sim_reply_t want = {TT_SIM_WANTS_SAMPLE, index, 0u, 0u};
+    const tt_sim_reply_t want = {TT_SIM_WANTS_SAMPLE, index, 0u, 0u, 0u};
     (void)context;
     return tt_sim_write(replies, &want, sizeof want) && tt_sim_read(requests, x, sizeof x) ? x : NULL;
 }
@@ -74,27 +76,27 @@ static tt_status_t adapt(void)
 
 static outcome_t count(const tt_sim_call_t *call, uint32_t output_elements)
 {
-    outcome_t outcome = {TT_OK, 0u, output, output_elements * (uint32_t)sizeof(float)};
-    outcome.status = (tt_status_t)tt_sim_count(call, &outcome.instructions);
+    outcome_t outcome = {TT_OK, 0u, 0u, output, output_elements * (uint32_t)sizeof(float)};
+    outcome.status = (tt_status_t)tt_sim_count_stack(call, &outcome.instructions, &outcome.stack_bytes);
     return outcome;
 }
 
 static outcome_t send(const void *bytes, uint32_t count_of_bytes)
 {
-    const outcome_t outcome = {TT_OK, 0u, bytes, count_of_bytes};
+    const outcome_t outcome = {TT_OK, 0u, 0u, bytes, count_of_bytes};
     return outcome;
 }
 
 static outcome_t refuse(void)
 {
-    const outcome_t outcome = {TT_ERROR_INVALID_ARGUMENT, 0u, NULL, 0u};
+    const outcome_t outcome = {TT_ERROR_INVALID_ARGUMENT, 0u, 0u, NULL, 0u};
     return outcome;
 }
 
 static outcome_t initialise(void)
 {
     const outcome_t outcome = {tt_init(&session, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES), 0u,
-                               NULL, 0u};
+                               0u, NULL, 0u};
     return outcome;
 }
 
@@ -105,7 +107,7 @@ static outcome_t set_learning_rate(uint32_t bits)
         uint32_t bits;
         float value;
     } rate = {bits};
-    const outcome_t outcome = {tt_set_learning_rate(&session, rate.value), 0u, NULL, 0u};
+    const outcome_t outcome = {tt_set_learning_rate(&session, rate.value), 0u, 0u, NULL, 0u};
     return outcome;
 }
 
@@ -196,7 +198,7 @@ static outcome_t perform(tt_sim_request_t request)
 static bool answer(outcome_t outcome)
 {
     const tt_sim_reply_t reply = {(uint32_t)outcome.status, (uint32_t)outcome.instructions,
-                                  (uint32_t)(outcome.instructions >> 32),
+                                  (uint32_t)(outcome.instructions >> 32), outcome.stack_bytes,
                                   outcome.status == TT_OK ? outcome.payload_bytes : 0u};
     return tt_sim_write(replies, &reply, sizeof reply) && tt_sim_write(replies, outcome.payload, reply.payload_bytes);
 }
@@ -210,6 +212,7 @@ int main(void)
         return 1;
     }
     tt_sim_clock_start();
+    tt_sim_stack_start();
     for (;;) {
         tt_sim_request_t request;
         /* The end of the requests means that the program at the other end is gone. */

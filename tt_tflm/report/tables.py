@@ -85,6 +85,9 @@ def adaptation_table(report: Mapping[str, Any], device: str, result: AdaptationR
     for name, label in _INSTRUCTIONS.items():
         if result.instructions[name] is not None:
             table.add_row(f"instructions of {label}", _count(result.instructions[name]))
+    if result.stack_bytes:
+        deepest = max(result.stack_bytes, key=lambda name: result.stack_bytes[name])
+        table.add_row("stack", f"{_bytes(result.stack_bytes[deepest])} ({deepest})")
     _add_build_rows(table, report)
     return table
 

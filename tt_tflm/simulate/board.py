@@ -62,6 +62,7 @@ class Board(ABC):
     Attributes:
         instructions: exact number of instructions of the latest `predict`, `train_step`, `enroll`, `embedding` and
             `reset`, by these names; empty where they are not counted (host).
+        stack_bytes: the most of the stack that calls of these names took so far; empty where it is not measured.
         device: name of the target.
     """
 
@@ -69,6 +70,7 @@ class Board(ABC):
         description = files.description
         self.device = device
         self.instructions: dict[str, int] = {}
+        self.stack_bytes: dict[str, int] = {}
         self._files = files
         self._input_shape = tuple(int(size) for size in description["input_shape"])
         self._classes = int(description["classes"])
@@ -278,6 +280,8 @@ class Board(ABC):
             raise DeviceError(f"{name} on {self.device}: {status_message(reply.status)}")
         if reply.instructions:
             self.instructions[name] = reply.instructions
+        if reply.stack_bytes:
+            self.stack_bytes[name] = max(reply.stack_bytes, self.stack_bytes.get(name, 0))
         return reply.payload
 
     def _checked_x(self, x: np.ndarray) -> np.ndarray:

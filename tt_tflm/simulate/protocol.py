@@ -7,10 +7,10 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 WANTS_SAMPLE = 0x57414E54
 REQUEST = struct.Struct("<II")
-REPLY = struct.Struct("<IIII")
+REPLY = struct.Struct("<5I")
 
 
 class Command(IntEnum):
@@ -121,8 +121,10 @@ class Description:
 
 @dataclass(frozen=True)
 class Reply:
-    """A board's answer; `instructions` is None where they are not counted, `payload` empty unless the status is OK."""
+    """A board's answer; `instructions` and `stack_bytes` are None where they are not measured, `payload` is empty unless the
+    status is OK."""
 
     status: int
     instructions: int | None = None
     payload: bytes = b""
+    stack_bytes: int | None = None

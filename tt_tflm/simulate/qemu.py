@@ -27,6 +27,7 @@ SIM_SOURCES = (
     "tt_sim_server.c",
     "tt_sim_start.c",
     "tt_sim_clock.c",
+    "tt_sim_stack.c",
     "tt_sim_timed_call.S",
     "tt_sim_semihost.c",
     "tt_sim_task.c",
@@ -153,11 +154,11 @@ class QemuBoard(AdaptiveBoard):
         request = REQUEST.pack(command, len(message) or argument) + message + (b"" if x is None else _bytes(x))
         try:
             self._emulator.send(request, deadline)
-            status, low, high, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
+            status, low, high, stack, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
             while status == WANTS_SAMPLE:
                 deadline = time.monotonic() + self._timeout_s
                 self._emulator.send(_bytes(samples[low]), deadline)
-                status, low, high, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
+                status, low, high, stack, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
             payload = self._emulator.receive(size, deadline)
         except _Stopped as stopped:
             message = f"{command.name.lower()} on {self.device}: {stopped.reason}{self._emulator.last_words()}"
@@ -167,7 +168,7 @@ class QemuBoard(AdaptiveBoard):
             # An interrupted exchange leaves half a request or reply in the pipes.
             self.close()
             raise
-        return Reply(status, low | high << 32, payload)
+        return Reply(status, low | high << 32, payload, stack)
 
 
 def _bytes(x: np.ndarray) -> bytes:

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TT_SIM_STACK_H
+#define TT_SIM_STACK_H
+
+#include <stdint.h>
+
+#include "tt_sim_clock.h"
+
+/* Deeper than this is not seen: a call that takes as much is reported with this size. */
+#define TT_SIM_STACK_WATCHED 32768u
+
+/* Measures what of the stack the counting itself takes. To be called once, after tt_sim_clock_start. */
+void tt_sim_stack_start(void);
+
+/*
+ * tt_sim_count, and the largest depth of the stack below the call, return addresses and saved registers included: the
+ * memory is painted before and looked at afterwards.
+ *
+ * stack_bytes: out, not NULL.
+ */
+uint32_t tt_sim_count_stack(const tt_sim_call_t *call, uint64_t *instructions, uint32_t *stack_bytes);
+
+#endif /* TT_SIM_STACK_H */
