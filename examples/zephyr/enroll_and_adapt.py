@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from board_line import BoardLine
 from small_model import CLASSES, INPUT_SHAPE
+from tt_tflm import Board
 
 SHOTS = 3
 QUERIES = 4
@@ -27,21 +27,21 @@ def samples(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(pictures).astype(np.uint8).reshape(-1, *INPUT_SHAPE), labels
 
 
-def learn_and_save(board: BoardLine) -> np.ndarray:
+def learn_and_save(board: Board) -> np.ndarray:
     """Has the board learn the task and save it; gives the scores of the queries, (N, classes)."""
-    board.command("reset")
+    board.reset()
     x, labels = samples(SHOTS, seed=0)
     for sample, label in zip(x, labels, strict=True):
         board.enroll(sample, int(label))
     before = query(board)
-    loss = board.adapt(ITERATIONS)
+    losses = board.adapt(ITERATIONS, progress=lambda stage, done, total: print(f"{stage}: {done} of {total}")).losses
     after = query(board)
-    print(f"accuracy {accuracy(before):.1%} before, {accuracy(after):.1%} after {ITERATIONS} iterations, loss {loss:.4f}")
-    board.command("save")
+    print(f"accuracy {accuracy(before):.1%} before, {accuracy(after):.1%} after {ITERATIONS} iterations")
+    print(f"loss {losses[0]:.4f} to {losses[-1]:.4f}; saved {len(board.save()):,} B")
     return after
 
 
-def query(board: BoardLine) -> np.ndarray:
+def query(board: Board) -> np.ndarray:
     """Scores of the queries."""
     return np.stack([board.predict(x) for x in samples(QUERIES, seed=1)[0]])
 
@@ -51,14 +51,16 @@ def accuracy(scores: np.ndarray) -> float:
     return float((scores.argmax(axis=1) == samples(QUERIES, seed=1)[1]).mean())
 
 
-def check_reboot(board: BoardLine, reboot: Callable[[], BoardLine]) -> None:
+def check_reboot(board: Board, reboot: Callable[[], Board]) -> None:
     """The whole of it: learn, save, reboot, and the same scores to the last bit.
 
     Raises:
-        RuntimeError: other scores, or nothing was loaded.
+        RuntimeError: the board has not been rebooted, or gives other scores.
     """
     saved = learn_and_save(board)
     board = reboot()
+    if board.status().samples != 0:
+        raise RuntimeError("expected a board without samples after a reboot, received one that still holds them")
     again = query(board)
     if not np.array_equal(saved, again):
         raise RuntimeError(f"expected the scores of before the reboot, received others: {np.abs(saved - again).max()}")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tt_tflm import load_build
+from tt_tflm import Board, load_build
 from tt_tflm.cli import main
-from tt_tflm.errors import InputError
+from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.export import export_zephyr, zephyr_files
 
 from . import zephyr_host
@@ -54,7 +54,7 @@ def test_every_source_is_compiled_and_exists(module):
     assert all(source.is_file() for source in sources)
     listed = {source.resolve() for source in sources}
     retained = module / "zephyr" / "src" / "tt_zephyr_storage_retained.c"
-    present = {path.resolve() for folder in ("src", "zephyr") for path in (module / folder).rglob("*.c")}
+    present = {path.resolve() for folder in ("src", "console", "zephyr") for path in (module / folder).rglob("*.c")}
     assert present - listed == {retained.resolve()}
 
 
@@ -110,8 +110,8 @@ def test_descriptions_for_the_build_system(module):
 def test_what_was_saved_is_what_is_loaded(module, tmp_path):
     config = zephyr_host.configure(module, TINYTRAIN="y")
     program = zephyr_host.build(module, "tests/persistence", config, tmp_path / "build")
-    with zephyr_host.started(program, new_flash(tmp_path)) as process:
-        assert process.stdout.readline() == b"PASS: what was learned came back\n"
+    with zephyr_host.started(program, new_flash(tmp_path)) as port, open(port, "rb") as line:
+        assert line.readline() == b"PASS: what was learned came back\n"
 
 
 def new_flash(folder: Path) -> Path:
@@ -147,37 +147,33 @@ def test_command(build, tmp_path, capfd):
 
 
 @pytest.fixture(scope="module")
-def example_modules():
-    """The example's own modules, which find each other by name."""
+def task():
+    """The task of the example."""
     sys.path.insert(0, str(EXAMPLE))
     try:
-        import board_line
         import enroll_and_adapt
 
-        yield board_line, enroll_and_adapt
+        yield enroll_and_adapt
     finally:
         sys.path.remove(str(EXAMPLE))
 
 
-def test_the_sample_learns_and_remembers(module, example_modules, tmp_path):
-    board_line, enroll_and_adapt = example_modules
+def test_the_sample_learns_and_remembers(module, task, tmp_path, capsys):
     config = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_CONSOLE="y")
     program = zephyr_host.build(module, "samples/enroll_and_adapt", config, tmp_path / "build")
     flash = new_flash(tmp_path)
-    said: list[str] = []
-    with zephyr_host.started(program, flash) as process:
-        board = board_line.BoardLine(process.stdout, process.stdin, said.append)
-        assert board.wait_until_ready() == "tt-tflm: small, nothing was saved"
-        for bad in ("fly", "enroll 3", "enroll -1", "data 255 0000", "data 0 0", "data 0 zz", "x" * 300, "adapt 0", "load"):
-            with pytest.raises(RuntimeError):
-                board.command(bad)
-        with pytest.raises(RuntimeError, match="predict"):
-            board.command("predict")
-        saved = enroll_and_adapt.learn_and_save(board)
-        assert said[-1] == f"board: adapting: {enroll_and_adapt.ITERATIONS} of {enroll_and_adapt.ITERATIONS}"
-    with zephyr_host.started(program, flash) as process:
-        board = board_line.BoardLine(process.stdout, process.stdin, said.append)
-        assert board.wait_until_ready() == "tt-tflm: small, what was saved is loaded"
-        again = enroll_and_adapt.query(board)
+    with zephyr_host.started(program, flash) as port, Board(port) as board:
+        status = board.status()
+        assert (status.input_shape, status.classes, status.mode, status.samples) == ((16, 16, 1), 3, "dynamic", 0)
+        assert status.storage_bytes == FLASH_BYTES
+        with pytest.raises(DeviceError):
+            board.load()
+        saved = task.learn_and_save(board)
+    shown = capsys.readouterr().out
+    assert "inspecting: " in shown
+    assert "adapting: " in shown
+    with zephyr_host.started(program, flash) as port, Board(port) as board:
+        assert board.status().samples == 0
+        again = task.query(board)
     assert (saved == again).all()
-    assert enroll_and_adapt.accuracy(saved) > 0.9
+    assert task.accuracy(saved) > 0.9

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def build(module: Path, application: str, config: kconfiglib.Kconfig, folder: Pa
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
     sources = [*sources_of(module, config), *sorted((module / application / "src").glob("*.c")), *sorted(SHIM.glob("*.c"))]
-    includes = [f"-I{path}" for path in (SHIM, module / "include", module / "zephyr" / "include")]
+    includes = [f"-I{path}" for path in (SHIM, module / "include", module / "console", module / "zephyr" / "include")]
     program = folder / "zephyr.exe"
     command = ["gcc", *FLAGS, *WARNINGS, "-imacros", str(header), *includes, *map(str, sources), "-lm", "-lpthread"]
     result = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
@@ -76,12 +77,17 @@ def build(module: Path, application: str, config: kconfiglib.Kconfig, folder: Pa
 
 
 @contextmanager
-def started(program: Path, flash: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The program on a board with this flash; ended as by a cut of power."""
+def started(program: Path, flash: Path) -> Iterator[str]:
+    """The program on a board with this flash; gives its serial port. Ended as by a cut of power."""
     environment = {**os.environ, "TT_SHIM_FLASH": str(flash), "ASAN_OPTIONS": "detect_leaks=0"}
-    process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    board, host = os.openpty()
     try:
-        yield process
+        tty.setraw(host)
+        with subprocess.Popen([str(program)], stdin=board, stdout=board, env=environment) as process:
+            try:
+                yield os.ttyname(host)
+            finally:
+                process.kill()
     finally:
-        process.kill()
-        process.communicate()
+        os.close(board)
+        os.close(host)

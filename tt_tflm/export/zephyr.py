@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tt_tflm.devices.profiles import BASE_FLAGS, CORTEX_M_KERNEL_FLAGS
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.export.render import rendered
 from tt_tflm.new_folder import new_folder
+from tt_tflm.ops_path import ops_path
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
 # A model's name stands in C, CMake and Kconfig.
@@ -22,6 +22,7 @@ _SAMPLE = "samples/enroll_and_adapt"
 _TEST = "tests/persistence"
 _STACK_BYTES = 4096
 _SUPPORT_SAMPLES = 25
+_ITERATIONS = 100
 # What kernel, drivers and their stacks take in the sample.
 _ZEPHYR_BYTES = 16 * 1024
 # Under the names of Zephyr's current versions: earlier ones pass over names that they do not know.
@@ -47,14 +48,17 @@ def export_zephyr(build: Build, folder: str | Path) -> None:
 def zephyr_files(build: Build) -> dict[str, str]:
     """The files of the module: path below its folder -> text."""
     model = {name: text for name, text in build.files.items() if name.startswith(("include/", "src/"))}
-    own = rendered(_TEMPLATES, _settings(build, model))
+    console = {
+        f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
+    }
+    own = rendered(_TEMPLATES, _settings(build, model, console))
     overlays = {
         f"{_TEST}/boards/{Path(name).name}": text for name, text in own.items() if name.startswith(f"{_SAMPLE}/boards/")
     }
-    return {**model, **own, **overlays}
+    return {**model, **console, **own, **overlays}
 
 
-def _settings(build: Build, model: dict[str, str]) -> dict[str, Any]:
+def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> dict[str, Any]:
     report = build.report_data
     elements = math.prod(build.simulation["input_shape"])
     support = _SUPPORT_SAMPLES * elements
@@ -62,6 +66,7 @@ def _settings(build: Build, model: dict[str, str]) -> dict[str, Any]:
     return {
         "model": _PLAIN.sub("?", report["model"]),
         "model_sources": [name for name in sorted(model) if name.endswith(".c")],
+        "console_sources": [name for name in console if name.endswith(".c")],
         "kernel_source": KERNEL_SOURCE,
         # The language standard is Zephyr's.
         "base_flags": [flag for flag in BASE_FLAGS if not flag.startswith("-std=")],
@@ -70,27 +75,13 @@ def _settings(build: Build, model: dict[str, str]) -> dict[str, Any]:
         "row_pool_bytes": report["row_pool_bytes"],
         "session_bytes": report["session_bytes"],
         "stack_bytes": _STACK_BYTES,
-        "support_bytes": support,
+        "samples": _SUPPORT_SAMPLES,
+        "iterations": _ITERATIONS,
         "input_bytes_uint8": elements,
         "input_bytes_float": 4 * elements,
         "input_shape": build.simulation["input_shape"],
         "classes": build.simulation["classes"],
-        **_scaling(build.simulation["input_scaling"]),
-        "budget": _budget(build.simulation["choice"]),
         "min_ram": -(-ram // 1024),
         "platforms": _PLATFORMS,
     }
 
-
-def _scaling(input_scaling: list[float]) -> dict[str, str]:
-    """From a pixel to an input, and the range of inputs that gives, as C floats."""
-    scale, shift = input_scaling
-    low, high = sorted((shift, 255 * scale + shift))
-    return {name: f"{value:.8e}f" for name, value in {"scale": scale, "shift": shift, "low": low, "high": high}.items()}
-
-
-def _budget(choice: Mapping[str, Any] | None) -> dict[str, str] | None:
-    """The limits that the board chooses under, as C expressions; None where the plan is fixed."""
-    if choice is None:
-        return None
-    return {name: "TT_BUDGET_NONE" if limit is None else f"{limit}u" for name, limit in choice["budget"].items()}

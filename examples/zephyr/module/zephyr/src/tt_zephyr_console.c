@@ -1,189 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tt_zephyr.h"
 
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "tt_zephyr_build.h"
-#include "tt_zephyr_learner.h"
+#include "tt_console.h"
+#include "tt_zephyr_storage.h"
 #include "tt_zephyr_uart.h"
 
-#define LINE_BYTES 256u
-#define DEFAULT_ITERATIONS 40u
-#define OFFSET_DIGITS 10u
+#ifdef CONFIG_TINYTRAIN_ARENA_PLACED
+#define IN_ARENA_SECTION __attribute__((section(CONFIG_TINYTRAIN_ARENA_SECTION)))
+#else
+#define IN_ARENA_SECTION
+#endif
+
+#ifdef CONFIG_TINYTRAIN_ROW_POOL_PLACED
+#define IN_ROW_POOL_SECTION __attribute__((section(CONFIG_TINYTRAIN_ROW_POOL_SECTION)))
+#else
+#define IN_ROW_POOL_SECTION
+#endif
+
+#ifdef CONFIG_TINYTRAIN_SUPPORT_PLACED
+#define IN_SUPPORT_SECTION __attribute__((section(CONFIG_TINYTRAIN_SUPPORT_SECTION)))
+#else
+#define IN_SUPPORT_SECTION
+#endif
+
+#define SAMPLES CONFIG_TINYTRAIN_CONSOLE_SAMPLES
+#define ITERATIONS CONFIG_TINYTRAIN_CONSOLE_ITERATIONS
+
+#ifdef CONFIG_TINYTRAIN_CONSOLE_FLOAT32
+#define FORMAT TT_CONSOLE_FLOAT32
+#define SAMPLE_BYTES TT_CONSOLE_FLOAT32_BYTES
+#else
+#define FORMAT TT_CONSOLE_UINT8
+#define SAMPLE_BYTES TT_CONSOLE_UINT8_BYTES
+#endif
+
+#if TT_MODEL_ADAPTABLE
+/* As tt_adapt_workspace_bytes has it, which an array cannot ask: too small a value is refused at the start. */
+#define WORKSPACE_FLOATS                                                                                               \
+	(2u * SAMPLES * TT_MODEL_EMBEDDING_ELEMENTS + TT_MODEL_CLASSES * (TT_MODEL_EMBEDDING_ELEMENTS + 2u) +          \
+	 TT_MODEL_EMBEDDING_ELEMENTS + TT_MODEL_INPUT_ELEMENTS)
+#define WORKSPACE_BYTES (4u * WORKSPACE_FLOATS + 8u * SAMPLES)
+
+static uint8_t workspace[WORKSPACE_BYTES] __aligned(16) IN_SUPPORT_SECTION;
+#endif
+
+static tt_session_t session;
+static uint8_t arena[TT_MODEL_ARENA_BYTES] __aligned(16) IN_ARENA_SECTION;
+static uint8_t row_pool[TT_MODEL_ROW_POOL_BYTES] __aligned(16) IN_ROW_POOL_SECTION;
+static uint8_t samples[(SAMPLES + 1u) * SAMPLE_BYTES] __aligned(16) IN_SUPPORT_SECTION;
+static uint32_t labels[SAMPLES];
+static float losses[ITERATIONS];
+static char line[TT_CONSOLE_LINE_BYTES];
+static tt_storage_t storage;
+static tt_console_t console;
+
+#ifndef CONFIG_TINYTRAIN_CONSOLE_FLOAT32
+static float input[TT_MODEL_INPUT_ELEMENTS] __aligned(8);
+#endif
+
+static void send(void *context, const char *text, size_t count)
+{
+	ARG_UNUSED(context);
+	tt_zephyr_uart_write(text, count);
+}
 
 static void say(const char *text)
 {
 	tt_zephyr_uart_write(text, strlen(text));
 }
 
-/* The answer to a command: one line that begins with an exclamation mark; other lines are for people. */
-static void answer(tt_status_t status, const char *text)
+/* What was saved; without it, the base model. */
+static const char *load(const tt_storage_t *from)
 {
-	char line[LINE_BYTES];
+	const tt_status_t status = from != NULL ? tt_load(&session, from) : TT_ERROR_NO_STATE;
 
-	if (status == TT_OK) {
-		(void)snprintf(line, sizeof(line), "!ok%s%s\r\n", text[0] != '\0' ? " " : "", text);
-	} else {
-		(void)snprintf(line, sizeof(line), "!error %d %s\r\n", (int)status, tt_status_text(status));
-	}
-	say(line);
-}
-
-static void show_progress(uint32_t done, uint32_t total)
-{
-	char line[LINE_BYTES];
-
-	(void)snprintf(line, sizeof(line), "adapting: %u of %u\r\n", (unsigned int)done, (unsigned int)total);
-	say(line);
-}
-
-/* A whole number up to the end of the text. */
-static bool number(const char *text, uint32_t *value)
-{
-	char *end;
-
-	if (text[0] < '0' || text[0] > '9' || strlen(text) > OFFSET_DIGITS) {
-		return false;
-	}
-	const unsigned long found = strtoul(text, &end, 10);
-
-	*value = (uint32_t)found;
-	return *end == '\0' && found <= UINT32_MAX;
-}
-
-static int digit(char character)
-{
-	if (character >= '0' && character <= '9') {
-		return character - '0';
-	}
-	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
-}
-
-/* data OFFSET HEX: pixels of the sample from OFFSET on. */
-static tt_status_t take_data(char *arguments)
-{
-	char *hex = strchr(arguments, ' ');
-	uint32_t offset;
-
-	if (hex == NULL) {
-		return TT_ERROR_INVALID_ARGUMENT;
-	}
-	*hex++ = '\0';
-	const size_t digits = strlen(hex);
-
-	if (!number(arguments, &offset) || digits % 2u != 0u || offset > TT_MODEL_INPUT_ELEMENTS ||
-	    digits / 2u > TT_MODEL_INPUT_ELEMENTS - offset) {
-		return TT_ERROR_INVALID_ARGUMENT;
-	}
-	for (size_t i = 0; i < digits; ++i) {
-		if (digit(hex[i]) < 0) {
-			return TT_ERROR_INVALID_ARGUMENT;
-		}
-	}
-	for (size_t i = 0; i < digits / 2u; ++i) {
-		tt_zephyr_sample()[offset + i] = (uint8_t)(digit(hex[2u * i]) * 16 + digit(hex[2u * i + 1u]));
-	}
-	return TT_OK;
-}
-
-/* Bits of the scores in hexadecimal digits, so that none is lost. */
-static void predict(void)
-{
-	float scores[TT_MODEL_CLASSES];
-	const tt_status_t status = tt_zephyr_predict(scores);
-	uint32_t best = 0;
-	char text[32];
-
-	if (status != TT_OK) {
-		answer(status, "");
-		return;
-	}
-	for (uint32_t i = 1; i < TT_MODEL_CLASSES; ++i) {
-		best = scores[i] > scores[best] ? i : best;
-	}
-	(void)snprintf(text, sizeof(text), "!ok %u", (unsigned int)best);
-	say(text);
-	for (uint32_t i = 0; i < TT_MODEL_CLASSES; ++i) {
-		uint32_t bits;
-
-		memcpy(&bits, &scores[i], sizeof(bits));
-		(void)snprintf(text, sizeof(text), " %08lx", (unsigned long)bits);
-		say(text);
-	}
-	say("\r\n");
-}
-
-static void adapt(const char *arguments)
-{
-	uint32_t iterations = DEFAULT_ITERATIONS;
-	float loss = 0.0f;
-	uint32_t bits;
-	char text[32];
-
-	if (arguments[0] != '\0' && !number(arguments, &iterations)) {
-		answer(TT_ERROR_INVALID_ARGUMENT, "");
-		return;
-	}
-	const tt_status_t status = tt_zephyr_adapt(iterations, show_progress, &loss);
-
-	memcpy(&bits, &loss, sizeof(bits));
-	(void)snprintf(text, sizeof(text), "%08lx", (unsigned long)bits);
-	answer(status, text);
-}
-
-static void show_status(void)
-{
-	char text[LINE_BYTES - 16u];
-
-	(void)snprintf(text, sizeof(text), "%s input=%u classes=%u samples=%u room=%u state=%u", TT_MODEL_FINGERPRINT,
-		       (unsigned int)TT_MODEL_INPUT_ELEMENTS, (unsigned int)TT_MODEL_CLASSES,
-		       (unsigned int)tt_zephyr_kept(), (unsigned int)TT_ZEPHYR_SAMPLES,
-		       (unsigned int)tt_zephyr_state_bytes());
-	answer(TT_OK, text);
-}
-
-static void perform(char *line)
-{
-	char *arguments = strchr(line, ' ');
-	uint32_t label;
-
-	if (arguments == NULL) {
-		arguments = line + strlen(line);
-	} else {
-		*arguments++ = '\0';
-	}
-	if (strcmp(line, "data") == 0) {
-		answer(take_data(arguments), "");
-	} else if (strcmp(line, "enroll") == 0) {
-		answer(number(arguments, &label) ? tt_zephyr_enroll(label) : TT_ERROR_INVALID_ARGUMENT, "");
-	} else if (strcmp(line, "adapt") == 0) {
-		adapt(arguments);
-	} else if (strcmp(line, "predict") == 0) {
-		predict();
-	} else if (strcmp(line, "save") == 0) {
-		answer(tt_zephyr_save(), "");
-	} else if (strcmp(line, "load") == 0) {
-		answer(tt_zephyr_load(), "");
-	} else if (strcmp(line, "reset") == 0) {
-		answer(tt_zephyr_reset(), "");
-	} else if (strcmp(line, "status") == 0) {
-		show_status();
-	} else {
-		say("commands: data OFFSET HEX, enroll LABEL, adapt [ITERATIONS], predict, save, load, reset, status\r\n");
-		answer(TT_ERROR_INVALID_ARGUMENT, "");
-	}
+	return status == TT_OK ? "what was saved is loaded" : tt_status_text(status);
 }
 
 void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3)
 {
-	static char line[LINE_BYTES];
-	uint32_t used = 0;
-	bool loaded;
-
 	ARG_UNUSED(unused_1);
 	ARG_UNUSED(unused_2);
 	ARG_UNUSED(unused_3);
@@ -192,27 +90,38 @@ void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3)
 		printk("tt-tflm: the UART of the console is not ready\n");
 		return;
 	}
-	const tt_status_t status = tt_zephyr_begin(&loaded);
+	const tt_console_config_t config = {
+		.session = &session,
+		.line = line,
+		.line_bytes = sizeof(line),
+#ifndef CONFIG_TINYTRAIN_CONSOLE_FLOAT32
+		.input = input,
+#endif
+		.format = FORMAT,
+		.samples = samples,
+		.samples_bytes = sizeof(samples),
+		.labels = labels,
+		.capacity = SAMPLES,
+#if TT_MODEL_ADAPTABLE
+		.workspace = workspace,
+		.workspace_bytes = sizeof(workspace),
+#endif
+		.losses = losses,
+		.iterations = ITERATIONS,
+		.storage = tt_zephyr_storage_open(&storage) == 0 ? &storage : NULL,
+		.write = send,
+	};
+	tt_status_t status = tt_init(&session, arena, sizeof(arena), row_pool, sizeof(row_pool));
 
-	say("tt-tflm: " TT_ZEPHYR_MODEL ", ");
-	say(status != TT_OK ? tt_status_text(status) : loaded ? "what was saved is loaded" : "nothing was saved");
+	if (status == TT_OK) {
+		status = tt_console_init(&console, &config);
+	}
+	say("tt-tflm: ");
+	say(status == TT_OK ? load(config.storage) : tt_status_text(status));
 	say("\r\n");
-	for (;;) {
-		const char received = (char)tt_zephyr_uart_read();
+	while (status == TT_OK) {
+		const uint8_t byte = tt_zephyr_uart_read();
 
-		if (received != '\n' && received != '\r') {
-			/* One beyond the end tells that the line is too long. */
-			if (used < LINE_BYTES) {
-				line[used++] = received;
-			}
-			continue;
-		}
-		if (used == LINE_BYTES) {
-			answer(TT_ERROR_INVALID_ARGUMENT, "");
-		} else if (used > 0u) {
-			line[used] = '\0';
-			perform(line);
-		}
-		used = 0;
+		tt_console_feed(&console, &byte, 1);
 	}
 }

@@ -39,6 +39,11 @@ int tt_zephyr_uart_open(void)
 	uart_irq_rx_disable(uart);
 	(void)uart_irq_callback_user_data_set(uart, receive, NULL);
 	uart_irq_rx_enable(uart);
+	/* A byte that came before may raise no interrupt, and there is no room behind it for the next. */
+	uint8_t early;
+
+	while (uart_poll_in(uart, &early) == 0) {
+	}
 #endif
 	return 0;
 }

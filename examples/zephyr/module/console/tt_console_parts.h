@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the sources of the console share; not for applications. */
+#ifndef TT_CONSOLE_PARTS_H
+#define TT_CONSOLE_PARTS_H
+
+#include "tt_console.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TT_CONSOLE_MAX_WORDS 6u
+
+/* A request, in words: [0] is the command. They lie in the line buffer, each NUL-terminated. */
+typedef struct {
+    const char *words[TT_CONSOLE_MAX_WORDS];
+    uint32_t count;
+} tt_console_request_t;
+
+/*
+ * A command: performs the request, fills in console->fields and returns a code.
+ * answer: writes what does not fit fields; such commands change nothing and may be performed twice. NULL without.
+ */
+typedef struct {
+    const char *name;
+    uint32_t (*perform)(tt_console_t *console, const tt_console_request_t *request);
+    void (*answer)(tt_console_t *console);
+    bool needs_crc;
+} tt_console_command_t;
+
+/* NULL where there is none of this name. */
+const tt_console_command_t *tt_console_find(const char *name);
+
+/* Text to the line, part of an answer. text: NUL-terminated. */
+void tt_console_put(tt_console_t *console, const char *text);
+void tt_console_put_number(tt_console_t *console, uint32_t value);
+
+/* Bytes as base64. bytes: [count]. */
+void tt_console_put_bytes(tt_console_t *console, const uint8_t *bytes, uint32_t count);
+
+/* Ends a line for people, and sends what is held back. */
+void tt_console_end_line(tt_console_t *console);
+
+/* console->fields: " name=value", once or twice. */
+void tt_console_add_field(tt_console_t *console, const char *name, uint32_t value);
+void tt_console_add_loss(tt_console_t *console, float loss);
+
+/* Kept sample index, or the new one for index kept: as the model takes it. */
+const float *tt_console_sample(tt_console_t *console, uint32_t index);
+
+/* The command adapt: console->losses are filled in. flip, constant: see tt_console.h. Returns a code. */
+uint32_t tt_console_adapt(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TT_CONSOLE_PARTS_H */
