@@ -71,15 +71,28 @@ def augment(image: np.ndarray, options: Augment, random: DeviceRandom) -> np.nda
     flipped = random.uniform() < _HALF and options.flip
     factor = _ONE + _around_zero(random, np.float32(options.contrast))
     shift = _around_zero(random, np.float32(options.brightness) * half_range)
-    upper, lower, down = _places(height, top, scale)
-    first, second, across = (part[::-1] if flipped else part for part in _places(width, left, scale))
-    across, down = across[:, None], down[:, None, None]
-    # Each row of the source once, though it is the upper neighbour of some rows and the lower one of others.
-    rows = image[:, first] + (image[:, second] - image[:, first]) * across
-    cropped = rows[upper] + (rows[lower] - rows[upper]) * down
+    cropped = sampled(image, top, left, scale, flipped=bool(flipped))
     mean = cropped.mean(dtype=np.float64).astype(np.float32)
     offset = mean * (_ONE - factor) + shift
     return np.clip(cropped * factor + offset, low, high)
+
+
+def sampled(image: np.ndarray, top: float, left: float, scale: float, *, flipped: bool) -> np.ndarray:
+    """A part of an image at the size of the whole, bilinear between the centres of pixels.
+
+    Args:
+        image: float32 (H, W, C).
+        top, left: origin of the part, in pixels.
+        scale: pixels of the image per pixel of the result.
+        flipped: columns in reverse order.
+    """
+    top, left, scale = np.float32(top), np.float32(left), np.float32(scale)
+    upper, lower, down = _places(image.shape[0], top, scale)
+    first, second, across = (part[::-1] if flipped else part for part in _places(image.shape[1], left, scale))
+    across, down = across[:, None], down[:, None, None]
+    # Each row of the source once, though it is the upper neighbour of some rows and the lower one of others.
+    rows = image[:, first] + (image[:, second] - image[:, first]) * across
+    return rows[upper] + (rows[lower] - rows[upper]) * down
 
 
 def _around_zero(random: DeviceRandom, largest: np.float32) -> np.float32:
