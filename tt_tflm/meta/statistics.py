@@ -27,7 +27,7 @@ def student_t95(degrees: int) -> float:
     return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
 
 
-def mean_and_ci95(values: Sequence[float]) -> tuple[float, float]:
+def mean_and_ci95(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Mean and half the width of its 95% interval (Student's t); NaN with a single value."""
     array = np.asarray(values, np.float64)
     if len(array) < 2:
