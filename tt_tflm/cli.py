@@ -11,6 +11,8 @@ import click
 
 from tt_tflm import cli_options as options
 from tt_tflm import terminal
+from tt_tflm.cli_evaluate import evaluate
+from tt_tflm.cli_meta import meta_train
 from tt_tflm.errors import InputError, TinyTrainError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -237,6 +239,10 @@ def supported_ops(json_path: Path | None) -> None:
     terminal.show(report.supported_table(SUPPORTED))
     if json_path:
         report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
+
+
+cli.add_command(meta_train)
+cli.add_command(evaluate)
 
 
 def main(arguments: list[str] | None = None) -> None:

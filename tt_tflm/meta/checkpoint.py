@@ -10,11 +10,14 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from tt_tflm.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
 
 _FORMAT = 1
 _ABOUT = "about"
@@ -69,6 +72,22 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             with suppress(OSError):
                 os.unlink(temporary)
         raise InputError(f"expected a file that can be written, received {path}: {error.strerror or error}") from error
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Writes a .keras file, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="tt-tflm-model-") as folder:
+        draft = Path(folder) / "model.keras"
+        try:
+            model.save(draft)
+            content = draft.read_bytes()
+        except OSError as error:
+            raise InputError(f"expected room for a model in {folder}, received: {error.strerror or error}") from error
+    write_whole(path, lambda file: file.write(content))
 
 
 def clear_unfinished(path: Path) -> None:

@@ -2,6 +2,7 @@
 """Figures for people (tables) and for programs (JSON)."""
 
 from tt_tflm.report.json_file import check_writable, write_json
+from tt_tflm.report.learning_tables import history_table, meta_training_table, paired_table, strategies_table
 from tt_tflm.report.plan_tables import choice_table, plan_table, spending_table
 from tt_tflm.report.tables import adaptation_table, build_table, layer_table, supported_table, trained_layers_table
 
@@ -10,9 +11,13 @@ __all__ = [
     "build_table",
     "check_writable",
     "choice_table",
+    "history_table",
     "layer_table",
+    "meta_training_table",
+    "paired_table",
     "plan_table",
     "spending_table",
+    "strategies_table",
     "supported_table",
     "trained_layers_table",
     "write_json",
