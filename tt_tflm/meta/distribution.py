@@ -106,7 +106,7 @@ class Trainer:
         self._variables = [variable.value for variable in model.trainable_variables] + [log_temperature]
         self._kernels = _kernels(model)
         self._mine = _local_replicas(strategy)
-        self._step = tf.function(self._replicated, reduce_retracing=True)
+        self._step = tf.function(self._replicated, input_signature=self._signature(), reduce_retracing=True)
 
     def my_episodes(self) -> list[int]:
         """Which episodes of a step this process computes."""
@@ -136,6 +136,17 @@ class Trainer:
 
         first = replica * self._per_replica
         return tuple(tuple(map(tf.constant, episodes[first + i])) for i in range(self._per_replica))
+
+    def _signature(self) -> list[Any] | None:
+        """Sizes differ from episode to episode; saying so at once saves a second compilation where the values are plain
+        tensors."""
+        import tensorflow as tf
+
+        if self._strategy is not tf.distribute.get_strategy():
+            return None
+        images = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.float32)
+        numbers = tf.TensorSpec((None,), tf.int32)
+        return [((images, numbers, numbers),) * self._per_replica]
 
     def _replicated(self, values: Any) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
