@@ -14,8 +14,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tt_tflm.adaptation import augment_for
 from tt_tflm.converter import TrainableConverter
 from tt_tflm.episode import InputScaling
@@ -314,12 +312,3 @@ def _run(strategy: str, episode: Episode, number: int) -> Outcome:
         raise DeviceError("expected a process that was begun, received another")
     return _bench.run(strategy, episode, number)
 
-
-def compare(evaluations: Sequence[Evaluation]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Paired differences pooled over several evaluations with the same strategies, (a, b) -> mean and half its 95%
-    interval."""
-    names = list(evaluations[0].strategies)
-    pooled = {name: np.concatenate([e.strategies[name].accuracies for e in evaluations]) for name in names}
-    return {
-        (a, b): mean_and_ci95(pooled[a] - pooled[b]) for i, b in enumerate(names) for a in names[i + 1 :]
-    }
