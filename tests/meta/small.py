@@ -63,13 +63,14 @@ def train(target: str, **further) -> None:
     from tt_tflm.meta.checkpoint import write_whole
     from tt_tflm.frontend.quiet import import_keras
     from tt_tflm.meta.distribution import make_strategy
+    from tt_tflm.meta.mixed_augment import OFF
     from tt_tflm.meta.training import fit
 
     strategy = further.pop("strategy", None)
     if strategy is not None:  # has to be made before anything else of TensorFlow
         import_keras()
         strategy = make_strategy(strategy)
-    result = fit(backbone(), images(), strategy=strategy, **{**SETTINGS, **further})
+    result = fit(backbone(), images(), strategy=strategy, **{**SETTINGS, "augment": OFF, **further})
     weights = {str(i): weight for i, weight in enumerate(result.model.get_weights())}
     weights["losses"] = np.array([row["loss"] for row in result.history[1:]])
     weights["temperature"] = np.array(result.temperature)
