@@ -11,6 +11,7 @@ from dynamic.fisher_reference import AdaptingReference
 from oracle.boards import check_untouched, check_updates, relative_error
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE, small_classifier, small_embedding, small_inputs
 from oracle.reference import Adam, Momentum, PrototypeLoss, SoftmaxLoss
+from tt_tflm.meta.statistics import paced_rate, tightness
 from tt_tflm.simulate.protocol import Command, Description
 
 AS_THEY_ARE = tt_tflm.Augment(min_area=1.0, brightness=0.0, contrast=0.0, low=-100.0, high=100.0)
@@ -50,7 +51,7 @@ def test_adaptation_equals_tensorflow(gradient: str, mode: str) -> None:
         options = {}
     with build.simulate(device="host") as board:
         base = board.weights()
-        result = board.adapt(x, labels, ITERATIONS, gradient=gradient, augment=AS_THEY_ARE, **options)
+        result = board.adapt(x, labels, ITERATIONS, gradient=gradient, paced=False, augment=AS_THEY_ARE, **options)
         after = board.weights()
         scores = board.predict(x[0])
     assert result.losses == pytest.approx(losses[0], rel=1e-4)
@@ -79,6 +80,28 @@ def test_gradients_differ_and_seeds_and_augmentation_matter() -> None:
             losses[name] = board.adapt(x, labels, 2, plan=tt_tflm.UpdatePlan(PLAN), **options).losses
     assert losses["exact"] == losses.pop("again")
     assert len(set(losses.values())) == len(losses)
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_the_pace_is_a_learning_rate_for_the_adaptation_alone(mode: str) -> None:
+    x, labels = support()
+    if mode == "dynamic":
+        build, options = small_dynamic_build(ADAM, LOSS), {"plan": tt_tflm.UpdatePlan(PLAN)}
+    else:
+        build, options = convert_static(small_embedding(), LOSS, Adam(0.01, epsilon=1e-3, batch_size=2), PLAN), {}
+    with build.simulate(device="host") as board:
+        share = paced_rate(tightness(np.stack([board.embedding(sample) for sample in x]), labels))
+        # Twice, so that a rate which stayed would show.
+        paced = [board.adapt(x, labels, 3, **options) for _ in range(2)]
+        board.reset()
+        board.set_learning_rate(0.01 * share)
+        slow = board.adapt(x, labels, 3, paced=False, **options)
+        board.reset()
+        fixed = board.adapt(x, labels, 3, paced=False, **options)
+    assert paced[0].losses == pytest.approx(slow.losses, rel=1e-5)
+    assert (share == 1.0) == (paced[0].losses == fixed.losses)
+    if mode == "dynamic":
+        assert paced[1].losses == paced[0].losses
 
 
 def test_selection_is_part_of_an_adaptation_and_reset_returns_to_base() -> None:
@@ -162,6 +185,7 @@ REFUSED = {
     "iterations of floats": ((TWO, np.array([0, 1])), {"iterations": 1.5}, "iterations from 0"),
     "seed": ((TWO, np.array([0, 1])), {"seed": -1}, "seed from 0"),
     "gradient": ((TWO, np.array([0, 1])), {"gradient": "some"}, "one of exact, constant, received 'some'"),
+    "paced": ((TWO, np.array([0, 1])), {"paced": 1}, "paced to be true or false, received 1"),
     "augment": ((TWO, np.array([0, 1])), {"augment": 0.5}, "an Augment, received float"),
     "plan": ((TWO, np.array([0, 1])), {"plan": {"conv": "all"}}, "UpdatePlan"),
     "budget": ((TWO, np.array([0, 1])), {"budget": "1KB"}, "Budget"),

@@ -17,6 +17,8 @@ _T95 = (
     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
 _NORMAL95 = 1.959964
+# Of ops/include/tt_episode.h.
+SPREAD, TIGHT, LEAST_RATE = 0.35, 0.55, 0.1
 
 
 def student_t95(degrees: int) -> float:
@@ -48,6 +50,30 @@ def nearest_prototype(
     """
     means = np.stack([support[support_labels == c].mean(axis=0) for c in range(int(support_labels.max()) + 1)])
     return float((np.argmax(_unit(query) @ _unit(means).T, axis=1) == query_labels).mean())
+
+
+def tightness(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """How alike the samples of a class are, as ``tt_episode_tightness`` has it: the mean cosine of two embeddings of one
+    class, over all pairs of a class and then over the classes with at least two samples; 1 without any.
+
+    Args:
+        embeddings: (N, E).
+        labels: integers (N,).
+    """
+    vectors = _unit(embeddings.astype(np.float64))
+    means = []
+    for label in np.unique(labels):
+        group = vectors[labels == label]
+        if len(group) > 1:
+            cosines = group @ group.T
+            means.append((cosines.sum() - np.trace(cosines)) / (len(group) * (len(group) - 1)))
+    return float(np.mean(means)) if means else 1.0
+
+
+def paced_rate(value: float) -> float:
+    """The share of the learning rate that an adaptation takes by the tightness of its support set, as
+    ``tt_episode_rate`` has it."""
+    return min(1.0, max(LEAST_RATE, (value - SPREAD) / (TIGHT - SPREAD)))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

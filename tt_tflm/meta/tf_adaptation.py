@@ -15,7 +15,7 @@ import numpy as np
 from tt_tflm.meta.augment import DeviceRandom, augment
 from tt_tflm.meta.network import RowNetwork
 from tt_tflm.meta.prototypical import episode_loss
-from tt_tflm.meta.statistics import nearest_prototype
+from tt_tflm.meta.statistics import nearest_prototype, paced_rate, tightness
 from tt_tflm.options import Adam
 from tt_tflm.plan.update_plan import LayerPlan
 
@@ -56,7 +56,14 @@ class TfAdaptation:
         return engine.accuracy(episode)
 
     def adapt(
-        self, episode: Episode, plan: Mapping[str, LayerPlan], iterations: int, options: Augment, seed: int = 0
+        self,
+        episode: Episode,
+        plan: Mapping[str, LayerPlan],
+        iterations: int,
+        options: Augment,
+        seed: int = 0,
+        *,
+        paced: bool = True,
     ) -> tuple[float, list[float]]:
         """Trains the rows of a plan, as ``tt_adapt`` does with the exact gradient.
 
@@ -66,6 +73,7 @@ class TfAdaptation:
             iterations: updates.
             options: of the pseudo-queries.
             seed: of the pseudo-queries.
+            paced: whether the learning rate goes by the tightness of the support set.
 
         Returns:
             Share of right answers after it, and the loss of each iteration before its update.
@@ -73,6 +81,7 @@ class TfAdaptation:
         engine = self._engine(tuple(name for name in self._network.rows if name in plan))
         engine.reset(plan)
         support = engine.frozen(episode.support_x)
+        share = paced_rate(tightness(engine.embeddings(episode.support_x), episode.support_y)) if paced else 1.0
         losses = []
         for iteration in range(iterations):
             count = len(episode.support_x)
@@ -82,7 +91,7 @@ class TfAdaptation:
                     for i, x in enumerate(episode.support_x)
                 ]
             )
-            losses.append(engine.update(support, engine.frozen(queries), episode.support_y, iteration))
+            losses.append(engine.update(support, engine.frozen(queries), episode.support_y, iteration, share))
         return engine.accuracy(episode), losses
 
     def _engine(self, layers: tuple[str, ...]) -> _Engine:
@@ -140,12 +149,12 @@ class _Engine:
         return nearest_prototype(support, episode.support_y, query, episode.query_y)
 
     def update(
-        self, support: tuple[Any, ...], queries: tuple[Any, ...], labels: np.ndarray, iteration: int
+        self, support: tuple[Any, ...], queries: tuple[Any, ...], labels: np.ndarray, iteration: int, share: float
     ) -> float:
         import tensorflow as tf
 
         adam, step = self._optimizer, iteration + 1
-        rate = adam.learning_rate * np.sqrt(1 - adam.beta_2**step) / (1 - adam.beta_1**step)
+        rate = share * adam.learning_rate * np.sqrt(1 - adam.beta_2**step) / (1 - adam.beta_1**step)
         numbers = tf.constant(labels, tf.int32)
         return float(self._step(support, queries, numbers, int(labels.max()) + 1, tf.constant(rate, tf.float32)))
 
