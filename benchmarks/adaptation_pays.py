@@ -40,6 +40,7 @@ DEFAULT_MODEL = "models/mcunet-5fps_metatrained_backbone.keras"
 @click.option("--iterations", type=click.IntRange(0), default=None)
 @click.option("--rate", "rates", multiple=True, help="STRATEGY=RATE.")
 @click.option("--temperature", type=float, default=None)
+@click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path))
 def main(
@@ -53,6 +54,7 @@ def main(
     iterations: int | None,
     rates: tuple[str, ...],
     temperature: float | None,
+    fixed_rate: bool,
     jobs: int,
     json_path: Path | None,
 ) -> None:
@@ -73,6 +75,7 @@ def main(
             strategies=names,
             backend=backend,
             jobs=jobs,
+            paced=not fixed_rate,
             learning_rates={name: float(rate) for name, _, rate in (entry.partition("=") for entry in rates)},
             progress=lambda stage, done, total: progress.update(
                 task, description=stage, completed=done, total=total or None

@@ -66,6 +66,7 @@ class Strategies(click.ParamType):
 )
 @click.option("--temperature", type=terminal.Positive(), help="Of the cosines.")
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
+@click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @click.option("--jobs", type=terminal.Count(1), default=1, show_default=True, help="Processes.")
 @options.json_option
@@ -79,6 +80,7 @@ def evaluate(
     limits: options.BudgetOptions,
     rates: tuple[str, ...],
     temperature: float | None,
+    fixed_rate: bool,
     json_path: Path | None,
     plot: Path | None,
     **settings: Any,
@@ -114,6 +116,7 @@ def evaluate(
             strategies=strategies,
             budget=limits.make() if limits.first else DEFAULT_BUDGET,
             learning_rates=dict(map(_rate, rates)),
+            paced=not fixed_rate,
             progress=stage.advance,
             **given,
             **({} if temperature is None else {"temperature": temperature}),

@@ -49,12 +49,14 @@ class Recipe:
         augment: of the pseudo-queries.
         seed: of the pseudo-queries and of the strategy ``random``, which adds the number of the episode.
         temperature: of the loss.
+        paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
     """
 
     iterations: int = 40
     augment: Augment = Augment()
     seed: int = 0
     temperature: float = 10.0
+    paced: bool = True
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,7 @@ class Bench:
                 episode.support_x,
                 episode.support_y,
                 recipe.iterations,
+                paced=recipe.paced,
                 augment=recipe.augment,
                 seed=recipe.seed,
                 **({} if plan is None else {"plan": plan}),
@@ -305,7 +308,9 @@ class Bench:
         channels = {layer.name: layer.channels for layer in adaptation.layers}
         layers = plan.resolve(channels, plan.fingerprint or "")
         recipe = self._recipe
-        return adaptation.adapt(episode, layers, recipe.iterations, recipe.augment, recipe.seed)[0]
+        return adaptation.adapt(
+            episode, layers, recipe.iterations, recipe.augment, recipe.seed, paced=recipe.paced
+        )[0]
 
     def _adaptation(self, rate: float) -> Any:
         from tt_tflm.frontend.keras_model import load_keras

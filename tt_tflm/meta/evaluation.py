@@ -109,6 +109,7 @@ def evaluate(
     learning_rates: Mapping[str, float] | None = None,
     temperature: float = 10.0,
     flip: bool = False,
+    paced: bool = True,
     seed: int = 0,
     jobs: int = 1,
     input_scaling: tuple[float, float] = InputScaling(),
@@ -130,6 +131,7 @@ def evaluate(
         learning_rates: strategy -> learning rate of Adam, in place of the defaults.
         temperature: of the cosines.
         flip: whether pseudo-queries may be mirrored.
+        paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
         seed: of drawn episodes, pseudo-queries, and of the strategy ``random``.
         jobs: processes that episodes are spread over.
         input_scaling: (scale, shift) of pixels, as the converter's.
@@ -164,7 +166,7 @@ def evaluate(
         builds = Path(scratch) / "builds"
         builds.mkdir()
         arms, table = prepare(converter, strategies, budget, rates, loaded, builds, lambda stage: tell(stage, 0, 0))
-        recipe = Recipe(iterations, augment_for(scaling, flip), seed, temperature)
+        recipe = Recipe(iterations, augment_for(scaling, flip), seed, temperature, paced)
         work = _Work(arms, table, budget, recipe, backend, str(path), jobs)
         outcomes = work.run((entry.load(images, shape, scaling) for entry in rows), len(rows), tell)
     name = Path(model).name if isinstance(model, (str, PathLike)) else model.name
