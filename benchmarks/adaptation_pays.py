@@ -101,7 +101,8 @@ def _episodes(data: Path, split: str, skip: int, first: int | None):  # noqa: AN
         chosen = load_episode_rows(file, images)[skip : None if first is None else skip + first]
         for episode in chosen:
             parts = [
-                tuple(tuple(row + offset for row in group) for group in part) for part in (episode.support, episode.query)
+                tuple(tuple(row + offset for row in group) for group in part)
+                for part in (episode.support, episode.query)
             ]
             rows.append(Rows(*parts))
         domains += [name] * len(chosen)
@@ -121,7 +122,9 @@ def _accuracies(content: dict) -> Table:
     from tt_tflm.meta.statistics import mean_and_ci95
 
     domains = np.array(content["domains"])
-    table = Table("strategy", *DOMAINS, "mean", "memory", "MACs", title=f"{content['model']}, accuracy %, 95% intervals")
+    table = Table(
+        "strategy", *DOMAINS, "mean", "memory", "MACs", title=f"{content['model']}, accuracy %, 95% intervals"
+    )
     for name, result in content["strategies"].items():
         accuracies = 100 * np.array(result["accuracies"])
         cells = [mean_and_ci95(accuracies[domains == domain]) for domain in DOMAINS]

@@ -35,7 +35,9 @@ class CountOrRange(click.ParamType):
         low, high = (int(match[1]), int(match[2] or match[1])) if match and len(value) < 20 else (0, 0)
         if not self._least <= low <= high:
             self.fail(
-                f"expected a whole number of at least {self._least}, or a range like 5-20, received {value!r}", param, ctx
+                f"expected a whole number of at least {self._least}, or a range like 5-20, received {value!r}",
+                param,
+                ctx,
             )
         return low if low == high else (low, high)
 
@@ -49,15 +51,25 @@ class CountOrRange(click.ParamType):
 )
 @click.option("--ways", type=CountOrRange(2), default=10, show_default=True, help="Classes of an episode.")
 @click.option(
-    "--shots", type=CountOrRange(1), default=5, show_default=True, help="Support images of a class; a range is drawn from."
+    "--shots",
+    type=CountOrRange(1),
+    default=5,
+    show_default=True,
+    help="Support images of a class; a range is drawn from.",
 )
 @click.option("--queries", type=terminal.Count(1), default=5, show_default=True, help="Query images of a class.")
 @click.option("--episodes", type=terminal.Count(1), default=2000, show_default=True, help="Of the whole run.")
 @click.option("--minutes", type=terminal.Positive(), help="End after that time, with the schedule at its end, too.")
 @click.option(
-    "--episodes-per-step", type=terminal.Count(1), default=1, show_default=True, help="Whose mean gradient is an update."
+    "--episodes-per-step",
+    type=terminal.Count(1),
+    default=1,
+    show_default=True,
+    help="Whose mean gradient is an update.",
 )
-@click.option("--learning-rate", type=terminal.Positive(), default=3e-4, show_default=True, help="Of Adam, at its highest.")
+@click.option(
+    "--learning-rate", type=terminal.Positive(), default=3e-4, show_default=True, help="Of Adam, at its highest."
+)
 @click.option("--temperature", type=terminal.Positive(), default=10.0, show_default=True, help="To begin with.")
 @click.option("--batch-norm", type=terminal.OneOf(("frozen", "trained")), default="frozen", show_default=True)
 @click.option("--no-augment", is_flag=True, help="Train on the images as they are.")
@@ -66,10 +78,16 @@ class CountOrRange(click.ParamType):
 )
 @click.option("--validate-every", type=terminal.Count(1), default=100, show_default=True, help="Episodes between.")
 @click.option(
-    "--patience", type=terminal.Count(0), default=10, show_default=True, help="Validations without a better one; 0: no end."
+    "--patience",
+    type=terminal.Count(0),
+    default=10,
+    show_default=True,
+    help="Validations without a better one; 0: no end.",
 )
 @click.option(
-    "--weight-range", type=terminal.Positive(), help="For int8: penalise weights beyond that many times their channel's rms."
+    "--weight-range",
+    type=terminal.Positive(),
+    help="For int8: penalise weights beyond that many times their channel's rms.",
 )
 @click.option(
     "--checkpoint",

@@ -70,8 +70,8 @@ float tt_episode_tightness(const float *embeddings, const uint32_t *labels, uint
                            uint32_t elements, float *scratch);
 
 /*
- * The share of the learning rate that an adaptation takes by the tightness of its support set: TT_EPISODE_LEAST_RATE up to
- * a tightness of TT_EPISODE_SPREAD, 1 from TT_EPISODE_TIGHT on, linear in between.
+ * The share of the learning rate that an adaptation takes by the tightness of its support set: TT_EPISODE_LEAST_RATE up
+ * to a tightness of TT_EPISODE_SPREAD, 1 from TT_EPISODE_TIGHT on, linear in between.
  */
 float tt_episode_rate(float tightness);
 

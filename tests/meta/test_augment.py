@@ -72,9 +72,7 @@ def test_random_numbers_are_the_devices(device: ctypes.CDLL, numbers: tuple[int,
 )
 def test_images_are_the_devices(device: ctypes.CDLL, shape: tuple[int, ...], options: Augment) -> None:
     image = np.random.default_rng(3).uniform(-1, 1, shape).astype(np.float32)
-    given = Options(
-        options.min_area, options.flip, options.brightness, options.contrast, options.low, options.high
-    )
+    given = Options(options.min_area, options.flip, options.brightness, options.contrast, options.low, options.high)
     for numbers in SEEDS:
         theirs = np.empty(shape, np.float32)
         device.tt_augment(

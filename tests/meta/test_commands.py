@@ -54,7 +54,9 @@ def test_meta_training_from_a_folder_skips_what_cannot_be_decoded(
     folder = tmp_path / "photos"
     for image, label in zip(*small.images(classes=6, each=6), strict=True):
         (folder / f"class {label}").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"class {label}" / f"{len(list((folder / f'class {label}').iterdir()))}.png")
+        Image.fromarray(image).save(
+            folder / f"class {label}" / f"{len(list((folder / f'class {label}').iterdir()))}.png"
+        )
     (folder / "class 0" / "bad.png").write_text("no image")
     arguments = ("meta-train", files[0], "--data", folder, "-o", tmp_path / "out.keras", *SHORT)
     check_refused(run(*arguments), "1 of 37 that cannot", "bad.png", "--skip-corrupt")
@@ -69,9 +71,7 @@ def test_evaluation_writes_its_report_and_a_plot(run, files: tuple[Path, Path], 
     figures, plot = tmp_path / "figures.json", tmp_path / "plot.png"
     options = ("--ways", 3, "--shots", 2, "--queries", 4, "--count", 3, "--iterations", 2, "--backward-macs", 0.5)
     strategies = ("--strategies", "none,tinytrain", "--learning-rate", "tinytrain=0.01")
-    code, out, err = run(
-        "evaluate", model, "--data", data, *options, *strategies, "--json", figures, "--plot", plot
-    )
+    code, out, err = run("evaluate", model, "--data", data, *options, *strategies, "--json", figures, "--plot", plot)
     assert (code, err) == (0, "")
     content = json.loads(figures.read_text())
     assert list(content["strategies"]) == ["none", "tinytrain"]

@@ -94,7 +94,9 @@ def test_bad_samplings_are_refused(arguments: dict, message: str) -> None:
 def test_data_that_is_too_small_is_refused() -> None:
     with pytest.raises(InputError, match="at least 5 classes to draw from, received 3"):
         draw_episodes(image_set(30, 30, 30), 1)
-    with pytest.raises(InputError, match=r"at least 20 images of every class \(5 shots, 15 queries\), received 6 of class '1'"):
+    with pytest.raises(
+        InputError, match=r"at least 20 images of every class \(5 shots, 15 queries\), received 6 of class '1'"
+    ):
         draw_episodes(image_set(30, 6, 30, 30, 30), 1)
 
 

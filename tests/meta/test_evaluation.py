@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluations: both backends agree, costs keep the budget, processes change nothing, and the report says what it should."""
+"""Evaluations: both backends agree, costs keep the budget, processes change nothing, and the report says what it
+should."""
 
 from __future__ import annotations
 
@@ -115,7 +116,10 @@ REFUSED = {
     "rates": ({"learning_rates": {"none": 1.0}}, "learning rates: expected strategies"),
     "ways": ({"ways": 11}, "at least 11 classes to draw from, received 10"),
     "shots": ({"shots": 19}, "at least 24 images of every class"),
-    "budget": ({"budget": tt_tflm.Budget(training_memory=8), "strategies": ("tinytrain",)}, "a budget that one channel"),
+    "budget": (
+        {"budget": tt_tflm.Budget(training_memory=8), "strategies": ("tinytrain",)},
+        "a budget that one channel",
+    ),
     "episodes": ({"episodes": [1]}, "a file or a list of Rows"),
 }
 

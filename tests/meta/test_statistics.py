@@ -8,7 +8,8 @@ from tt_tflm.meta.statistics import mean_and_ci95, nearest_prototype, student_t9
 
 @pytest.mark.parametrize(
     # From a table of Student's t.
-    ("degrees", "quantile"), [(1, 12.706), (9, 2.262), (30, 2.042), (31, 2.0395), (49, 2.0096), (99, 1.9842), (10**6, 1.960)]
+    ("degrees", "quantile"),
+    [(1, 12.706), (9, 2.262), (30, 2.042), (31, 2.0395), (49, 2.0096), (99, 1.9842), (10**6, 1.960)],
 )
 def test_quantiles(degrees: int, quantile: float) -> None:
     assert student_t95(degrees) == pytest.approx(quantile, abs=6e-4)

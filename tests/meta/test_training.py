@@ -109,7 +109,8 @@ def _child(target: str, folder: str) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_ten_times_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    # Forked from a process that has imported TensorFlow and run nothing: an import for each would take most of the time.
+    # Forked from a process that has imported TensorFlow and run nothing: an import for each would take most of the
+    # time.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tt_tflm.meta.training", "keras", "tensorflow", "meta.small"])
     undisturbed = context.Process(target=_child, args=(str(tmp_path / "whole.npz"), str(_folder(tmp_path, "whole"))))

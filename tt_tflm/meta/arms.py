@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strategies ready to be compared: builds, plans and costs made once, then one episode after the other.
 
-Strategies whose plan depends on the task share one dynamic build, whose board takes the Fisher potentials, selects and is
-told the plans of the others. The rest have one plan for all tasks and a static build of it each.
+Strategies whose plan depends on the task share one dynamic build, whose board takes the Fisher potentials, selects and
+is told the plans of the others. The rest have one plan for all tasks and a static build of it each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tt_tflm.build import Build, load_build
 from tt_tflm.converter import TrainableConverter
 from tt_tflm.errors import InputError
-from tt_tflm.options import Adam, PrototypeLoss, optimizer_spec
+from tt_tflm.options import Adam, optimizer_spec
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.select import plan_cost, select
@@ -171,8 +171,8 @@ class _Workshop:
         return next(iter(self._dynamic.values()))
 
     def _affordable(self) -> tuple[CostTable, int]:
-        """Costs of the last layers, from the earliest of which one channel fits the budget, and their number: inspecting
-        what cannot be chosen would take time and RAM for nothing."""
+        """Costs of the last layers, from the earliest of which one channel fits the budget, and their number:
+        inspecting what cannot be chosen would take time and RAM for nothing."""
         whole = self._table(min(len(self._converter.layers), MAX_CANDIDATES))
         limits = self._budget.resolve(whole.backward_macs_full)
         for number in range(len(whole.candidates)):
@@ -308,9 +308,7 @@ class Bench:
         channels = {layer.name: layer.channels for layer in adaptation.layers}
         layers = plan.resolve(channels, plan.fingerprint or "")
         recipe = self._recipe
-        return adaptation.adapt(
-            episode, layers, recipe.iterations, recipe.augment, recipe.seed, paced=recipe.paced
-        )[0]
+        return adaptation.adapt(episode, layers, recipe.iterations, recipe.augment, recipe.seed, paced=recipe.paced)[0]
 
     def _adaptation(self, rate: float) -> Any:
         from tt_tflm.frontend.keras_model import load_keras

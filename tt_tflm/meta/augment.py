@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pseudo-queries as the device makes them: tt_random.c and tt_augment.c in numpy, number for number.
 
-The random numbers are the same bits. Images are the same float32 arithmetic in the same order, except for the mean of an
-image, whose sum numpy orders differently: they differ by rounding alone.
+The random numbers are the same bits. Images are the same float32 arithmetic in the same order, except for the mean of
+an image, whose sum numpy orders differently: they differ by rounding alone.
 """
 
 from __future__ import annotations

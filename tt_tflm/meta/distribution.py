@@ -26,8 +26,8 @@ def make_strategy(name: str | tf.distribute.Strategy | None) -> tf.distribute.St
     """The strategy of that name; None for one device. A strategy that has been made already stays as it is.
 
     ``multiworker`` takes its cluster and the place of this process in it from the environment variable TF_CONFIG, as
-    TensorFlow does: ``{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}``. It has to be
-    made before anything else of TensorFlow has run in the process, so before the backbone is loaded.
+    TensorFlow does: ``{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}``. It has
+    to be made before anything else of TensorFlow has run in the process, so before the backbone is loaded.
 
     Raises:
         InputError: there is no such strategy, or TF_CONFIG is missing or malformed.
@@ -47,8 +47,8 @@ def make_strategy(name: str | tf.distribute.Strategy | None) -> tf.distribute.St
         workers, index = config["cluster"]["worker"], config["task"]["index"]
     except (KeyError, TypeError, ValueError):
         raise InputError(
-            f"strategy multiworker: expected {_CLUSTER} in the environment with cluster.worker and task.index, received "
-            f"{os.environ.get(_CLUSTER, 'none')!r:.80}"
+            f"strategy multiworker: expected {_CLUSTER} in the environment with cluster.worker and task.index, "
+            f"received {os.environ.get(_CLUSTER, 'none')!r:.80}"
         ) from None
     if not isinstance(index, int) or not 0 <= index < len(workers):
         raise InputError(f"strategy multiworker: expected a task.index below {len(workers)}, received {index!r}")
@@ -96,7 +96,8 @@ class Trainer:
         self.replicas = strategy.num_replicas_in_sync
         if episodes % self.replicas:
             raise InputError(
-                f"expected a number of episodes a step that {self.replicas} replicas can share evenly, received {episodes}"
+                f"expected a number of episodes a step that {self.replicas} replicas can share evenly, "
+                f"received {episodes}"
             )
         self._strategy, self._model, self._optimizer = strategy, model, optimizer
         self._log_temperature = log_temperature

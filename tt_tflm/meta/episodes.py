@@ -173,7 +173,9 @@ def load_episode_rows(path: str | PathLike[str], images: ImageSet) -> list[Rows]
         raise InputError(f"episodes {path}: expected an object with a list 'episodes', received none")
     if images.skipped:
         raise InputError(f"episodes {path}: expected data without skipped files, whose rows would be others")
-    return [_rows(f"episodes {path}, episode {number}", entry, len(images.labels)) for number, entry in enumerate(entries)]
+    return [
+        _rows(f"episodes {path}, episode {number}", entry, len(images.labels)) for number, entry in enumerate(entries)
+    ]
 
 
 def _rows(where: str, entry: Any, images: int) -> Rows:

@@ -200,7 +200,9 @@ def _rates(given: Mapping[str, float] | None) -> dict[str, float]:
     rates: dict[str, float] = {"none": 0.0, **LEARNING_RATES}
     for strategy, rate in (given or {}).items():
         if strategy not in LEARNING_RATES:
-            raise InputError(f"learning rates: expected strategies of {', '.join(LEARNING_RATES)}, received {strategy!r}")
+            raise InputError(
+                f"learning rates: expected strategies of {', '.join(LEARNING_RATES)}, received {strategy!r}"
+            )
         rates[strategy] = rate
     return rates
 
@@ -313,4 +315,3 @@ def _run(strategy: str, episode: Episode, number: int) -> Outcome:
     if _bench is None:
         raise DeviceError("expected a process that was begun, received another")
     return _bench.run(strategy, episode, number)
-

@@ -50,8 +50,8 @@ class ImageSet:
     def images(
         self, rows: Sequence[int], input_shape: tuple[int, ...], scaling: InputScaling = InputScaling()
     ) -> np.ndarray:
-        """Images as a model takes them, float32 (len(rows), *input_shape): design as for episodes, each image by its own
-        size.
+        """Images as a model takes them, float32 (len(rows), *input_shape): design as for episodes, each image by its
+        own size.
 
         Raises:
             InputError: an image does not fit.
@@ -68,7 +68,8 @@ def load_images(
     Args:
         source: an ``ImageSet``; (x, y) arrays; a ``tf.data.Dataset`` of (image, label), kept in memory; or a path:
 
-            - ``.npz`` with ``x``, uint8 or float32 (N, H, W, C) or (N, H, W), and ``y``, integers (N,); ``names`` of the
+            - ``.npz`` with ``x``, uint8 or float32 (N, H, W, C) or (N, H, W), and ``y``, integers (N,); ``names`` of
+            the
               classes if wanted;
             - ``.npz`` with ``jpeg``, the bytes of all files in a row (uint8), ``offset`` (N + 1,) and ``y``;
             - a folder with one folder of images for each class. Hidden files and files of other types are left alone.
@@ -164,10 +165,16 @@ def _from_bytes(
 ) -> ImageSet:
     jpeg, offset = arrays["jpeg"], arrays["offset"]
     bad = jpeg.dtype != np.uint8 or jpeg.ndim != 1 or offset.ndim != 1 or not np.issubdtype(offset.dtype, np.integer)
-    if bad or len(offset) < 2 or (np.diff(offset.astype(np.int64)) < 0).any() or offset[0] < 0 or offset[-1] > len(jpeg):
+    if (
+        bad
+        or len(offset) < 2
+        or (np.diff(offset.astype(np.int64)) < 0).any()
+        or offset[0] < 0
+        or offset[-1] > len(jpeg)
+    ):
         raise InputError(
-            f"{name}: expected jpeg of bytes and offset (N + 1,) that rises within it, received {jpeg.dtype} {jpeg.shape} "
-            f"and {offset.dtype} {offset.shape}"
+            f"{name}: expected jpeg of bytes and offset (N + 1,) that rises within it, "
+            f"received {jpeg.dtype} {jpeg.shape} and {offset.dtype} {offset.shape}"
         )
     starts = offset.astype(np.int64)
     labels, _ = _numbered(name, arrays["y"], len(starts) - 1, names)

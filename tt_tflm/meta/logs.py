@@ -72,4 +72,6 @@ class Logs:
                     tf.summary.experimental.write_raw_pb(record, step=row["episode"])
             self._events.flush()
         except tf.errors.OpError as error:
-            raise InputError(f"expected a folder that can be written, received {self._folder}: {error.message}") from None
+            raise InputError(
+                f"expected a folder that can be written, received {self._folder}: {error.message}"
+            ) from None

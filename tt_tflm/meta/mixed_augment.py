@@ -16,8 +16,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class MixedAugment:
-    """How training images are changed. Image by image: crop, mirror, brightness, contrast, saturation. Episode by episode,
-    because it changes the domain and not the sample: grey, inverted.
+    """How training images are changed. Image by image: crop, mirror, brightness, contrast, saturation. Episode by
+    episode, because it changes the domain and not the sample: grey, inverted.
 
     Args:
         min_area: smallest share of the area that a crop keeps, above 0, at most 1.

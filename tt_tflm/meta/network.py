@@ -43,9 +43,7 @@ class RowNetwork:
         folded = self._folded.layers()
         self.layers: tuple[Layer, ...] = tuple(entry.layer for entry in folded)
         self.rows: dict[str, np.ndarray] = {entry.layer.name: entry.rows for entry in folded}
-        self._places = {
-            entry.layer.name: index for index, parts in self._folded.weights.items() for entry in parts
-        }
+        self._places = {entry.layer.name: index for index, parts in self._folded.weights.items() for entry in parts}
 
     def start(self, layers: Sequence[str]) -> int:
         """The node of the earliest of these layers: everything before it can be computed once."""

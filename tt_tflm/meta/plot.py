@@ -53,6 +53,8 @@ def write_plot(figures: Mapping[str, Any], path: Path) -> None:
     axes.set_xticks(range(len(strategies)), list(strategies))
     axes.set_ylabel("accuracy, %")
     count = len(next(iter(strategies.values()))["accuracies"])
-    axes.set_title(f"{figures['model']} on {figures['data']}: {count} episodes, mean and 95% interval", fontsize="medium")
+    axes.set_title(
+        f"{figures['model']} on {figures['data']}: {count} episodes, mean and 95% interval", fontsize="medium"
+    )
     kind = path.suffix.lower()[1:]
     write_whole(path, lambda file: figure.savefig(file, format=kind, dpi=150))

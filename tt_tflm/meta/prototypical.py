@@ -47,7 +47,7 @@ def episode_loss(
     classes: int | tf.Tensor,
     temperature: float | tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean cross-entropy of softmax(temperature * cosines) over the queries, in nats, and the share of right answers."""
+    """Mean cross-entropy of softmax(temperature * cosines) over queries, in nats, and share of right answers."""
     import tensorflow as tf
 
     scores = prototype_scores(support, support_labels, query, classes)

@@ -53,8 +53,8 @@ def nearest_prototype(
 
 
 def tightness(embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """How alike the samples of a class are, as ``tt_episode_tightness`` has it: the mean cosine of two embeddings of one
-    class, over all pairs of a class and then over the classes with at least two samples; 1 without any.
+    """How alike the samples of a class are, as ``tt_episode_tightness`` has it: the mean cosine of two embeddings of
+    one class, over all pairs of a class and then over the classes with at least two samples; 1 without any.
 
     Args:
         embeddings: (N, E).

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device's adaptation in TensorFlow: the same pseudo-queries, the same loss, the same update of the chosen rows.
 
-It is there to be compared with the device code, and trains the same rows by automatic differentiation. What lies before the
-earliest chosen layer is computed once for the support set, and without a gradient for the pseudo-queries.
+It is there to be compared with the device code, and trains the same rows by automatic differentiation. What lies before
+the earliest chosen layer is computed once for the support set, and without a gradient for the pseudo-queries.
 """
 
 from __future__ import annotations
@@ -86,10 +86,7 @@ class TfAdaptation:
         for iteration in range(iterations):
             count = len(episode.support_x)
             queries = np.stack(
-                [
-                    augment(x, options, DeviceRandom(seed, iteration, count + i))
-                    for i, x in enumerate(episode.support_x)
-                ]
+                [augment(x, options, DeviceRandom(seed, iteration, count + i)) for i, x in enumerate(episode.support_x)]
             )
             losses.append(engine.update(support, engine.frozen(queries), episode.support_y, iteration, share))
         return engine.accuracy(episode), losses
@@ -112,7 +109,8 @@ class _Engine:
         self._rows = {name: tf.Variable(network.rows[name]) for name in layers}
         self._masks = {name: tf.Variable(tf.zeros_like(rows)) for name, rows in self._rows.items()}
         self._moments = {
-            name: (tf.Variable(tf.zeros_like(rows)), tf.Variable(tf.zeros_like(rows))) for name, rows in self._rows.items()
+            name: (tf.Variable(tf.zeros_like(rows)), tf.Variable(tf.zeros_like(rows)))
+            for name, rows in self._rows.items()
         }
         self._frozen = tf.function(lambda images: network.frozen(images, self._start), reduce_retracing=True)
         self._trained = tf.function(
@@ -165,9 +163,7 @@ class _Engine:
         both = tuple(tf.concat([s, q], axis=0) for s, q in zip(support, queries, strict=True))
         with tf.GradientTape() as tape:
             embeddings = self._network.trained(both, self._start, self._rows)
-            loss, _ = episode_loss(
-                embeddings[:count], labels, embeddings[count:], labels, classes, self._temperature
-            )
+            loss, _ = episode_loss(embeddings[:count], labels, embeddings[count:], labels, classes, self._temperature)
         gradients = tape.gradient(loss, list(self._rows.values()))
         adam = self._optimizer
         for (name, rows), whole in zip(self._rows.items(), gradients, strict=True):

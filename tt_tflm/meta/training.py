@@ -68,7 +68,13 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("episodes", 1), ("episodes_per_step", 1), ("validate_every", 1), ("patience", 1), ("seed", 0)):
+        for name, least in (
+            ("episodes", 1),
+            ("episodes_per_step", 1),
+            ("validate_every", 1),
+            ("patience", 1),
+            ("seed", 0),
+        ):
             value = getattr(self, name)
             if value is None and name == "patience":
                 continue
@@ -94,8 +100,9 @@ class FitResult:
         model: the backbone with the weights that validated best (the last ones without validation).
         temperature: that was learned, for ``PrototypeLoss``.
         episodes: that were trained on.
-        history: a row for each validation; keys ``episode``, ``loss``, ``accuracy``, ``learning_rate``, ``temperature``,
-            ``validation_accuracy``, ``validation_ci95`` and ``seconds``. The first, episode 0, is the backbone as given.
+        history: a row for each validation; keys ``episode``, ``loss``, ``accuracy``, ``learning_rate``,
+            ``temperature``, ``validation_accuracy``, ``validation_ci95`` and ``seconds``. The first, episode 0, is the
+            backbone as given.
         stopped: ``episodes``, ``minutes`` or ``patience``.
         skipped: files that could not be decoded.
     """
@@ -142,16 +149,16 @@ def fit(
         checkpoint: file to keep the state in and to go on from where it exists.
         checkpoint_every: episodes between checkpoints.
         log_folder: folder for ``history.csv`` and TensorBoard's events.
-        strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With several
-            workers the first one writes all files, and every worker reads the checkpoint.
+        strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With
+            several workers the first one writes all files, and every worker reads the checkpoint.
         input_scaling: (scale, shift) of pixels, as the converter's.
         skip_corrupt: leave files out that cannot be decoded.
         progress: called with what is going on, how much is done and how much there is in all.
         settings: further fields of ``Settings``.
 
     Raises:
-        InputError: an argument or the data is not as described, a checkpoint belongs to another run, or a file cannot be
-            written.
+        InputError: an argument or the data is not as described, a checkpoint belongs to another run, or a file cannot
+            be written.
 
     Example:
         >>> result = tt_tflm.meta.fit(backbone, "train.npz", ways=10, shots=5, episodes=2000)
@@ -169,7 +176,9 @@ def fit(
 def _settings(sampling: Sampling, episodes: int, further: dict[str, Any]) -> Settings:
     unknown = set(further) - set(Settings.__dataclass_fields__)
     if unknown:
-        raise InputError(f"fit: expected settings of {', '.join(Settings.__dataclass_fields__)}, received {min(unknown)!r}")
+        raise InputError(
+            f"fit: expected settings of {', '.join(Settings.__dataclass_fields__)}, received {min(unknown)!r}"
+        )
     return Settings(sampling=sampling, episodes=episodes, **further)
 
 
@@ -241,7 +250,9 @@ class _Run:
         if path is None:
             return
         if not path.parent.is_dir():
-            raise InputError(f"expected a checkpoint in an existing folder, received {path}: create {path.parent} first")
+            raise InputError(
+                f"expected a checkpoint in an existing folder, received {path}: create {path.parent} first"
+            )
         self._checkpoint = path
         if self.chief:
             clear_unfinished(path)
@@ -370,8 +381,8 @@ class _Run:
         arrays, about = load_checkpoint(path)
         if about.get("identity") != self._identity:
             raise InputError(
-                f"checkpoint {path}: expected one of this backbone, data and settings, received another's: remove it, or "
-                "give another file"
+                f"checkpoint {path}: expected one of this backbone, data and settings, received another's: remove it, "
+                "or give another file"
             )
 
         def group(name: str) -> list[np.ndarray]:

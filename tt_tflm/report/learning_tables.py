@@ -18,7 +18,11 @@ def history_table(figures: Mapping[str, Any]) -> Table:
     for heading in ("episode", "loss", "training", "validation", "temperature", "seconds"):
         table.add_column(heading, justify="right")
     last = len(history) - 1
-    shown = sorted({round(i * last / (_MOST_ROWS - 1)) for i in range(_MOST_ROWS)}) if last >= _MOST_ROWS else range(last + 1)
+    shown = (
+        sorted({round(i * last / (_MOST_ROWS - 1)) for i in range(_MOST_ROWS)})
+        if last >= _MOST_ROWS
+        else range(last + 1)
+    )
     for row in (history[i] for i in shown):
         table.add_row(
             f"{row['episode']:,}",
