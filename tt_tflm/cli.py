@@ -12,7 +12,9 @@ import click
 from tt_tflm import cli_options as options
 from tt_tflm import terminal
 from tt_tflm.cli_devices import devices
+from tt_tflm.cli_evaluate import evaluate
 from tt_tflm.cli_export import export
+from tt_tflm.cli_meta import meta_train
 from tt_tflm.cli_personalisation import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
 
@@ -258,6 +260,8 @@ cli.add_command(devices)
 cli.add_command(export)
 cli.add_command(inspect)
 cli.add_command(merge)
+cli.add_command(meta_train)
+cli.add_command(evaluate)
 
 
 def main(arguments: list[str] | None = None) -> None:

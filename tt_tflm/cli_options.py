@@ -51,6 +51,16 @@ episode_option = click.option(
     help="Samples to learn from and to be judged by (.npz).",
 )
 
+data_option = click.option(
+    "--data",
+    "data_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE|FOLDER",
+    help="Labelled images: .npz with x and y, or a folder of class folders.",
+)
+skip_corrupt_option = click.option("--skip-corrupt", is_flag=True, help="Leave files out that cannot be decoded.")
+
 
 class Target(click.ParamType):
     """A device: a name, or the path of a profile in TOML."""

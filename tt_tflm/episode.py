@@ -83,7 +83,7 @@ def load_episode(
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
     samples = {
-        name: _fit(f"{name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling))
+        name: fit_samples(f"{name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling))
         for name in ("support", "query")
     }
     return Episode(samples["support"], support_y, samples["query"], query_y)
@@ -154,7 +154,21 @@ def _check_classes(support: np.ndarray, query: np.ndarray) -> None:
         )
 
 
-def _fit(name: str, samples: np.ndarray, input_shape: tuple[int, ...], scaling: InputScaling) -> np.ndarray:
+def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], scaling: InputScaling) -> np.ndarray:
+    """Fits samples to a model's input as ``load_episode`` does.
+
+    Args:
+        name: of the array, for errors.
+        samples: uint8 images or float32 samples, (N, H, W, C).
+        input_shape: of one sample.
+        scaling: for uint8 images.
+
+    Returns:
+        float32 (N, *input_shape).
+
+    Raises:
+        InputError: the samples are neither, or do not fit.
+    """
     if samples.dtype == np.float32:
         if samples.shape[1:] != input_shape:
             raise InputError(

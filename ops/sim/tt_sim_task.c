@@ -14,6 +14,7 @@ tt_status_t tt_sim_adapt(tt_session_t *session, const tt_sim_task_t *request, co
     task.iterations = request->iterations;
     task.seed = request->seed;
     task.exact = request->exact;
+    task.paced = request->paced;
     task.augment.min_area = request->min_area;
     task.augment.flip = request->flip != 0u;
     task.augment.brightness = request->brightness;

@@ -17,6 +17,7 @@ typedef struct {
     uint32_t iterations;
     uint32_t seed;
     uint32_t exact;
+    uint32_t paced;
     uint32_t flip;
     float min_area;
     float brightness;

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tt_tflm
@@ -11,6 +12,7 @@ from dynamic.fisher_reference import AdaptingReference
 from oracle.boards import check_untouched, check_updates, relative_error
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE, small_classifier, small_embedding, small_inputs
 from oracle.reference import Adam, Momentum, PrototypeLoss, SoftmaxLoss
+from tt_tflm.meta.statistics import paced_rate, tightness
 from tt_tflm.simulate.protocol import Command, Description
 
 AS_THEY_ARE = tt_tflm.Augment(min_area=1.0, brightness=0.0, contrast=0.0, low=-100.0, high=100.0)
@@ -50,7 +52,7 @@ def test_adaptation_equals_tensorflow(gradient: str, mode: str) -> None:
         options = {}
     with build.simulate(device="host") as board:
         base = board.weights()
-        result = board.adapt(x, labels, ITERATIONS, gradient=gradient, augment=AS_THEY_ARE, **options)
+        result = board.adapt(x, labels, ITERATIONS, gradient=gradient, paced=False, augment=AS_THEY_ARE, **options)
         after = board.weights()
         scores = board.predict(x[0])
     assert result.losses == pytest.approx(losses[0], rel=1e-4)
@@ -79,6 +81,44 @@ def test_gradients_differ_and_seeds_and_augmentation_matter() -> None:
             losses[name] = board.adapt(x, labels, 2, plan=tt_tflm.UpdatePlan(PLAN), **options).losses
     assert losses["exact"] == losses.pop("again")
     assert len(set(losses.values())) == len(losses)
+
+
+def odd_embedding() -> keras.Model:
+    """Maps -x to the opposite of what it maps x to."""
+    keras.utils.set_random_seed(2)
+    return keras.Sequential(
+        [
+            keras.layers.Input(INPUT_SHAPE),
+            keras.layers.Conv2D(4, 3, strides=2, use_bias=False, activation="tanh", name="conv"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(6, use_bias=False, name="embedding"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_the_pace_is_a_learning_rate_for_the_adaptation_alone(mode: str) -> None:
+    x, labels = support()
+    x, labels = np.concatenate([x[:2], -x[:2], x[2:4]]), np.array([0, 1, 0, 1, 1, 1])
+    plan = {"conv": (0, 2), "embedding": (1, 3)}
+    if mode == "dynamic":
+        build, options = convert_dynamic(odd_embedding(), LOSS, ADAM), {"plan": tt_tflm.UpdatePlan(plan)}
+    else:
+        build, options = convert_static(odd_embedding(), LOSS, Adam(0.01, epsilon=1e-3, batch_size=2), plan), {}
+    with build.simulate(device="host") as board:
+        share = paced_rate(tightness(np.stack([board.embedding(sample) for sample in x]), labels))
+        assert share < 1
+        paced = board.adapt(x, labels, 3, **options)
+        slower = board.adapt(x, labels, 3, **options).losses  # starts from trained rows where the plan is fixed
+        board.reset()
+        board.set_learning_rate(0.01 * share)
+        slow = board.adapt(x, labels, 3, paced=False, **options)
+        board.reset()
+        fixed = board.adapt(x, labels, 3, paced=False, **options)
+    assert paced.losses == pytest.approx(slow.losses, rel=1e-5)
+    assert paced.losses[1:] != fixed.losses[1:]
+    if mode == "dynamic":
+        assert slower == paced.losses  # the rate is back to what it was
 
 
 def test_selection_is_part_of_an_adaptation_and_reset_returns_to_base() -> None:
@@ -162,6 +202,7 @@ REFUSED = {
     "iterations of floats": ((TWO, np.array([0, 1])), {"iterations": 1.5}, "iterations from 0"),
     "seed": ((TWO, np.array([0, 1])), {"seed": -1}, "seed from 0"),
     "gradient": ((TWO, np.array([0, 1])), {"gradient": "some"}, "one of exact, constant, received 'some'"),
+    "paced": ((TWO, np.array([0, 1])), {"paced": 1}, "paced to be true or false, received 1"),
     "augment": ((TWO, np.array([0, 1])), {"augment": 0.5}, "an Augment, received float"),
     "plan": ((TWO, np.array([0, 1])), {"plan": {"conv": "all"}}, "UpdatePlan"),
     "budget": ((TWO, np.array([0, 1])), {"budget": "1KB"}, "Budget"),

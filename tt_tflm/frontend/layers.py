@@ -75,6 +75,11 @@ class Layer:
         """Trainable numbers: kernel and, where it exists, bias."""
         return self.channels * (self.row_length + int(self.bias))
 
+    @property
+    def row_axes(self) -> tuple[int, ...]:
+        """Axes of the Keras kernel in the order in which rows hold them, those of the output channel first."""
+        return _CHANNELS_FIRST[self.kind]
+
     def kernel_to_rows(self, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
         """Store a kernel and a bias as rows.
 
@@ -95,7 +100,7 @@ class Layer:
             expected, received = ("a bias", "none") if self.bias else ("no bias", "one")
             raise InputError(f"layer '{self.name}': expected {expected}, received {received}")
         rows = np.zeros((self.channels, self.stride), np.float32)
-        rows[:, : self.row_length] = kernel.transpose(_CHANNELS_FIRST[self.kind]).reshape(self.channels, -1)
+        rows[:, : self.row_length] = kernel.transpose(self.row_axes).reshape(self.channels, -1)
         if bias is not None:
             bias = np.asarray(bias)
             if bias.shape != (self.channels,):
@@ -120,7 +125,7 @@ class Layer:
             raise InputError(
                 f"layer '{self.name}': expected rows ({self.channels}, {self.stride}), received {rows.shape}"
             )
-        axes = _CHANNELS_FIRST[self.kind]
+        axes = self.row_axes
         runs = rows[:, : self.row_length].reshape([self.kernel_shape[axis] for axis in axes])
         kernel = np.ascontiguousarray(runs.transpose(np.argsort(axes)))
         return kernel, rows[:, self.row_length].copy() if self.bias else None

@@ -3,6 +3,7 @@
 
 from tt_tflm.report.device_tables import device_table, memory_table
 from tt_tflm.report.json_file import check_writable, write_json
+from tt_tflm.report.learning_tables import history_table, meta_training_table, paired_table, strategies_table
 from tt_tflm.report.plan_tables import choice_table, plan_table, spending_table
 from tt_tflm.report.state_tables import state_layers_table, state_table
 from tt_tflm.report.tables import adaptation_table, build_table, layer_table, supported_table, trained_layers_table
@@ -13,12 +14,16 @@ __all__ = [
     "check_writable",
     "choice_table",
     "device_table",
+    "history_table",
     "layer_table",
     "memory_table",
+    "meta_training_table",
+    "paired_table",
     "plan_table",
     "spending_table",
     "state_layers_table",
     "state_table",
+    "strategies_table",
     "supported_table",
     "trained_layers_table",
     "write_json",

@@ -111,6 +111,7 @@ class AdaptiveBoard(Board, ABC):
         budget: Budget | None = None,
         plan: UpdatePlan | None = None,
         gradient: str = "exact",
+        paced: bool = True,
         augment: Augment = DEFAULT_AUGMENT,
         seed: int = 0,
     ) -> Adaptation:
@@ -124,6 +125,8 @@ class AdaptiveBoard(Board, ABC):
             budget: for the selection; None for that of the conversion.
             plan: train this instead of selecting.
             gradient: ``exact`` (through the prototypes as well) or ``constant`` (prototypes held within an iteration).
+            paced: whether the learning rate goes by the tightness of the support set: less of it for a domain that the
+                network knows already (ops/include/tt_episode.h).
             augment: how pseudo-queries differ from the samples.
             seed: of the pseudo-queries.
 
@@ -136,7 +139,7 @@ class AdaptiveBoard(Board, ABC):
             DeviceError: nothing fits the budget, or training has diverged.
         """
         self._need_adaptable()
-        task = Task.checked(support_x, support_y, iterations, gradient, augment, seed)
+        task = Task.checked(support_x, support_y, iterations, gradient, paced, augment, seed)
         samples = [self._checked_x(x) for x in task.samples]
         labels = [self._checked_label(int(label)) for label in task.labels]
         counted = {"fisher": 0, "select": 0, "adapt": 0}

@@ -13,7 +13,7 @@ import numpy as np
 from tt_tflm.errors import InputError
 from tt_tflm.plan.update_plan import UpdatePlan
 
-_TASK = struct.Struct("<5I5f")
+_TASK = struct.Struct("<6I5f")
 TASK_BYTES = _TASK.size
 GRADIENTS = ("exact", "constant")
 
@@ -75,12 +75,13 @@ class Task:
     labels: np.ndarray
     iterations: int
     exact: bool
+    paced: bool
     augment: Augment
     seed: int
 
     @classmethod
     def checked(
-        cls, samples: Any, labels: Any, iterations: int, gradient: str, augment: Augment, seed: int
+        cls, samples: Any, labels: Any, iterations: int, gradient: str, paced: bool, augment: Augment, seed: int
     ) -> Task:
         """A task whose parts fit each other.
 
@@ -101,13 +102,15 @@ class Task:
             raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
         if not isinstance(augment, Augment):
             raise InputError(f"adapt: expected an Augment, received {type(augment).__name__}")
-        return cls(samples, labels, int(iterations), gradient == "exact", augment, int(seed))
+        if not isinstance(paced, bool):
+            raise InputError(f"adapt: expected paced to be true or false, received {paced!r}")
+        return cls(samples, labels, int(iterations), gradient == "exact", paced, augment, int(seed))
 
     def pack(self) -> bytes:
         """As a ``tt_sim_task_t`` and labels."""
         a = self.augment
         head = _TASK.pack(
-            len(self.samples), self.iterations, self.seed, self.exact, a.flip,
+            len(self.samples), self.iterations, self.seed, self.exact, self.paced, a.flip,
             a.min_area, a.brightness, a.contrast, a.low, a.high,
         )  # fmt: skip
         return head + self.labels.astype("<u4").tobytes()

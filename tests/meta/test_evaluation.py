@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluations: both backends agree, costs keep the budget, processes change nothing, and the report says what it
+should."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tt_tflm
+from meta import small
+from tt_tflm.errors import InputError
+from tt_tflm.meta.episodes import draw_episodes
+from tt_tflm.meta.evaluation import Evaluation, StrategyResult, evaluate
+from tt_tflm.meta.images import load_images
+from tt_tflm.meta.plot import write_plot
+from tt_tflm.meta.statistics import mean_and_ci95
+
+STRATEGIES = ("none", "last_layer", "full", "sparse_update", "tinytrain", "random", "magnitude")
+BUDGET = tt_tflm.Budget(training_memory="4KB", backward_macs=0.6)
+EPISODES = {"ways": 4, "shots": 3, "queries": 5, "count": 4, "seed": 1}
+OPTIONS = {"iterations": 6, "budget": BUDGET, "learning_rates": dict.fromkeys(STRATEGIES[1:], 0.01)}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "backbone.keras"
+    small.backbone().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def on_boards(model: Path) -> Evaluation:
+    return evaluate(model, small.images(), strategies=STRATEGIES, **EPISODES, **OPTIONS)
+
+
+def test_device_code_and_tensorflow_agree(model: Path, on_boards: Evaluation) -> None:
+    in_tensorflow = evaluate(model, small.images(), strategies=STRATEGIES, backend="tf", **EPISODES, **OPTIONS)
+    for name, expected in on_boards.strategies.items():
+        assert in_tensorflow.strategies[name].costs == expected.costs
+        assert in_tensorflow.strategies[name].accuracies == pytest.approx(expected.accuracies, abs=1e-9), name
+
+
+def test_adapting_changes_something(on_boards: Evaluation) -> None:
+    accuracies = {name: result.accuracies for name, result in on_boards.strategies.items()}
+    assert all(len(values) == EPISODES["count"] for values in accuracies.values())
+    assert all(accuracies[name] != accuracies["none"] for name in ("full", "tinytrain"))
+
+
+def test_costs_keep_the_budget_and_come_from_the_planner(on_boards: Evaluation) -> None:
+    costs = {name: result.costs for name, result in on_boards.strategies.items()}
+    full = costs["full"]["backward_macs"]
+    for name in ("sparse_update", "tinytrain", "random", "magnitude"):
+        assert 0 < costs[name]["training_memory_bytes"] <= 4096
+        assert 0 < costs[name]["backward_macs"] <= 0.6 * full
+    assert costs["none"]["training_memory_bytes"] == costs["none"]["backward_macs"] == 0
+    assert 0 < costs["none"]["ram_bytes"] < min(costs[name]["ram_bytes"] for name in STRATEGIES[1:])
+
+
+def test_processes_change_nothing(model: Path, on_boards: Evaluation) -> None:
+    names = ("none", "tinytrain")
+    spread = evaluate(model, small.images(), strategies=names, jobs=2, **EPISODES, **OPTIONS)
+    for name in names:
+        assert spread.strategies[name] == on_boards.strategies[name]
+
+
+def test_the_report(on_boards: Evaluation) -> None:
+    content = json.loads(json.dumps(on_boards.to_json(), allow_nan=False))
+    assert list(content) == ["schema_version", "model", "data", "strategies", "paired"]
+    assert content["model"] == "backbone.keras"
+    assert list(content["strategies"]) == list(STRATEGIES)
+    for entry in content["strategies"].values():
+        assert list(entry) == [
+            "accuracy_mean",
+            "accuracy_ci95",
+            "accuracies",
+            "training_memory_bytes",
+            "ram_bytes",
+            "backward_macs",
+        ]
+        assert (entry["accuracy_mean"], entry["accuracy_ci95"]) == pytest.approx(mean_and_ci95(entry["accuracies"]))
+    assert len(content["paired"]) == math.comb(len(STRATEGIES), 2)
+    tinytrain, none = (np.array(content["strategies"][name]["accuracies"]) for name in ("tinytrain", "none"))
+    (row,) = [row for row in content["paired"] if (row["a"], row["b"]) == ("tinytrain", "none")]
+    assert (row["mean"], row["ci95"]) == pytest.approx(mean_and_ci95(tinytrain - none))
+
+
+def test_a_single_episode_has_no_interval() -> None:
+    result = StrategyResult((0.5,), {"training_memory_bytes": 1, "ram_bytes": 2, "backward_macs": 3})
+    content = Evaluation("m", "d", {"none": result, "full": result}).to_json()
+    assert content["strategies"]["none"]["accuracy_ci95"] is None
+    assert content["paired"] == [{"a": "full", "b": "none", "mean": 0.0, "ci95": None}]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_plot(on_boards: Evaluation, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"plot.{suffix}"
+    write_plot(on_boards.to_json(), path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG") if suffix == "png" else all(s.encode() in content for s in ("<svg",))
+    with pytest.raises(InputError, match="expected a file that can be written"):
+        write_plot(on_boards.to_json(), tmp_path / "missing" / "plot.png")
+
+
+REFUSED = {
+    "a strategy": ({"strategies": ("none", "best")}, "received 'best'"),
+    "a strategy twice": ({"strategies": ("none", "none")}, "every strategy once"),
+    "no strategy": ({"strategies": ()}, "at least one strategy"),
+    "tflm": ({"backend": "tflm"}, "backend: expected one of c, tf, received 'tflm', which cannot"),
+    "int8": ({"precision": "int8"}, "precision: expected float32, received 'int8', which is not"),
+    "jobs": ({"jobs": 0}, "jobs: expected"),
+    "count": ({"count": 0}, "count: expected"),
+    "rates": ({"learning_rates": {"none": 1.0}}, "learning rates: expected strategies"),
+    "ways": ({"ways": 11}, "at least 11 classes to draw from, received 10"),
+    "shots": ({"shots": 19}, "at least 24 images of every class"),
+    "budget": (
+        {"budget": tt_tflm.Budget(training_memory=8), "strategies": ("tinytrain",)},
+        "a budget that one channel",
+    ),
+    "episodes": ({"episodes": [1]}, "a file or a list of Rows"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_arguments_are_refused(case: str, model: Path) -> None:
+    options, message = REFUSED[case]
+    with pytest.raises(InputError, match=message) as refused:
+        evaluate(model, small.images(), **{**EPISODES, **options})
+    assert "\n" not in str(refused.value)
+
+
+def test_given_episodes_are_used(model: Path) -> None:
+    images = load_images(small.images())
+    rows = draw_episodes(images, 4, 4, 3, 5, seed=1)
+    one = evaluate(model, images, episodes=rows[2:3], strategies=("none",))
+    all_of_them = evaluate(model, images, strategies=("none",), **EPISODES)
+    assert one.strategies["none"].accuracies == all_of_them.strategies["none"].accuracies[2:3]

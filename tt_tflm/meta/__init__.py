@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The offline half of TinyTrain: models that are ready to adapt, and the measurement that tells what adapting
+brings."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tt_tflm.meta.evaluation import Evaluation, evaluate
+    from tt_tflm.meta.images import load_images
+    from tt_tflm.meta.training import FitResult, fit
+
+__all__ = ["Evaluation", "FitResult", "evaluate", "fit", "load_images"]
+
+_HOMES = {
+    "Evaluation": "evaluation",
+    "FitResult": "training",
+    "evaluate": "evaluation",
+    "fit": "training",
+    "load_images": "images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # TensorFlow and TVM take seconds to import: each function brings what it needs.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tt_tflm.meta' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"tt_tflm.meta.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

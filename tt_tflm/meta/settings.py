@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What determines a meta-training beside backbone and data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tt_tflm.errors import InputError
+from tt_tflm.meta.episodes import Sampling
+from tt_tflm.meta.mixed_augment import MixedAugment
+
+BATCH_NORM = ("frozen", "trained")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines a run beside backbone and data; recorded in checkpoints.
+
+    Attributes:
+        sampling: how episodes are drawn.
+        episodes: of the whole run.
+        episodes_per_step: whose mean gradient makes one update.
+        learning_rate: of Adam, at its highest.
+        warm_up: share of the run in which it rises from 0; it falls to 0 as a cosine after that.
+        temperature: of the cosines when training begins; it is learned.
+        batch_norm: ``frozen`` keeps the statistics, ``trained`` takes those of each batch and moves them.
+        augment: how images are changed.
+        validation: share of the classes held out, 0 to 0.9; 0 switches validation off.
+        validate_every: episodes between validations.
+        patience: validations without a better one that end the run; None for no end.
+        weight_range: weights beyond that many times the rms of their channel are penalised; None for no penalty.
+        seed: of classes held out, episodes and augmentation.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    episodes: int = 2000
+    episodes_per_step: int = 1
+    learning_rate: float = 3e-4
+    warm_up: float = 0.05
+    temperature: float = 10.0
+    batch_norm: str = "frozen"
+    augment: MixedAugment = field(default_factory=MixedAugment)
+    validation: float = 0.2
+    validate_every: int = 100
+    patience: int | None = 10
+    weight_range: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("episodes", 1),
+            ("episodes_per_step", 1),
+            ("validate_every", 1),
+            ("patience", 1),
+            ("seed", 0),
+        ):
+            value = getattr(self, name)
+            if value is None and name == "patience":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise InputError(f"{name}: expected a whole number of at least {least}, received {value!r}")
+        for name, low, high in (
+            ("learning_rate", 0.0, 1e3), ("warm_up", 0.0, 0.99), ("temperature", 1e-3, 1e4), ("validation", 0.0, 0.9)
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise InputError(f"{name}: expected a number from {low} to {high}, received {value!r}")
+        if self.batch_norm not in BATCH_NORM:
+            raise InputError(f"batch_norm: expected one of {', '.join(BATCH_NORM)}, received {self.batch_norm!r}")
+        if self.weight_range is not None and not self.weight_range >= 1:
+            raise InputError(f"weight_range: expected a ratio of at least 1, received {self.weight_range!r}")
