@@ -19,6 +19,8 @@
  *            accumulated gradients, as far as there are any.
  *   rate     [1]: learning rate; 0 stands for the one in the parameters.
  *   control  int32[TT_CONTROL_WORDS], see below.
+ *
+ * A tensor that an op writes, as an output or in place, is none of its other tensors and no constant.
  */
 #ifndef TT_OP_PARAMS_H
 #define TT_OP_PARAMS_H
@@ -70,14 +72,16 @@ typedef enum {
     TT_OP_SGD = 29,
     TT_OP_MOMENTUM = 30,
     TT_OP_ADAM = 31,
-    TT_OP_FISHER_POTENTIAL = 32
+    TT_OP_FISHER_POTENTIAL = 32,
+    TT_OP_CLIP = 33,
+    TT_OP_AFFINE = 34
 } tt_op_code_t;
 
 typedef enum {
     TT_OP_FLAG_IN_PLACE = 1,   /* the result goes into the first input; there is no output */
     TT_OP_FLAG_LOW = 2,        /* there is a lower bound */
     TT_OP_FLAG_HIGH = 4,       /* there is an upper bound */
-    TT_OP_FLAG_BIAS = 8,       /* the gradient of the bias is wanted; CONV2D: of a frozen layer, there is a bias */
+    TT_OP_FLAG_BIAS = 8,       /* the gradient of the bias is wanted */
     TT_OP_FLAG_WEIGHTS = 16,   /* the gradient of the weights is wanted */
     TT_OP_FLAG_ACCUMULATE = 32, /* the result is added to what is there */
     TT_OP_FLAG_RATE = 64,      /* the gradient is multiplied with minus the learning rate */
@@ -120,6 +124,7 @@ typedef struct {
  * MASK_GRAD:          g, mask int32[(n + 31) / 32], active -> dx.
  * MULTIPLY_CHANNEL:   x, gate [channels], active -> y.
  * CHANNEL_DOT:        a, b, active -> y [channels].
+ * AFFINE:             x, scale [channels], shift [channels] -> y. No active: a forward op.
  * Flags: IN_PLACE, for those with a result of the size of their first input; COPY has none.
  */
 typedef struct {
@@ -127,6 +132,7 @@ typedef struct {
 } tt_op_plain_t;
 
 /*
+ * CLIP:      x -> y. Flags IN_PLACE, LOW, HIGH. No active: a forward op.
  * CLIP_MASK: y, active -> mask int32[(n + 31) / 32]. Flags LOW, HIGH.
  * CLIP_GRAD: g, y, active -> dx. Flags IN_PLACE, LOW, HIGH.
  */
@@ -165,8 +171,8 @@ typedef struct {
 } tt_op_window_t;
 
 /*
- * CONV2D, DEPTHWISE_CONV2D:                       x, rows -> y. Flags LOW, HIGH. Of a frozen layer, with the flag BIAS:
- *                                                 x, filter, bias [O] -> y. No active: the forward pass always runs.
+ * CONV2D, DEPTHWISE_CONV2D:                       x, rows -> y; of a frozen layer x, filter, bias [O] -> y. Flags LOW,
+ *                                                 HIGH. No active: the forward pass always runs.
  * CONV2D_GRAD_INPUT, DEPTHWISE_CONV2D_GRAD_INPUT: g, rows, active -> dx; with the flag ACCUMULATE g, rows, dx, active.
  */
 typedef struct {

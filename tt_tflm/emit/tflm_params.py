@@ -55,6 +55,8 @@ class Op(IntEnum):
     MOMENTUM = 30
     ADAM = 31
     FISHER_POTENTIAL = 32
+    CLIP = 33
+    AFFINE = 34
 
     @property
     def tflite_name(self) -> str:
@@ -160,7 +162,7 @@ Finish = _structure("tt_op_finish_t", batch_size=_INT)
 
 STRUCTURES: Mapping[Op, type[ctypes.LittleEndianStructure]] = {
     **dict.fromkeys(Op, Plain),
-    **dict.fromkeys((Op.CLIP_MASK, Op.CLIP_GRAD), Clip),
+    **dict.fromkeys((Op.CLIP, Op.CLIP_MASK, Op.CLIP_GRAD), Clip),
     **dict.fromkeys((Op.CROP2D, Op.AVG_POOL_GRAD, Op.MAX_POOL_GRAD), Windowed),
     **dict.fromkeys((Op.CONV2D, Op.DEPTHWISE_CONV2D), Weighted),
     **dict.fromkeys((Op.CONV2D_GRAD_INPUT, Op.DEPTHWISE_CONV2D_GRAD_INPUT), Weighted),
