@@ -15,9 +15,11 @@ constexpr int32_t kBuiltinCustom = 32;
 constexpr int32_t kLastBuiltin = 300;
 constexpr unsigned kCapacity = 200;
 
-/* tflite::PythonOpsResolver as the wheel lays it out: a table of registrations and how many are in use. */
+/* tflite::PythonOpsResolver as the wheel lays it out: a virtual table, registrations, and how many are in use. */
 class Resolver {
 public:
+    virtual void Unused() const;
+
     /* Whether the table looks as expected; the wheel's own ops are in it already. */
     bool Plausible() const
     {
@@ -45,14 +47,13 @@ public:
     }
 
 private:
-    void *virtual_table_;
     TFLMRegistration table_[kCapacity];
     unsigned used_;
 };
 
 } // namespace
 
-extern "C" bool TtRegisterOps(Resolver *resolver)
+extern "C" __attribute__((visibility("default"))) bool TtRegisterOps(Resolver *resolver)
 {
     return resolver->Plausible() && tinytrain::RegisterTinyTrainOps(*resolver) == kTfLiteOk;
 }
