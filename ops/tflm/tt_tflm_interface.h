@@ -23,8 +23,8 @@
 
 extern "C" {
 
-enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
-enum TfLiteType { kTfLiteNoType = 0, kTfLiteFloat32 = 1, kTfLiteInt32 = 2 };
+enum TfLiteStatus : int { kTfLiteOk = 0, kTfLiteError = 1 };
+enum TfLiteType : int { kTfLiteNoType = 0, kTfLiteFloat32 = 1, kTfLiteInt32 = 2 };
 
 struct TfLiteTensor;
 

@@ -29,7 +29,7 @@ def test_op_agrees_with_tensorflow(name):
     @same_in_every_run(EXAMPLES)
     @given(CASES[name])
     def check(trial: Trial) -> None:
-        assume(_is_supported(trial))
+        assume(is_supported(trial))
         for number, (model, written) in enumerate(models_of(trial)):
             found = written(model.run())
             for key, expected in trial.expected.items():
@@ -43,7 +43,7 @@ def test_op_does_nothing_for_candidates_that_are_not_trained(name):
     @same_in_every_run(2)
     @given(CASES[name])
     def check(trial: Trial) -> None:
-        assume(_is_supported(trial))
+        assume(is_supported(trial))
         for model, _ in models_of(trial):
             if not _has_active(model.op):
                 continue
@@ -54,7 +54,7 @@ def test_op_does_nothing_for_candidates_that_are_not_trained(name):
     check()
 
 
-def _is_supported(trial: Trial) -> bool:
+def is_supported(trial: Trial) -> bool:
     """The ops know depthwise convolutions of depth multiplier 1 alone."""
     kernel = trial.kernel
     return not kernel.op.startswith("depthwise") or kernel["O"] == kernel["C"]
