@@ -28,6 +28,7 @@ class OneOp:
             once, so that what an op writes in place can be read.
         outputs: shapes and dtypes of its outputs.
         constants: which inputs are constants instead.
+        missing: which inputs the node leaves out.
     """
 
     op: Op
@@ -35,6 +36,7 @@ class OneOp:
     inputs: tuple[np.ndarray, ...]
     outputs: tuple[tuple[tuple[int, ...], str], ...] = ()
     constants: frozenset[int] = field(default_factory=frozenset)
+    missing: frozenset[int] = field(default_factory=frozenset)
 
     def content(self) -> bytes:
         """The .tflite file."""
@@ -45,7 +47,8 @@ class OneOp:
             data = value if constant else None
             ins.append(writer.add_tensor(f"in{i}", value.shape, value.dtype.name, data, variable=not constant))
         outs = [writer.add_tensor(f"out{i}", shape, dtype) for i, (shape, dtype) in enumerate(self.outputs)]
-        writer.add_custom(self.op.tflite_name, ins, outs, self.params)
+        given = [None if i in self.missing else number for i, number in enumerate(ins)]
+        writer.add_custom(self.op.tflite_name, given, outs, self.params)
         own = [number for i, number in enumerate(ins) if i not in self.constants]
         return writer.finish(own, [*own, *outs])
 
