@@ -18,48 +18,61 @@ typedef struct {
     float high;
 } job_t;
 
-/* acc[t][i] += sum over the run of x[t * pitch ..] * row[i][..] */
+/* acc[t][i] += source[t][j ..] * row[i][j ..], for a pair of neighbours or a single float */
+TT_INLINE void step(float (*acc)[TT_TILE_ROWS], const float *const *source, const float *const *row, int32_t j,
+                    int pixels, int rows, bool pair)
+{
+    float w0[TT_TILE_ROWS];
+    float w1[TT_TILE_ROWS];
+    TT_UNROLL
+    for (int i = 0; i < rows; ++i) {
+        if (pair) {
+            const tt_pair_t w = TT_LOAD_PAIR(row[i] + j);
+            w0[i] = w.f[0];
+            w1[i] = w.f[1];
+        } else {
+            w0[i] = row[i][j];
+        }
+    }
+    TT_UNROLL
+    for (int t = 0; t < pixels; ++t) {
+        if (pair) {
+            const tt_pair_t value = TT_LOAD_PAIR(source[t] + j);
+            TT_UNROLL
+            for (int i = 0; i < rows; ++i) {
+                acc[t][i] = TT_MAC(acc[t][i], value.f[0], w0[i]);
+                acc[t][i] = TT_MAC(acc[t][i], value.f[1], w1[i]);
+            }
+        } else {
+            TT_UNROLL
+            for (int i = 0; i < rows; ++i) {
+                acc[t][i] = TT_MAC(acc[t][i], source[t][j], w0[i]);
+            }
+        }
+    }
+}
+
+/* acc[t][i] += sum over a run of x[t * pitch ..] * weights[i][..] */
 TT_INLINE void run(float (*acc)[TT_TILE_ROWS], const float *x, int32_t pitch, const float *const *weights,
                    int32_t length, int pixels, int rows, bool pairs)
 {
     const float *source[TT_TILE_PIXELS];
-    const float *row[TT_TILE_ROWS];
     TT_UNROLL
     for (int t = 0; t < pixels; ++t) {
         source[t] = x + t * pitch;
     }
-    TT_UNROLL
-    for (int i = 0; i < rows; ++i) {
-        row[i] = weights[i];
-    }
     int32_t j = 0;
-    for (; pairs && j + 4 <= length; j += 4) {
-        TT_UNROLL
-        for (int k = 0; k < 4; k += 2) {
-            tt_pair_t w[TT_TILE_ROWS];
-            TT_UNROLL
-            for (int i = 0; i < rows; ++i) {
-                w[i] = TT_LOAD_PAIR(row[i] + j + k);
-            }
-            TT_UNROLL
-            for (int t = 0; t < pixels; ++t) {
-                const tt_pair_t value = TT_LOAD_PAIR(source[t] + j + k);
-                TT_UNROLL
-                for (int i = 0; i < rows; ++i) {
-                    acc[t][i] = TT_MAC(acc[t][i], value.f[0], w[i].f[0]);
-                    acc[t][i] = TT_MAC(acc[t][i], value.f[1], w[i].f[1]);
-                }
-            }
+    if (pairs) {
+        for (; j + 4 <= length; j += 4) {
+            step(acc, source, weights, j, pixels, rows, true);
+            step(acc, source, weights, j + 2, pixels, rows, true);
         }
-    }
-    for (; j < length; ++j) {
-        TT_UNROLL
-        for (int i = 0; i < rows; ++i) {
-            const float w = row[i][j];
-            TT_UNROLL
-            for (int t = 0; t < pixels; ++t) {
-                acc[t][i] = TT_MAC(acc[t][i], source[t][j], w);
-            }
+        if (j < length) {
+            step(acc, source, weights, j, pixels, rows, true);
+        }
+    } else {
+        for (; j < length; ++j) {
+            step(acc, source, weights, j, pixels, rows, false);
         }
     }
 }

@@ -16,50 +16,66 @@ typedef struct {
     const float *row[TT_TILE_ROWS];
 } job_t;
 
-/* dx[t * pitch ..] += sum over i of g[t][i] * row[i][..], over a run */
+/* target[t][j ..] += sum over i of g[t][i] * row[i][j ..], for a pair of neighbours or a single float */
+TT_INLINE void step(float *const *target, const float *const *row, const float (*g)[TT_TILE_ROWS], int32_t j,
+                    int pixels, int rows, bool pair)
+{
+    float w0[TT_TILE_ROWS];
+    float w1[TT_TILE_ROWS];
+    TT_UNROLL
+    for (int i = 0; i < rows; ++i) {
+        if (pair) {
+            const tt_pair_t w = TT_LOAD_PAIR(row[i] + j);
+            w0[i] = w.f[0];
+            w1[i] = w.f[1];
+        } else {
+            w0[i] = row[i][j];
+        }
+    }
+    TT_UNROLL
+    for (int t = 0; t < pixels; ++t) {
+        if (pair) {
+            const tt_pair_t so_far = TT_LOAD_PAIR(target[t] + j);
+            float sum0 = so_far.f[0];
+            float sum1 = so_far.f[1];
+            TT_UNROLL
+            for (int i = 0; i < rows; ++i) {
+                sum0 = TT_MAC(sum0, g[t][i], w0[i]);
+                sum1 = TT_MAC(sum1, g[t][i], w1[i]);
+            }
+            TT_STORE_PAIR(target[t] + j, sum0, sum1);
+        } else {
+            float sum = target[t][j];
+            TT_UNROLL
+            for (int i = 0; i < rows; ++i) {
+                sum = TT_MAC(sum, g[t][i], w0[i]);
+            }
+            target[t][j] = sum;
+        }
+    }
+}
+
+/* dx[t * pitch ..] += sum over i of g[t][i] * weights[i][..], over a run */
 TT_INLINE void run(float *dx, int32_t pitch, const float (*g)[TT_TILE_ROWS], const float *const *weights,
                    int32_t length, int pixels, int rows, bool pairs)
 {
     float *target[TT_TILE_PIXELS];
-    const float *row[TT_TILE_ROWS];
     TT_UNROLL
     for (int t = 0; t < pixels; ++t) {
         target[t] = dx + t * pitch;
     }
-    TT_UNROLL
-    for (int i = 0; i < rows; ++i) {
-        row[i] = weights[i];
-    }
     int32_t j = 0;
-    for (; pairs && j + 4 <= length; j += 4) {
-        TT_UNROLL
-        for (int k = 0; k < 4; k += 2) {
-            tt_pair_t w[TT_TILE_ROWS];
-            TT_UNROLL
-            for (int i = 0; i < rows; ++i) {
-                w[i] = TT_LOAD_PAIR(row[i] + j + k);
-            }
-            TT_UNROLL
-            for (int t = 0; t < pixels; ++t) {
-                tt_pair_t sum = TT_LOAD_PAIR(target[t] + j + k);
-                TT_UNROLL
-                for (int i = 0; i < rows; ++i) {
-                    sum.f[0] = TT_MAC(sum.f[0], g[t][i], w[i].f[0]);
-                    sum.f[1] = TT_MAC(sum.f[1], g[t][i], w[i].f[1]);
-                }
-                TT_STORE_PAIR(target[t] + j + k, sum.f[0], sum.f[1]);
-            }
+    if (pairs) {
+        for (; j + 4 <= length; j += 4) {
+            step(target, weights, g, j, pixels, rows, true);
+            step(target, weights, g, j + 2, pixels, rows, true);
         }
-    }
-    for (; j < length; ++j) {
-        TT_UNROLL
-        for (int t = 0; t < pixels; ++t) {
-            float sum = target[t][j];
-            TT_UNROLL
-            for (int i = 0; i < rows; ++i) {
-                sum = TT_MAC(sum, g[t][i], row[i][j]);
-            }
-            target[t][j] = sum;
+        if (j < length) {
+            step(target, weights, g, j, pixels, rows, true);
+        }
+    } else {
+        for (; j < length; ++j) {
+            step(target, weights, g, j, pixels, rows, false);
         }
     }
 }
@@ -89,7 +105,7 @@ TT_INLINE void tile(const job_t *job, int32_t oy, int32_t column, tt_span_t taps
         for (int i = 0; i < rows; ++i) {
             row[i] = job->row[i] + (r * w->kw + taps.first) * w->C;
         }
-        run(dx, w->sw * w->C, (const float(*)[TT_TILE_ROWS])g, row, (taps.last - taps.first) * w->C, pixels, rows,
+        run(dx, w->sw * w->C, (const float (*)[TT_TILE_ROWS])g, row, (taps.last - taps.first) * w->C, pixels, rows,
             pairs);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tt_depthwise_conv2d.h"
 
+#include <float.h>
 #include <stddef.h>
 
 #include "tt_depthwise_correlate.h"
@@ -20,6 +21,7 @@ void tt_depthwise_conv2d(const tt_window_t *window, const float *x, const float 
         .source_width = w->W,
         .target_width = w->OW,
         .tap_width = w->kw,
+        .bounded = low > -FLT_MAX || high < FLT_MAX,
         .low = low,
         .high = high,
     };

@@ -3,7 +3,6 @@
  * Input i gathers the taps r with r = i + pad (mod stride) from output (i + pad - r) / stride: for each phase of the
  * stride a correlation whose taps run backwards.
  */
-#include <float.h>
 #include <stddef.h>
 
 #include "tt_depthwise_conv2d.h"
@@ -40,8 +39,6 @@ void tt_depthwise_conv2d_grad_input(const tt_window_t *window, const float *g, c
         .source_width = w->OW,
         .target_width = w->W,
         .tap_width = w->kw,
-        .low = -FLT_MAX,
-        .high = FLT_MAX,
     };
     for (int32_t row = 0; row < w->sh && row < w->H; ++row) {
         correlation.vertical = axis_of(row, w->H, w->OH, w->kh, w->sh, w->pt);

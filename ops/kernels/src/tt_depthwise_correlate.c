@@ -5,7 +5,6 @@
  */
 #include "tt_depthwise_correlate.h"
 
-#include <float.h>
 #include <stddef.h>
 
 #include "tt_unroll.h"
@@ -21,7 +20,7 @@ typedef struct {
     const float *taps;
     const float *seed;
     float *target;
-    int32_t seed_pitch;
+    bool in_place; /* the sums start from the target */
 } plane_t;
 
 static const tt_pair_t ZEROS;
@@ -34,36 +33,54 @@ TT_INLINE float *target_of(const plane_t *plane, int32_t y, int32_t column)
     return plane->target + position * plane->all->channels;
 }
 
-/* Destination columns [column, column + valid) of row y, valid being columns unless the tile is partial. */
-TT_INLINE void tile(const plane_t *plane, int32_t y, int32_t column, int taps, int step, int columns, int32_t valid,
-                    bool partial)
+/* What the tiles of one destination row share. All pitches are in floats. */
+typedef struct {
+    const float *source; /* first column of the first source row on the image */
+    const float *taps;   /* first tap of the first tap row on the image */
+    const float *seed;
+    int32_t rows; /* source rows on the image */
+    int32_t row_pitch;
+    int32_t pitch; /* of columns */
+    int32_t tap_row_pitch;
+    int32_t tap_pitch;
+    int32_t target_pitch;
+    int32_t width; /* columns of the source */
+    bool in_place; /* the sums start from the target */
+} line_t;
+
+/* As many destination columns as the tile has, or the first valid of them if it is partial; left: first source column. */
+TT_INLINE void tile(const tt_correlation_t *all, const line_t *line, float *target, int32_t left, int taps, int step,
+                    int columns, int32_t valid, bool partial)
 {
-    const tt_correlation_t *all = plane->all;
-    const int32_t channels = all->channels;
-    const int32_t target_pitch = all->horizontal.step * channels;
-    float *target = target_of(plane, y, column);
+    const int32_t pitch = line->pitch;
+    const int32_t target_pitch = line->target_pitch;
     float acc0[MOST_COLUMNS];
     float acc1[MOST_COLUMNS];
-    const float *seed = plane->seed_pitch != 0 ? target : plane->seed;
-    TT_UNROLL
-    for (int t = 0; t < columns; ++t) {
-        const tt_pair_t start = TT_LOAD_PAIR(seed);
-        acc0[t] = start.f[0];
-        acc1[t] = start.f[1];
-        if (!partial || t + 1 < valid) {
-            seed += plane->seed_pitch;
+    if (line->in_place) {
+        const float *seed = target;
+        TT_UNROLL
+        for (int t = 0; t < columns; ++t) {
+            const tt_pair_t start = TT_LOAD_PAIR(seed);
+            acc0[t] = start.f[0];
+            acc1[t] = start.f[1];
+            seed += !partial || t + 1 < valid ? target_pitch : 0;
+        }
+    } else {
+        const tt_pair_t start = TT_LOAD_PAIR(line->seed);
+        TT_UNROLL
+        for (int t = 0; t < columns; ++t) {
+            acc0[t] = start.f[0];
+            acc1[t] = start.f[1];
         }
     }
-    const int32_t line = y * all->vertical.source_step + all->vertical.source_start;
-    const int32_t left = column * step + all->horizontal.source_start;
-    const tt_span_t rows = tt_taps_on_image(line, all->vertical.taps, all->vertical.size);
-    const tt_span_t sources = tt_taps_on_image(left, (valid - 1) * step + taps, all->horizontal.size);
+    const tt_span_t sources = tt_taps_on_image(left, (valid - 1) * step + taps, line->width);
     const int count = (columns - 1) * step + taps;
-    const float *source = plane->source + ((line + rows.first) * all->source_width + left + sources.first) * channels;
-    const float *weights = plane->taps + ((all->vertical.tap + rows.first * all->vertical.tap_step) * all->tap_width +
-                                          all->horizontal.tap) * channels;
-    const int32_t tap_pitch = all->horizontal.tap_step * channels;
-    for (int32_t m = rows.last - rows.first; m > 0; --m) {
+    const float *source = line->source + (left + sources.first) * pitch;
+    const float *weights = line->taps;
+    const int32_t row_pitch = line->row_pitch;
+    const int32_t tap_pitch = line->tap_pitch;
+    const int32_t tap_row_pitch = line->tap_row_pitch;
+    for (int32_t m = line->rows; m > 0; --m) {
         float w0[MOST_TAPS];
         float w1[MOST_TAPS];
         const float *tap = weights;
@@ -82,7 +99,7 @@ TT_INLINE void tile(const plane_t *plane, int32_t y, int32_t column, int taps, i
             const bool maybe_right = partial || j > (columns - 1) * step;
             if ((!maybe_left || j >= sources.first) && (!maybe_right || j < sources.last)) {
                 const tt_pair_t value = TT_LOAD_PAIR(x);
-                x += channels;
+                x += pitch;
                 TT_UNROLL
                 for (int k = 0; k < taps; ++k) {
                     if (j >= k && (j - k) % step == 0 && (j - k) / step < columns) {
@@ -93,38 +110,79 @@ TT_INLINE void tile(const plane_t *plane, int32_t y, int32_t column, int taps, i
                 }
             }
         }
-        source += all->source_width * channels;
-        weights += all->vertical.tap_step * all->tap_width * channels;
+        source += row_pitch;
+        weights += tap_row_pitch;
+    }
+    if (all->bounded) {
+        const float low = all->low;
+        const float high = all->high;
+        TT_UNROLL
+        for (int t = 0; t < columns; ++t) {
+            acc0[t] = tt_min(tt_max(acc0[t], low), high);
+            acc1[t] = tt_min(tt_max(acc1[t], low), high);
+        }
     }
     TT_UNROLL
     for (int t = 0; t < columns; ++t) {
         if (!partial || t < valid) {
-            TT_STORE_PAIR(target, tt_min(tt_max(acc0[t], all->low), all->high),
-                          tt_min(tt_max(acc1[t], all->low), all->high));
+            TT_STORE_PAIR(target, acc0[t], acc1[t]);
             target += target_pitch;
         }
     }
 }
 
-/* A plane of a known number of taps in a row: full tiles of so many columns, then partial ones for what is left. */
-TT_INLINE void plane_of_tiles(const plane_t *plane, int taps, int step, int full, int rest)
+/*
+ * Rows [from, to) of a plane of a known number of taps in a row: full tiles of so many columns, then partial ones for
+ * what is left.
+ */
+TT_INLINE void rows_of_tiles(const plane_t *plane, int32_t from, int32_t to, int taps, int step, int full, int rest)
 {
-    const int32_t count = plane->all->horizontal.count;
-    for (int32_t y = 0; y < plane->all->vertical.count; ++y) {
+    const tt_correlation_t *all = plane->all;
+    const tt_axis_t v = all->vertical;
+    const int32_t count = all->horizontal.count;
+    const int32_t first = all->horizontal.source_start;
+    line_t line = {
+        .seed = plane->seed,
+        .row_pitch = all->source_width * all->channels,
+        .pitch = all->channels,
+        .tap_row_pitch = v.tap_step * all->tap_width * all->channels,
+        .tap_pitch = all->horizontal.tap_step * all->channels,
+        .target_pitch = all->horizontal.step * all->channels,
+        .width = all->horizontal.size,
+        .in_place = plane->in_place,
+    };
+    for (int32_t y = from; y < to; ++y) {
+        const int32_t top = y * v.source_step + v.source_start;
+        const tt_span_t rows = tt_taps_on_image(top, v.taps, v.size);
+        line.rows = rows.last - rows.first;
+        line.source = plane->source + (top + rows.first) * line.row_pitch;
+        line.taps = plane->taps + (v.tap * all->tap_width + all->horizontal.tap) * all->channels +
+                    rows.first * line.tap_row_pitch;
+        float *target = target_of(plane, y, 0);
         int32_t column = 0;
         for (; full > 0 && column + full <= count; column += full) {
-            tile(plane, y, column, taps, step, full, full, false);
+            tile(all, &line, target, column * step + first, taps, step, full, full, false);
+            target += full * line.target_pitch;
         }
         for (; column < count; column += rest) {
-            tile(plane, y, column, taps, step, rest, tt_min_i32(rest, count - column), true);
+            const int32_t valid = tt_min_i32(rest, count - column);
+            tile(all, &line, target, column * step + first, taps, step, rest, valid, true);
+            target += rest * line.target_pitch;
         }
     }
 }
 
+#define TT_ROWS(taps, step, full, rest)                                                      \
+    static TT_NOINLINE void rows_##taps##_##step(const plane_t *plane, int32_t from, int32_t to) \
+    {                                                                                        \
+        rows_of_tiles(plane, from, to, taps, step, full, rest);                              \
+    }
+
 #define TT_PLANE(taps, step, full, rest)                               \
-    static TT_NOINLINE void plane_##taps##_##step(const plane_t *plane) \
+    TT_ROWS(taps, step, full, rest)                                    \
+    static void plane_##taps##_##step(const plane_t *plane)            \
     {                                                                  \
-        plane_of_tiles(plane, taps, step, full, rest);                 \
+        rows_##taps##_##step(plane, 0, plane->all->vertical.count);    \
     }
 
 TT_PLANE(1, 1, 0, 8)
@@ -137,15 +195,153 @@ TT_PLANE(3, 2, 0, 4)
 TT_PLANE(5, 2, 0, 4)
 TT_PLANE(7, 2, 0, 4)
 
+/* One column of sources under three rows of three taps; the sum that tap k adds to is at acc[(newest - k) mod 3]. */
+TT_INLINE void column_of_sources(float *acc0, float *acc1, const float (*w0)[3], const float (*w1)[3], const float **x,
+                                 int32_t pitch, int newest)
+{
+    TT_UNROLL
+    for (int r = 0; r < 3; ++r) {
+        const tt_pair_t value = TT_LOAD_PAIR(x[r]);
+        TT_STEP(x[r], pitch);
+        TT_UNROLL
+        for (int k = 0; k < 3; ++k) {
+            const int t = (newest - k + 3) % 3;
+            acc0[t] = TT_MAC(acc0[t], value.f[0], w0[r][k]);
+            acc1[t] = TT_MAC(acc1[t], value.f[1], w1[r][k]);
+        }
+    }
+}
+
+TT_INLINE void finish(const tt_correlation_t *all, float *target, float sum0, float sum1, bool bounded, bool in_place)
+{
+    if (in_place) {
+        const tt_pair_t so_far = TT_LOAD_PAIR(target);
+        sum0 += so_far.f[0];
+        sum1 += so_far.f[1];
+    }
+    if (bounded) {
+        sum0 = tt_min(tt_max(sum0, all->low), all->high);
+        sum1 = tt_min(tt_max(sum1, all->low), all->high);
+    }
+    TT_STORE_PAIR(target, sum0, sum1);
+}
+
+/*
+ * Windows of 3 x 3 and stride 1: all taps of the two channels and the sums of three columns stay in registers, while
+ * the sources pass by. All source rows of the destination rows [from, to) lie on the image.
+ */
+TT_INLINE void slide_rows(const plane_t *plane, int32_t from, int32_t to, bool bounded, bool in_place)
+{
+    const tt_correlation_t all = *plane->all;
+    const tt_axis_t v = all.vertical;
+    const tt_axis_t h = all.horizontal;
+    float w0[3][3];
+    float w1[3][3];
+    TT_UNROLL
+    for (int r = 0; r < 3; ++r) {
+        TT_UNROLL
+        for (int k = 0; k < 3; ++k) {
+            const int32_t tap = (v.tap + r * v.tap_step) * all.tap_width + h.tap + k * h.tap_step;
+            const tt_pair_t w = TT_LOAD_PAIR(plane->taps + tap * all.channels);
+            w0[r][k] = w.f[0];
+            w1[r][k] = w.f[1];
+        }
+    }
+    const tt_pair_t seed = TT_LOAD_PAIR(in_place ? ZEROS.f : plane->seed);
+    const int32_t first = tt_max_i32(0, h.source_start);
+    const int32_t sources = tt_min_i32(h.size, h.source_start + h.count + 2) - first;
+    /* Of the first sums, so many belong to columns left of the target. */
+    const int32_t early = tt_min_i32(sources, 2 + h.source_start);
+    const int32_t target_pitch = h.step * all.channels;
+    const int32_t pitch = all.channels;
+    for (int32_t y = from; y < to; ++y) {
+        const float *x[3];
+        TT_UNROLL
+        for (int r = 0; r < 3; ++r) {
+            x[r] = plane->source + ((y + v.source_start + r) * all.source_width + first) * pitch;
+        }
+        float acc0[3] = {seed.f[0], seed.f[0], seed.f[0]};
+        float acc1[3] = {seed.f[1], seed.f[1], seed.f[1]};
+        float *target = target_of(plane, y, 0);
+        int32_t left = h.count;
+        for (int32_t n = early; n > 0; --n) {
+            acc0[0] = acc0[1];
+            acc1[0] = acc1[1];
+            acc0[1] = acc0[2];
+            acc1[1] = acc1[2];
+            acc0[2] = seed.f[0];
+            acc1[2] = seed.f[1];
+            column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, 2);
+        }
+        int32_t n = sources - early;
+        left -= n;
+        for (; n >= 3; n -= 3) {
+            TT_UNROLL
+            for (int newest = 0; newest < 3; ++newest) {
+                acc0[newest] = seed.f[0];
+                acc1[newest] = seed.f[1];
+                column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, newest);
+                finish(&all, target, acc0[(newest + 1) % 3], acc1[(newest + 1) % 3], bounded, in_place);
+                target += target_pitch;
+            }
+        }
+        /* What is left of the sources, and the columns that end on padding. */
+        for (n += left; n > 0; --n) {
+            acc0[0] = acc0[1];
+            acc1[0] = acc1[1];
+            acc0[1] = acc0[2];
+            acc1[1] = acc1[2];
+            acc0[2] = seed.f[0];
+            acc1[2] = seed.f[1];
+            if (n > left) {
+                column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, 2);
+            }
+            finish(&all, target, acc0[0], acc1[0], bounded, in_place);
+            target += target_pitch;
+        }
+    }
+}
+
+/* Rows whose sources lie on the image all three, and tiles where one lies on padding. */
+TT_INLINE void slide(const plane_t *plane, bool bounded, bool in_place)
+{
+    const tt_axis_t *v = &plane->all->vertical;
+    const int32_t from = tt_min_i32(v->count, tt_max_i32(0, -v->source_start));
+    const int32_t to = tt_max_i32(from, tt_min_i32(v->count, v->size - v->source_start - 2));
+    rows_3_1(plane, 0, from);
+    slide_rows(plane, from, to, bounded, in_place);
+    rows_3_1(plane, to, v->count);
+}
+
+static TT_NOINLINE void slide_bounded(const plane_t *plane)
+{
+    slide(plane, true, false);
+}
+
+static TT_NOINLINE void slide_unbounded(const plane_t *plane)
+{
+    slide(plane, false, false);
+}
+
+static TT_NOINLINE void slide_in_place(const plane_t *plane)
+{
+    slide(plane, false, true);
+}
+
 typedef void (*plane_function_t)(const plane_t *plane);
 
 /* NULL where there is no plane of tiles. */
-static plane_function_t plane_for(const tt_axis_t *horizontal)
+static plane_function_t plane_for(const tt_correlation_t *all)
 {
+    const tt_axis_t *horizontal = &all->horizontal;
     /* Wider padding than a window has taps would reach past the sources that a tile looks at. */
     const int32_t last = (horizontal->count - 1) * horizontal->source_step + horizontal->source_start;
     if (-horizontal->source_start >= horizontal->taps || last >= horizontal->size) {
         return NULL;
+    }
+    const bool unit = horizontal->source_step == 1 && all->vertical.source_step == 1;
+    if (unit && horizontal->taps == 3 && all->vertical.taps == 3) {
+        return all->seed == all->target ? slide_in_place : all->bounded ? slide_bounded : slide_unbounded;
     }
     switch (horizontal->taps * 4 + tt_min_i32(horizontal->source_step, 3)) {
     case 1 * 4 + 1: return plane_1_1;
@@ -172,7 +368,7 @@ static void plane_of_points(const plane_t *plane)
             const int32_t left = q * all->horizontal.source_step + all->horizontal.source_start;
             const tt_span_t columns = tt_taps_on_image(left, all->horizontal.taps, all->horizontal.size);
             float *target = target_of(plane, y, q);
-            float sum = plane->seed_pitch != 0 ? *target : *plane->seed;
+            float sum = plane->in_place ? *target : *plane->seed;
             for (int32_t r = rows.first; r < rows.last; ++r) {
                 const int32_t tap_row = (all->vertical.tap + r * all->vertical.tap_step) * all->tap_width;
                 for (int32_t s = columns.first; s < columns.last; ++s) {
@@ -181,14 +377,14 @@ static void plane_of_points(const plane_t *plane)
                     sum = TT_MAC(sum, value, plane->taps[tap * all->channels]);
                 }
             }
-            *target = tt_min(tt_max(sum, all->low), all->high);
+            *target = all->bounded ? tt_min(tt_max(sum, all->low), all->high) : sum;
         }
     }
 }
 
 void tt_depthwise_correlate(const tt_correlation_t *correlation)
 {
-    plane_function_t tiles = correlation->channels % 2 == 0 ? plane_for(&correlation->horizontal) : NULL;
+    plane_function_t tiles = correlation->channels % 2 == 0 ? plane_for(correlation) : NULL;
     const int32_t together = tiles != NULL ? 2 : 1;
     const bool in_place = correlation->seed == correlation->target;
     for (int32_t c = 0; c < correlation->channels; c += together) {
@@ -197,7 +393,7 @@ void tt_depthwise_correlate(const tt_correlation_t *correlation)
         plane.taps = correlation->taps + c;
         plane.seed = correlation->seed != NULL ? correlation->seed + c : ZEROS.f;
         plane.target = correlation->target + c;
-        plane.seed_pitch = in_place ? correlation->horizontal.step * correlation->channels : 0;
+        plane.in_place = in_place;
         if (tiles != NULL) {
             tiles(&plane);
         } else {

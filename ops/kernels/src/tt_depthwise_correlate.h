@@ -3,6 +3,7 @@
 #ifndef TT_DEPTHWISE_CORRELATE_H
 #define TT_DEPTHWISE_CORRELATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -22,8 +23,7 @@ typedef struct {
 } tt_axis_t;
 
 /*
- * target = min(max(seed + sum of source * tap, low), high), for all channels. Pitches are in floats; channels are
- * neighbours everywhere. seed: the start of the sums, [channels] if its pitch is 0 (bias), NULL for zeros, or target.
+ * target = min(max(seed + sum of source * tap, low), high), for all channels. The start of the sums, seed, is [channels] (the bias), NULL for zeros, or target, which is then added to (and not bounded).
  */
 typedef struct {
     tt_axis_t vertical;
@@ -36,6 +36,7 @@ typedef struct {
     int32_t source_width; /* columns */
     int32_t target_width;
     int32_t tap_width;
+    bool bounded; /* whether low and high count */
     float low;
     float high;
 } tt_correlation_t;
