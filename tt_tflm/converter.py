@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import keras
 
 MODES = ("static", "dynamic")
+BACKENDS = ("c", "tflm")
 
 
 class TrainableConverter:
@@ -34,6 +35,7 @@ class TrainableConverter:
     Set the properties, then call ``convert``:
 
     - ``target``: the core that the kernels are laid out for, see ``tt_tflm.devices.device_names`` (default ``host``);
+    - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
     - ``loss``: ``SoftmaxLoss()`` (default) or ``PrototypeLoss(...)``;
     - ``optimizer``: ``SGD(...)`` (default), ``Momentum(...)`` or ``Adam(...)``;
     - ``plan``: an ``UpdatePlan``, or None to train all channels of the last layer;
@@ -54,6 +56,7 @@ class TrainableConverter:
         self._model = model
         self._imported: ImportedModel | None = None
         self.target = "host"
+        self.backend = "c"
         self.loss: Loss = SoftmaxLoss()
         self.optimizer: Optimizer = SGD()
         self.plan: UpdatePlan | None = None
@@ -138,9 +141,19 @@ class TrainableConverter:
             plan = UpdatePlan(
                 chosen, imported.fingerprint, strategy=plan.strategy, budget=plan.budget, spent=asdict(cost)
             )
-        report("print C")
+        report("print C" if self.backend == "c" else "write TFLM models")
         return assemble(
-            imported, program, self.loss, self.optimizer, self.target, self.input_scaling, plan, cost, full, self.budget
+            imported,
+            program,
+            self.loss,
+            self.optimizer,
+            self.target,
+            self.input_scaling,
+            plan,
+            cost,
+            full,
+            self.budget,
+            self.backend,
         )
 
     def _check_options(self) -> None:
@@ -150,6 +163,8 @@ class TrainableConverter:
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
         if self.mode not in MODES:
             raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
+        if self.backend not in BACKENDS:
+            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
             raise InputError("expected no plan in dynamic mode, where the board chooses, received one")
         if not isinstance(self.budget, Budget):
