@@ -98,6 +98,10 @@ class TflmInterpreter:
         except ValueError as error:
             raise InputError(f"TFLM refused input {index}: {error}") from None
 
+    def input_shape(self, index: int) -> tuple[int, ...]:
+        """Shape of an input."""
+        return tuple(int(size) for size in self._interpreter.get_input_details(index)["shape"])
+
     def invoke(self) -> None:
         """Run the model once.
 
