@@ -103,7 +103,7 @@ class Build:
             ToolchainError: a compiler or the emulator is missing.
         """
         with self._folder() as folder:
-            return open_board(self._simulation_files(Path(folder)), device or self._default_device)
+            return open_board(self._simulation_files(Path(folder)), device or self.default_device)
 
     def count_macs(self) -> dict[str, int]:
         """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``.
@@ -117,7 +117,8 @@ class Build:
             return count_macs(self._simulation_files(Path(folder)))
 
     @property
-    def _default_device(self) -> str:
+    def default_device(self) -> str:
+        """What ``simulate`` runs on unless told otherwise."""
         return "tflm" if self.backend == "tflm" else "host"
 
     def _folder(self) -> tempfile.TemporaryDirectory[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOSS_NAMES = ("softmax", "prototype")
 OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
 TARGET_NAMES = ("host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+DEVICE_NAMES = (*TARGET_NAMES, "tflm")
+BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 GRADIENT_NAMES = ("exact", "constant")
 STRATEGY_NAMES = (

@@ -18,7 +18,6 @@ from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
 from tt_tflm.plan.select import select
-from tt_tflm.plan.update_plan import UpdatePlan
 from tt_tflm.simulate.adaptive_board import AdaptiveBoard
 from tt_tflm.simulate.board import SimulationFiles
 from tt_tflm.simulate.choice import pack_choice
@@ -257,12 +256,12 @@ class TflmBoard(AdaptiveBoard):
         budget = Budget(*(None if limit == _NO_LIMIT else limit for limit in (memory, ram, macs)))
         names = [candidate["layer"] for candidate in choice["candidates"]]
         potentials = dict(zip(names, map(fisher.read, self._potentials(fisher)), strict=True))
+        fingerprint = str(self._files.description["fingerprint"])
         try:
-            plan = select(table, potentials, budget, share=float(choice["share"]))
+            plan = select(table, potentials, budget, share=float(choice["share"]), fingerprint=fingerprint)
         except InputError:
             return Status.BUDGET_TOO_SMALL
-        fingerprint = str(self._files.description["fingerprint"])
-        return self._choose(pack_choice(UpdatePlan(plan.layers, fingerprint), choice, fingerprint))
+        return self._choose(pack_choice(plan, choice, fingerprint))
 
 
 def _table(data: Mapping[str, Any]) -> CostTable:
