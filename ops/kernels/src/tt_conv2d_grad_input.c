@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gradient of a position goes, weighted, to the whole window under it: a row of a window is kw * C neighbouring
- * floats of dx. A tile adds four output channels at once, of several positions where their windows do not overlap.
+ * floats of dx. A tile of positions and a few of those floats collects its sums over many output channels in registers;
+ * of positions whose windows overlap it holds one.
  */
 #include <string.h>
 
@@ -9,108 +10,173 @@
 #include "tt_conv2d_columns.h"
 #include "tt_unroll.h"
 
+/* Channels whose rows are looked up at once. */
+#define BLOCK_CHANNELS 64
+#define MOST_PIXELS 4
+#define MOST_FLOATS 8
+
 typedef struct {
     const tt_window_t *w;
-    const float *g; /* at the first channel of the tile */
+    const float *g; /* at the first channel of the block */
     float *dx;
-    const float *row[TT_TILE_ROWS];
+    const float *row[BLOCK_CHANNELS];
+    int32_t channels; /* of the block */
+    bool fresh;       /* write, in place of adding: every element of dx is met once */
+    bool pairs;       /* C is even */
+    bool pairs_of_g;  /* O is even */
 } job_t;
 
-/* target[t][j ..] += sum over i of g[t][i] * row[i][j ..], for a pair of neighbours or a single float */
-TT_INLINE void step(float *const *target, const float *const *row, const float (*g)[TT_TILE_ROWS], int32_t j,
-                    int pixels, int rows, bool pair)
+/* acc[t][j] += g[t][o] * rows[0][j] + g[t][o + 1] * rows[1][j], a tile of pixels by floats */
+TT_INLINE void add_two_channels(float (*acc)[MOST_FLOATS], const float *const *rows, int32_t offset,
+                                const float *const *g, int o, int pixels, int floats)
 {
-    float w0[TT_TILE_ROWS];
-    float w1[TT_TILE_ROWS];
+    float w0[MOST_FLOATS];
+    float w1[MOST_FLOATS];
+    const float *row0 = rows[o];
+    const float *row1 = rows[o + 1];
+    TT_STEP(row0, offset);
+    TT_STEP(row1, offset);
     TT_UNROLL
-    for (int i = 0; i < rows; ++i) {
-        if (pair) {
-            const tt_pair_t w = TT_LOAD_PAIR(row[i] + j);
-            w0[i] = w.f[0];
-            w1[i] = w.f[1];
-        } else {
-            w0[i] = row[i][j];
-        }
+    for (int j = 0; j < floats; j += 2) {
+        const tt_pair_t first = TT_LOAD_PAIR(row0 + j);
+        const tt_pair_t second = TT_LOAD_PAIR(row1 + j);
+        w0[j] = first.f[0];
+        w0[j + 1] = first.f[1];
+        w1[j] = second.f[0];
+        w1[j + 1] = second.f[1];
     }
     TT_UNROLL
     for (int t = 0; t < pixels; ++t) {
-        if (pair) {
-            const tt_pair_t so_far = TT_LOAD_PAIR(target[t] + j);
-            float sum0 = so_far.f[0];
-            float sum1 = so_far.f[1];
-            TT_UNROLL
-            for (int i = 0; i < rows; ++i) {
-                sum0 = TT_MAC(sum0, g[t][i], w0[i]);
-                sum1 = TT_MAC(sum1, g[t][i], w1[i]);
-            }
-            TT_STORE_PAIR(target[t] + j, sum0, sum1);
-        } else {
-            float sum = target[t][j];
-            TT_UNROLL
-            for (int i = 0; i < rows; ++i) {
-                sum = TT_MAC(sum, g[t][i], w0[i]);
-            }
-            target[t][j] = sum;
+        const tt_pair_t value = TT_LOAD_PAIR(g[t] + o);
+        TT_UNROLL
+        for (int j = 0; j < floats; ++j) {
+            acc[t][j] = TT_MAC(acc[t][j], value.f[0], w0[j]);
+            acc[t][j] = TT_MAC(acc[t][j], value.f[1], w1[j]);
         }
     }
 }
 
-/* dx[t * pitch ..] += sum over i of g[t][i] * weights[i][..], over a run */
-TT_INLINE void run(float *dx, int32_t pitch, const float (*g)[TT_TILE_ROWS], const float *const *weights,
-                   int32_t length, int pixels, int rows, bool pairs)
+/* acc[t][j] += g[t][o] * row[j] for a tile of pixels by floats */
+TT_INLINE void add_channel(float (*acc)[MOST_FLOATS], const float *row, const float *const *g, int o, int pixels,
+                           int floats, bool pairs)
 {
-    float *target[TT_TILE_PIXELS];
+    float value[MOST_PIXELS];
     TT_UNROLL
     for (int t = 0; t < pixels; ++t) {
-        target[t] = dx + t * pitch;
+        value[t] = g[t][o];
     }
-    int32_t j = 0;
-    if (pairs) {
-        for (; j + 4 <= length; j += 4) {
-            step(target, weights, g, j, pixels, rows, true);
-            step(target, weights, g, j + 2, pixels, rows, true);
+    TT_UNROLL
+    for (int j = 0; j < floats; j += pairs ? 2 : 1) {
+        tt_pair_t w;
+        if (pairs) {
+            w = TT_LOAD_PAIR(row + j);
+        } else {
+            w.f[0] = row[j];
         }
-        if (j < length) {
-            step(target, weights, g, j, pixels, rows, true);
-        }
-    } else {
-        for (; j < length; ++j) {
-            step(target, weights, g, j, pixels, rows, false);
+        TT_UNROLL
+        for (int t = 0; t < pixels; ++t) {
+            acc[t][j] = TT_MAC(acc[t][j], value[t], w.f[0]);
+            if (pairs) {
+                acc[t][j + 1] = TT_MAC(acc[t][j + 1], value[t], w.f[1]);
+            }
         }
     }
 }
 
-TT_INLINE void tile(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int rows, bool pairs)
+/* dx[t * pitch + j] += sum over the channels of the block of g[t * O + channel] * row[offset + j] */
+TT_INLINE void tile(const job_t *job, float *dx, int32_t pitch, const float *g, int32_t offset, int pixels, int floats,
+                    bool pairs)
+{
+    const int32_t g_pitch = job->w->O;
+    const float *source[MOST_PIXELS];
+    float acc[MOST_PIXELS][MOST_FLOATS];
+    float *target = dx;
+    const bool fresh = job->fresh;
+    TT_UNROLL
+    for (int t = 0; t < pixels; ++t) {
+        source[t] = g;
+        TT_STEP(g, g_pitch);
+        TT_UNROLL
+        for (int j = 0; j < floats; ++j) {
+            acc[t][j] = fresh ? 0.0f : target[j];
+        }
+        TT_STEP(target, pitch);
+    }
+    const float *const *row = job->row;
+    int32_t n = job->channels;
+    for (; pairs && job->pairs_of_g && n >= 2; n -= 2) {
+        add_two_channels(acc, row, offset, source, 0, pixels, floats);
+        TT_UNROLL
+        for (int t = 0; t < pixels; ++t) {
+            TT_STEP(source[t], 2);
+        }
+        TT_STEP(row, 2);
+    }
+    for (; n > 0; --n) {
+        add_channel(acc, row[0] + offset, source, 0, pixels, floats, pairs);
+        TT_UNROLL
+        for (int t = 0; t < pixels; ++t) {
+            TT_STEP(source[t], 1);
+        }
+        TT_STEP(row, 1);
+    }
+    target = dx;
+    TT_UNROLL
+    for (int t = 0; t < pixels; ++t) {
+        TT_UNROLL
+        for (int j = 0; j < floats; ++j) {
+            target[j] = acc[t][j];
+        }
+        TT_STEP(target, pitch);
+    }
+}
+
+/* Output columns [column, column + pixels) of row oy; taps is the part of a window row that lies on the image. */
+TT_INLINE void position(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int floats, bool pairs)
 {
     const tt_window_t *w = job->w;
     const tt_span_t lines = tt_taps_on_image(oy * w->sh - w->pt, w->kh, w->H);
-    if (taps.first >= taps.last) {
-        return;
-    }
-    const float *source = job->g + (oy * w->OW + column) * w->O;
-    float g[TT_TILE_PIXELS][TT_TILE_ROWS];
-    TT_UNROLL
-    for (int t = 0; t < pixels; ++t) {
-        TT_UNROLL
-        for (int i = 0; i < rows; ++i) {
-            g[t][i] = source[i];
-        }
-        source += w->O;
-    }
-    for (int32_t r = lines.first; r < lines.last; ++r) {
+    const float *g = job->g + (oy * w->OW + column) * w->O;
+    const int32_t pitch = w->sw * w->C;
+    const int32_t length = (taps.last - taps.first) * w->C;
+    for (int32_t r = lines.first; r < lines.last && length > 0; ++r) {
         const int32_t line = oy * w->sh + r - w->pt;
         float *dx = job->dx + (line * w->W + column * w->sw - w->pl + taps.first) * w->C;
-        const float *row[TT_TILE_ROWS];
-        TT_UNROLL
-        for (int i = 0; i < rows; ++i) {
-            row[i] = job->row[i] + (r * w->kw + taps.first) * w->C;
+        const int32_t offset = (r * w->kw + taps.first) * w->C;
+        int32_t j = 0;
+        for (; j + floats <= length; j += floats) {
+            tile(job, dx + j, pitch, g, offset + j, pixels, floats, pairs);
         }
-        run(dx, w->sw * w->C, (const float (*)[TT_TILE_ROWS])g, row, (taps.last - taps.first) * w->C, pixels, rows,
-            pairs);
+        for (; pairs && j < length; j += 2) {
+            tile(job, dx + j, pitch, g, offset + j, pixels, 2, true);
+        }
+        for (; j < length; ++j) {
+            tile(job, dx + j, pitch, g, offset + j, pixels, 1, false);
+        }
     }
 }
 
-TT_INLINE void block(const job_t *job, int rows, bool pairs)
+static TT_NOINLINE void four_of_pairs(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
+{
+    position(job, oy, column, taps, 4, 4, true);
+}
+
+static TT_NOINLINE void one_of_pairs(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
+{
+    position(job, oy, column, taps, 1, 8, true);
+}
+
+static TT_NOINLINE void four_of_singles(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
+{
+    position(job, oy, column, taps, 4, 4, false);
+}
+
+static TT_NOINLINE void one_of_singles(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
+{
+    position(job, oy, column, taps, 1, 8, false);
+}
+
+static void add_block(const job_t *job)
 {
     const tt_window_t *w = job->w;
     const tt_span_t whole = {0, w->kw};
@@ -118,55 +184,36 @@ TT_INLINE void block(const job_t *job, int rows, bool pairs)
     for (int32_t oy = 0; oy < w->OH; ++oy) {
         int32_t column = interior.first;
         if (w->sw >= w->kw) {
-            for (; column + TT_TILE_PIXELS <= interior.last; column += TT_TILE_PIXELS) {
-                tile(job, oy, column, whole, TT_TILE_PIXELS, rows, pairs);
+            for (; column + MOST_PIXELS <= interior.last; column += MOST_PIXELS) {
+                (job->pairs ? four_of_pairs : four_of_singles)(job, oy, column, whole);
             }
         }
         const int32_t tiled = column;
         for (column = 0; column < w->OW; ++column) {
             column = column == interior.first ? tiled : column;
             if (column < w->OW) {
-                tile(job, oy, column, tt_taps_on_image(column * w->sw - w->pl, w->kw, w->W), 1, rows, pairs);
+                const tt_span_t taps = tt_taps_on_image(column * w->sw - w->pl, w->kw, w->W);
+                (job->pairs ? one_of_pairs : one_of_singles)(job, oy, column, taps);
             }
         }
     }
 }
 
-static TT_NOINLINE void block_of_pairs(const job_t *job)
-{
-    block(job, TT_TILE_ROWS, true);
-}
-
-static TT_NOINLINE void block_of_singles(const job_t *job)
-{
-    block(job, TT_TILE_ROWS, false);
-}
-
-static TT_NOINLINE void one_channel(const job_t *job)
-{
-    block(job, 1, false);
-}
-
 void tt_conv2d_grad_input(const tt_window_t *window, const float *g, const tt_rows_t *rows, bool accumulate, float *dx)
 {
     const tt_window_t w = tt_flattened(window);
-    if (!accumulate) {
+    const bool fresh = !accumulate && tt_is_pointwise(window);
+    if (!accumulate && !fresh) {
         memset(dx, 0, (size_t)(w.H * w.W * w.C) * sizeof(float));
     }
-    job_t job = {.w = &w, .dx = dx};
-    int32_t count;
-    for (int32_t channel = 0; channel < w.O; channel += count) {
-        count = w.O - channel >= TT_TILE_ROWS ? TT_TILE_ROWS : 1;
-        for (int32_t i = 0; i < count; ++i) {
-            job.row[i] = tt_row(rows, channel + i);
+    job_t job = {.w = &w, .dx = dx, .pairs = w.C % 2 == 0, .pairs_of_g = w.O % 2 == 0};
+    for (int32_t first = 0; first < w.O; first += BLOCK_CHANNELS) {
+        job.fresh = fresh && first == 0;
+        job.channels = tt_min_i32(BLOCK_CHANNELS, w.O - first);
+        job.g = g + first;
+        for (int32_t i = 0; i < job.channels; ++i) {
+            job.row[i] = tt_row(rows, first + i);
         }
-        job.g = g + channel;
-        if (count == 1) {
-            one_channel(&job);
-        } else if (w.C % 2 == 0) {
-            block_of_pairs(&job);
-        } else {
-            block_of_singles(&job);
-        }
+        add_block(&job);
     }
 }

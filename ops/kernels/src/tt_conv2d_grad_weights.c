@@ -15,15 +15,22 @@ typedef struct {
     const float *g[TT_TILE_ROWS]; /* column of each channel of the tile */
     float *d[TT_TILE_ROWS];
     float scale;
+    bool fresh; /* write, in place of adding */
 } job_t;
 
-/* The sums of d[i][tap(r, s) * C + c + j] over all positions, for j below inputs. */
-TT_INLINE void tile(const job_t *job, int32_t r, int32_t s, int32_t c, int rows, int inputs, bool neighbours,
-                    bool pairs)
+/* One tap and the output positions at which it lies on the image. */
+typedef struct {
+    int32_t tap; /* (r * kw + s) * C */
+    int32_t x;   /* element of the image under the first of them */
+    int32_t g;   /* and of its output */
+    int32_t rows;
+    int32_t columns;
+} tap_t;
+
+/* d[i][tap + c + j] += scale * sum of x * g over the positions of the tap, for j below inputs */
+TT_INLINE void tile(const job_t *job, const tap_t *tap, int32_t c, int rows, int inputs, bool neighbours, bool pairs)
 {
     const tt_window_t *w = job->w;
-    const tt_span_t lines = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
-    const tt_span_t columns = tt_outputs_of_tap(s, w->sw, w->pl, w->W, w->OW);
     float acc[TT_TILE_ROWS][TILE_INPUTS];
     TT_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -34,14 +41,16 @@ TT_INLINE void tile(const job_t *job, int32_t r, int32_t s, int32_t c, int rows,
     }
     const int32_t x_step = w->sw * w->C;
     const int32_t g_step = w->O;
-    for (int32_t oy = lines.first; oy < lines.last && columns.first < columns.last; ++oy) {
-        const float *x = job->x + ((oy * w->sh + r - w->pt) * w->W + columns.first * w->sw + s - w->pl) * w->C + c;
+    int32_t line = tap->x + c;
+    int32_t position = tap->g;
+    for (int32_t m = tap->rows; m > 0; --m) {
+        const float *x = job->x + line;
         const float *g[TT_TILE_ROWS];
         TT_UNROLL
         for (int i = 0; i < rows; ++i) {
-            g[i] = job->g[i] + (oy * w->OW + columns.first) * w->O;
+            g[i] = job->g[i] + position;
         }
-        for (int32_t n = columns.last - columns.first; n > 0; --n) {
+        for (int32_t n = tap->columns; n > 0; --n) {
             float gradient[TT_TILE_ROWS];
             TT_UNROLL
             for (int i = 0; i < rows; ++i) {
@@ -69,14 +78,17 @@ TT_INLINE void tile(const job_t *job, int32_t r, int32_t s, int32_t c, int rows,
                 g[i] += g_step;
             }
         }
+        line += w->sh * w->W * w->C;
+        position += w->OW * w->O;
     }
-    const int32_t tap = (r * w->kw + s) * w->C + c;
+    const float scale = job->scale;
+    const bool fresh = job->fresh;
     TT_UNROLL
     for (int i = 0; i < rows; ++i) {
-        float *d = job->d[i] + tap;
+        float *d = job->d[i] + tap->tap + c;
         TT_UNROLL
         for (int j = 0; j < inputs; ++j) {
-            d[j] += job->scale * acc[i][j];
+            d[j] = fresh ? scale * acc[i][j] : d[j] + scale * acc[i][j];
         }
     }
 }
@@ -85,16 +97,31 @@ TT_INLINE void block(const job_t *job, int rows, int inputs, bool neighbours, bo
 {
     const tt_window_t *w = job->w;
     for (int32_t r = 0; r < w->kh; ++r) {
+        const tt_span_t lines = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
         for (int32_t s = 0; s < w->kw; ++s) {
+            const tt_span_t columns = tt_outputs_of_tap(s, w->sw, w->pl, w->W, w->OW);
+            const tap_t tap = {
+                .tap = (r * w->kw + s) * w->C,
+                .x = ((lines.first * w->sh + r - w->pt) * w->W + columns.first * w->sw + s - w->pl) * w->C,
+                .g = (lines.first * w->OW + columns.first) * w->O,
+                .rows = lines.last - lines.first,
+                .columns = columns.last - columns.first,
+            };
+            if (tap.rows <= 0 || tap.columns <= 0) {
+                for (int i = 0; i < rows && job->fresh; ++i) {
+                    memset(job->d[i] + tap.tap, 0, (size_t)w->C * sizeof(float));
+                }
+                continue;
+            }
             int32_t c = 0;
             for (; c + inputs <= w->C; c += inputs) {
-                tile(job, r, s, c, rows, inputs, neighbours, pairs);
+                tile(job, &tap, c, rows, inputs, neighbours, pairs);
             }
             for (; pairs && c < w->C; c += 2) {
-                tile(job, r, s, c, rows, 2, neighbours, true);
+                tile(job, &tap, c, rows, 2, neighbours, true);
             }
             for (; c < w->C; ++c) {
-                tile(job, r, s, c, rows, 1, neighbours, false);
+                tile(job, &tap, c, rows, 1, neighbours, false);
             }
         }
     }
@@ -136,10 +163,9 @@ void tt_conv2d_grad_weights(const tt_window_t *window, const float *x, const flo
     const tt_window_t w = tt_flattened(window);
     const int32_t trained = tt_trained_channels(rows);
     const int32_t weights = w.kh * w.kw * w.C;
-    if ((parts & TT_GRADIENT_ACCUMULATE) == 0u) {
-        memset(d, 0, tt_trained_elements(rows) * sizeof(float));
-    }
-    job_t job = {.w = &w, .x = x, .scale = scale};
+    const bool fresh = (parts & TT_GRADIENT_ACCUMULATE) == 0u;
+    const int32_t cleared = (parts & TT_GRADIENT_WEIGHTS) != 0u ? weights : 0;
+    job_t job = {.w = &w, .x = x, .scale = scale, .fresh = fresh};
     int32_t count;
     for (int32_t k = 0; k < trained; k += count) {
         count = trained - k >= TT_TILE_ROWS ? TT_TILE_ROWS : 1;
@@ -148,6 +174,9 @@ void tt_conv2d_grad_weights(const tt_window_t *window, const float *x, const flo
         for (int32_t i = 0; i < count; ++i) {
             job.g[i] = g + tt_trained_channel(rows, k + i);
             job.d[i] = d + (size_t)(k + i) * rows->stride;
+            if (fresh) {
+                memset(job.d[i] + cleared, 0, (size_t)((int32_t)rows->stride - cleared) * sizeof(float));
+            }
             if ((parts & TT_GRADIENT_BIAS) != 0u) {
                 grad_bias(&w, job.g[i], scale, job.d[i] + weights);
             }

@@ -9,7 +9,8 @@
 
 #define MOST_COLUMNS 8
 #define MOST_TAPS 7
-#define MOST_ROWS 3
+
+static const tt_pair_t ZEROS;
 
 typedef struct {
     const tt_window_t *w;
@@ -32,37 +33,37 @@ TT_INLINE tt_pair_t load(const float *address, int lanes)
     return pair;
 }
 
-/* Output columns [column, column + valid) of row oy, under tap row r, of a tile of stride 2 that has room for more. */
-TT_INLINE void tile(const job_t *job, float *acc0, float *acc1, int32_t r, int32_t oy, int32_t column, int taps,
-                    int columns, int32_t valid, int lanes)
+/* Gradients of as many output columns as a tile has, or of the first valid of them, against one row of inputs. */
+TT_INLINE void tile(float *acc0, float *acc1, const float *x_line, const float *g, int32_t pitch, int32_t left,
+                    int32_t width, int taps, int step, int columns, int32_t valid, int lanes, bool partial)
 {
-    const tt_window_t *w = job->w;
     float g0[MOST_COLUMNS];
     float g1[MOST_COLUMNS];
-    const float *g = job->g + (oy * w->OW + column) * w->C;
     TT_UNROLL
     for (int t = 0; t < columns; ++t) {
         g0[t] = g1[t] = 0.0f;
-        if (t < valid) {
+        if (!partial || t < valid) {
             const tt_pair_t value = load(g, lanes);
             g0[t] = value.f[0];
             g1[t] = value.f[1];
-            g += w->C;
+            TT_STEP(g, pitch);
         }
     }
-    const int32_t left = column * 2 - w->pl;
-    const tt_span_t inputs = tt_taps_on_image(left, (valid - 1) * 2 + taps, w->W);
-    const float *x = job->x + ((oy * w->sh + r - w->pt) * w->W + left + inputs.first) * w->C;
-    const int count = (columns - 1) * 2 + taps;
+    const tt_span_t inputs = tt_taps_on_image(left, (valid - 1) * step + taps, width);
+    const float *x = x_line + (left + inputs.first) * pitch;
+    const int count = (columns - 1) * step + taps;
     TT_UNROLL
     for (int j = 0; j < count; ++j) {
-        if ((j >= taps - 1 || j >= inputs.first) && j < inputs.last) {
+        /* Only inputs near the borders can lie on padding. */
+        const bool maybe_left = j < taps - 1;
+        const bool maybe_right = partial || j > (columns - 1) * step;
+        if ((!maybe_left || j >= inputs.first) && (!maybe_right || j < inputs.last)) {
             const tt_pair_t value = load(x, lanes);
-            x += w->C;
+            TT_STEP(x, pitch);
             TT_UNROLL
             for (int k = 0; k < taps; ++k) {
-                if (j >= k && (j - k) % 2 == 0 && (j - k) / 2 < columns) {
-                    const int t = (j - k) / 2;
+                if (j >= k && (j - k) % step == 0 && (j - k) / step < columns) {
+                    const int t = (j - k) / step;
                     acc0[k] = TT_MAC(acc0[k], value.f[0], g0[t]);
                     if (lanes == 2) {
                         acc1[k] = TT_MAC(acc1[k], value.f[1], g1[t]);
@@ -73,22 +74,44 @@ TT_INLINE void tile(const job_t *job, float *acc0, float *acc1, int32_t r, int32
     }
 }
 
-/* Stride 2: a known number of taps in a row, tiles of so many output columns. */
-TT_INLINE void rows_of_tiles(const job_t *job, int taps, int columns, int lanes)
+/*
+ * The rows of a known number of taps, at the output rows among lines at which they lie on the image: full tiles of so
+ * many columns, then partial ones for what is left.
+ */
+TT_INLINE void rows_of_tiles(const job_t *job, tt_span_t lines, int taps, int step, int full, int rest, int lanes)
 {
-    const tt_window_t *w = job->w;
-    for (int32_t r = 0; r < w->kh; ++r) {
-        const tt_span_t lines = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
+    const tt_window_t w = *job->w;
+    const int32_t x_pitch = w.W * w.C;
+    const int32_t g_pitch = w.OW * w.C;
+    for (int32_t r = 0; r < w.kh; ++r) {
+        tt_span_t valid = tt_outputs_of_tap(r, w.sh, w.pt, w.H, w.OH);
+        valid.first = tt_max_i32(valid.first, lines.first);
+        valid.last = tt_min_i32(valid.last, lines.last);
         float acc0[MOST_TAPS];
         float acc1[MOST_TAPS];
         TT_UNROLL
         for (int k = 0; k < taps; ++k) {
             acc0[k] = acc1[k] = 0.0f;
         }
-        for (int32_t oy = lines.first; oy < lines.last; ++oy) {
-            for (int32_t column = 0; column < w->OW; column += columns) {
-                tile(job, acc0, acc1, r, oy, column, taps, columns, tt_min_i32(columns, w->OW - column), lanes);
+        const float *x = job->x + (valid.first * w.sh + r - w.pt) * x_pitch;
+        const float *g = job->g + valid.first * g_pitch;
+        for (int32_t n = valid.last - valid.first; n > 0; --n) {
+            const float *g_tile = g;
+            int32_t left = -w.pl;
+            int32_t columns = w.OW;
+            for (; full > 0 && columns >= full; columns -= full) {
+                tile(acc0, acc1, x, g_tile, w.C, left, w.W, taps, step, full, full, lanes, false);
+                TT_STEP(g_tile, full * w.C);
+                left += full * step;
             }
+            for (; columns > 0; columns -= rest) {
+                const int32_t count = tt_min_i32(rest, columns);
+                tile(acc0, acc1, x, g_tile, w.C, left, w.W, taps, step, rest, count, lanes, true);
+                TT_STEP(g_tile, rest * w.C);
+                left += rest * step;
+            }
+            TT_STEP(x, w.sh * x_pitch);
+            TT_STEP(g, g_pitch);
         }
         TT_UNROLL
         for (int k = 0; k < taps; ++k) {
@@ -100,18 +123,17 @@ TT_INLINE void rows_of_tiles(const job_t *job, int taps, int columns, int lanes)
     }
 }
 
-/* One column of inputs in all tap rows; the gradient of tap k is at g[(newest - k) mod taps]. */
-TT_INLINE void column_of_inputs(float (*acc0)[MOST_TAPS], float (*acc1)[MOST_TAPS], const float **x,
-                                int32_t pitch, const float *g0, const float *g1, int newest, int taps, int rows,
-                                int lanes)
+/* One column of inputs under three rows of three taps; the gradient of tap k is at g[(newest - k) mod 3]. */
+TT_INLINE void column_of_inputs(float (*acc0)[3], float (*acc1)[3], const float **x, int32_t pitch, const float *g0,
+                                const float *g1, int newest, int lanes)
 {
     TT_UNROLL
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < 3; ++r) {
         const tt_pair_t value = load(x[r], lanes);
         TT_STEP(x[r], pitch);
         TT_UNROLL
-        for (int k = 0; k < taps; ++k) {
-            const int t = (newest - k + taps) % taps;
+        for (int k = 0; k < 3; ++k) {
+            const int t = (newest - k + 3) % 3;
             acc0[r][k] = TT_MAC(acc0[r][k], value.f[0], g0[t]);
             if (lanes == 2) {
                 acc1[r][k] = TT_MAC(acc1[r][k], value.f[1], g1[t]);
@@ -120,164 +142,146 @@ TT_INLINE void column_of_inputs(float (*acc0)[MOST_TAPS], float (*acc1)[MOST_TAP
     }
 }
 
-/* Makes room at the end of the gradients of the last columns. */
-TT_INLINE void shift(float *g0, float *g1, int taps, float next0, float next1)
+/* Makes room for the gradient of the next column, at the end. */
+TT_INLINE void shift(float *g0, float *g1, float next0, float next1)
 {
-    TT_UNROLL
-    for (int k = 0; k + 1 < taps; ++k) {
-        g0[k] = g0[k + 1];
-        g1[k] = g1[k + 1];
-    }
-    g0[taps - 1] = next0;
-    g1[taps - 1] = next1;
+    g0[0] = g0[1];
+    g1[0] = g1[1];
+    g0[1] = g0[2];
+    g1[1] = g1[2];
+    g0[2] = next0;
+    g1[2] = next1;
 }
 
 /*
- * Stride 1: the sums of some tap rows stay in registers with the gradients of as many columns as there are taps, while
- * inputs and gradients pass by. All tap rows from r0 on lie on the image at the output rows of lines.
+ * Windows of 3 x 3 and stride 1, at output rows lines at which all tap rows lie on the image: all sums stay in registers
+ * with the gradients of three columns, while inputs and gradients pass by.
  */
-TT_INLINE void slide(const job_t *job, int32_t r0, tt_span_t lines, int taps, int rows, int lanes)
+TT_INLINE void slide(const job_t *job, tt_span_t lines, int lanes)
 {
-    const tt_window_t *w = job->w;
-    const int32_t first = tt_max_i32(0, -w->pl);
-    const int32_t inputs = tt_min_i32(w->W, w->OW - 1 + taps - w->pl) - first;
-    const int32_t fresh = tt_min_i32(inputs, w->OW - w->pl); /* inputs with which a new output column begins */
-    float acc0[MOST_ROWS][MOST_TAPS];
-    float acc1[MOST_ROWS][MOST_TAPS];
+    const tt_window_t w = *job->w;
+    const int32_t pitch = w.C;
+    const int32_t x_pitch = w.W * pitch;
+    const int32_t inputs = tt_min_i32(w.W, w.OW + 2 - w.pl);
+    const int32_t fresh = tt_min_i32(inputs, w.OW - w.pl); /* inputs with which an output column begins */
+    float acc0[3][3];
+    float acc1[3][3];
     TT_UNROLL
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < 3; ++r) {
         TT_UNROLL
-        for (int k = 0; k < taps; ++k) {
+        for (int k = 0; k < 3; ++k) {
             acc0[r][k] = acc1[r][k] = 0.0f;
         }
     }
-    const int32_t pitch = w->C;
+    const float *line = job->x + (lines.first - w.pt) * x_pitch;
+    const float *g_line = job->g + lines.first * w.OW * pitch;
     for (int32_t oy = lines.first; oy < lines.last; ++oy) {
-        const float *x[MOST_ROWS];
-        TT_UNROLL
-        for (int r = 0; r < rows; ++r) {
-            x[r] = job->x + (oy + r0 + r - w->pt) * w->W * w->C;
-        }
-        const float *g = job->g + oy * w->OW * w->C;
-        float g0[MOST_TAPS];
-        float g1[MOST_TAPS];
-        TT_UNROLL
-        for (int k = 0; k < taps; ++k) {
-            g0[k] = g1[k] = 0.0f;
-        }
-        for (int32_t n = tt_min_i32(w->pl, w->OW); n > 0; --n) {
-            const tt_pair_t next = load(g, lanes);
-            shift(g0, g1, taps, next.f[0], next.f[1]);
+        const float *x[3] = {line, line + x_pitch, line + 2 * x_pitch};
+        const float *g = g_line;
+        TT_STEP(line, x_pitch);
+        TT_STEP(g_line, w.OW * pitch);
+        float g0[3] = {0.0f, 0.0f, 0.0f};
+        float g1[3] = {0.0f, 0.0f, 0.0f};
+        for (int32_t n = 0; n < w.pl; ++n) {
+            const bool inside = n < w.OW;
+            const tt_pair_t next = load(inside ? g : ZEROS.f, lanes);
+            shift(g0, g1, next.f[0], next.f[1]);
             TT_STEP(g, pitch);
         }
-        for (int32_t n = w->pl - w->OW; n > 0; --n) {
-            shift(g0, g1, taps, 0.0f, 0.0f);
-        }
         int32_t n = fresh;
-        for (; n >= taps; n -= taps) {
+        for (; n >= 3; n -= 3) {
             TT_UNROLL
-            for (int newest = 0; newest < taps; ++newest) {
+            for (int newest = 0; newest < 3; ++newest) {
                 const tt_pair_t next = load(g, lanes);
                 TT_STEP(g, pitch);
                 g0[newest] = next.f[0];
                 g1[newest] = next.f[1];
-                column_of_inputs(acc0, acc1, x, pitch, g0, g1, newest, taps, rows, lanes);
+                column_of_inputs(acc0, acc1, x, pitch, g0, g1, newest, lanes);
             }
         }
-        for (; n > 0; --n) {
-            const tt_pair_t next = load(g, lanes);
+        /* What is left, and the inputs with which no output column begins. */
+        for (n = tt_max_i32(n, inputs - (fresh - n)); n > 0; --n) {
+            const bool inside = n > inputs - fresh;
+            const tt_pair_t next = load(inside ? g : ZEROS.f, lanes);
             TT_STEP(g, pitch);
-            shift(g0, g1, taps, next.f[0], next.f[1]);
-            column_of_inputs(acc0, acc1, x, pitch, g0, g1, taps - 1, taps, rows, lanes);
-        }
-        for (n = inputs - tt_max_i32(fresh, 0); n > 0; --n) {
-            shift(g0, g1, taps, 0.0f, 0.0f);
-            column_of_inputs(acc0, acc1, x, pitch, g0, g1, taps - 1, taps, rows, lanes);
+            shift(g0, g1, next.f[0], next.f[1]);
+            column_of_inputs(acc0, acc1, x, pitch, g0, g1, 2, lanes);
         }
     }
     TT_UNROLL
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < 3; ++r) {
         TT_UNROLL
-        for (int k = 0; k < taps; ++k) {
-            job->d[0][(r0 + r) * taps + k] += job->scale * acc0[r][k];
+        for (int k = 0; k < 3; ++k) {
+            job->d[0][r * 3 + k] += job->scale * acc0[r][k];
             if (lanes == 2) {
-                job->d[1][(r0 + r) * taps + k] += job->scale * acc1[r][k];
+                job->d[1][r * 3 + k] += job->scale * acc1[r][k];
             }
         }
     }
 }
 
-/* Rows [first, last) of taps, at the output rows among lines at which they lie on the image. */
-TT_INLINE void slide_rows(const job_t *job, int32_t first, int32_t last, tt_span_t lines, int taps, int lanes)
-{
-    const tt_window_t *w = job->w;
-    for (int32_t r = first; r < last; ++r) {
-        const tt_span_t valid = tt_outputs_of_tap(r, 1, w->pt, w->H, w->OH);
-        const tt_span_t both = {tt_max_i32(valid.first, lines.first), tt_min_i32(valid.last, lines.last)};
-        slide(job, r, both, taps, 1, lanes);
+typedef void (*rows_function_t)(const job_t *job, tt_span_t lines);
+
+#define TT_ROWS(taps, step, full, rest, name, lanes)                                    \
+    static TT_NOINLINE void name##_##taps##_##step(const job_t *job, tt_span_t lines)   \
+    {                                                                                   \
+        rows_of_tiles(job, lines, taps, step, full, rest, lanes);                       \
     }
+
+TT_ROWS(3, 1, 8, 4, pair, 2)
+TT_ROWS(3, 1, 8, 4, single, 1)
+TT_ROWS(5, 1, 8, 4, pair, 2)
+TT_ROWS(5, 1, 8, 4, single, 1)
+TT_ROWS(7, 1, 6, 4, pair, 2)
+TT_ROWS(7, 1, 6, 4, single, 1)
+TT_ROWS(3, 2, 0, 8, pair, 2)
+TT_ROWS(3, 2, 0, 8, single, 1)
+TT_ROWS(5, 2, 0, 8, pair, 2)
+TT_ROWS(5, 2, 0, 8, single, 1)
+TT_ROWS(7, 2, 0, 6, pair, 2)
+TT_ROWS(7, 2, 0, 6, single, 1)
+
+static TT_NOINLINE void slide_pair(const job_t *job, tt_span_t lines)
+{
+    slide(job, lines, 2);
 }
 
-/* Three rows of three taps go together where all of them lie on the image. */
-TT_INLINE void slide_three(const job_t *job, int lanes)
+static TT_NOINLINE void slide_single(const job_t *job, tt_span_t lines)
+{
+    slide(job, lines, 1);
+}
+
+/* Slides where all tap rows lie on the image, and takes tiles above and below. */
+TT_INLINE void slide_and_tiles(const job_t *job, tt_span_t lines, rows_function_t slides, rows_function_t tiles)
 {
     const tt_window_t *w = job->w;
-    const tt_span_t all = {0, w->OH};
-    const tt_span_t middle = {tt_outputs_of_tap(0, 1, w->pt, w->H, w->OH).first,
-                              tt_outputs_of_tap(2, 1, w->pt, w->H, w->OH).last};
-    if (w->kh != 3 || middle.first >= middle.last) {
-        slide_rows(job, 0, w->kh, all, 3, lanes);
-        return;
-    }
-    slide(job, 0, middle, 3, 3, lanes);
-    const tt_span_t borders[2] = {{0, middle.first}, {middle.last, w->OH}};
-    for (int i = 0; i < 2; ++i) {
-        if (borders[i].first < borders[i].last) {
-            slide_rows(job, 0, 3, borders[i], 3, lanes);
+    const int32_t first = tt_min_i32(lines.last, w->pt);
+    const int32_t last = tt_max_i32(first, tt_min_i32(lines.last, w->H + w->pt - 2));
+    const tt_span_t parts[3] = {{first, last}, {lines.first, first}, {last, lines.last}};
+    for (int i = 0; i < 3; ++i) {
+        if (parts[i].first < parts[i].last) {
+            (i == 0 ? slides : tiles)(job, parts[i]);
         }
     }
 }
 
-#define TT_SLIDE(taps, name, lanes)                                           \
-    static TT_NOINLINE void name##_##taps##_1(const job_t *job)               \
-    {                                                                         \
-        const tt_span_t all = {0, job->w->OH};                                \
-        slide_rows(job, 0, job->w->kh, all, taps, lanes);                     \
-    }
-
-#define TT_TILES(taps, columns, name, lanes)                    \
-    static TT_NOINLINE void name##_##taps##_2(const job_t *job) \
-    {                                                           \
-        rows_of_tiles(job, taps, columns, lanes);               \
-    }
-
-static TT_NOINLINE void pair_3_1(const job_t *job)
+static void pair_3x3(const job_t *job, tt_span_t lines)
 {
-    slide_three(job, 2);
+    slide_and_tiles(job, lines, slide_pair, pair_3_1);
 }
 
-static TT_NOINLINE void single_3_1(const job_t *job)
+static void single_3x3(const job_t *job, tt_span_t lines)
 {
-    slide_three(job, 1);
+    slide_and_tiles(job, lines, slide_single, single_3_1);
 }
-
-TT_SLIDE(5, pair, 2)
-TT_SLIDE(5, single, 1)
-TT_SLIDE(7, pair, 2)
-TT_SLIDE(7, single, 1)
-TT_TILES(3, 8, pair, 2)
-TT_TILES(3, 8, single, 1)
-TT_TILES(5, 8, pair, 2)
-TT_TILES(5, 8, single, 1)
-TT_TILES(7, 6, pair, 2)
-TT_TILES(7, 6, single, 1)
 
 /* Any window, one channel. */
-static void single_of_points(const job_t *job)
+static void single_of_points(const job_t *job, tt_span_t all)
 {
     const tt_window_t *w = job->w;
     for (int32_t r = 0; r < w->kh; ++r) {
-        const tt_span_t lines = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
+        const tt_span_t valid = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
+        const tt_span_t lines = {tt_max_i32(valid.first, all.first), tt_min_i32(valid.last, all.last)};
         for (int32_t s = 0; s < w->kw; ++s) {
             const tt_span_t columns = tt_outputs_of_tap(s, w->sw, w->pl, w->W, w->OW);
             float sum = 0.0f;
@@ -292,19 +296,20 @@ static void single_of_points(const job_t *job)
     }
 }
 
-typedef void (*job_function_t)(const job_t *job);
-
 typedef struct {
-    job_function_t single;
-    job_function_t pair; /* NULL: there is none */
+    rows_function_t single;
+    rows_function_t pair; /* NULL: there is none */
 } functions_t;
 
 static functions_t functions_for(const tt_window_t *w)
 {
     functions_t functions = {single_of_points, NULL};
     /* Wider padding than a window has taps would reach past the inputs that a tile looks at. */
-    if (w->pl >= w->kw || (w->sw == 1 && w->sh != 1) || (w->OW - 1) * w->sw - w->pl >= w->W) {
+    if (w->pl >= w->kw || (w->OW - 1) * w->sw - w->pl >= w->W) {
         return functions;
+    }
+    if (w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1) {
+        return (functions_t){single_3x3, pair_3x3};
     }
     switch (w->kw * 4 + tt_min_i32(w->sw, 3)) {
     case 3 * 4 + 1: functions = (functions_t){single_3_1, pair_3_1}; break;
@@ -318,14 +323,29 @@ static functions_t functions_for(const tt_window_t *w)
     return functions;
 }
 
-static float sum_of_channel(const tt_window_t *w, const float *g)
+/* The sums of the gradients of one or two channels over all positions. */
+TT_INLINE tt_pair_t sums_of(const tt_window_t *w, const float *g, int lanes)
 {
-    float sum = 0.0f;
-    for (int32_t p = w->OH * w->OW; p > 0; --p) {
-        sum += *g;
-        g += w->C;
+    float sum0 = 0.0f;
+    float sum1 = 0.0f;
+    const int32_t pitch = w->C;
+    int32_t n = w->OH * w->OW;
+    for (; n >= 4; n -= 4) {
+        TT_UNROLL
+        for (int i = 0; i < 4; ++i) {
+            const tt_pair_t value = load(g, lanes);
+            TT_STEP(g, pitch);
+            sum0 += value.f[0];
+            sum1 += value.f[1];
+        }
     }
-    return sum;
+    for (; n > 0; --n) {
+        const tt_pair_t value = load(g, lanes);
+        TT_STEP(g, pitch);
+        sum0 += value.f[0];
+        sum1 += value.f[1];
+    }
+    return (tt_pair_t){.f = {sum0, sum1}};
 }
 
 void tt_depthwise_conv2d_grad_weights(const tt_window_t *window, const float *x, const float *g, const tt_rows_t *rows,
@@ -336,6 +356,7 @@ void tt_depthwise_conv2d_grad_weights(const tt_window_t *window, const float *x,
     if ((parts & TT_GRADIENT_ACCUMULATE) == 0u) {
         memset(d, 0, tt_trained_elements(rows) * sizeof(float));
     }
+    const tt_span_t lines = {0, window->OH};
     int32_t together;
     for (int32_t k = 0; k < trained; k += together) {
         const int32_t channel = tt_trained_channel(rows, k);
@@ -345,13 +366,16 @@ void tt_depthwise_conv2d_grad_weights(const tt_window_t *window, const float *x,
         job_t job = {.w = window, .g = g + channel, .scale = scale};
         for (int32_t i = 0; i < together; ++i) {
             job.d[i] = d + (size_t)(k + i) * rows->stride;
-            if ((parts & TT_GRADIENT_BIAS) != 0u) {
-                job.d[i][window->kh * window->kw] += scale * sum_of_channel(window, job.g + i);
+        }
+        if ((parts & TT_GRADIENT_BIAS) != 0u) {
+            const tt_pair_t sums = pair ? sums_of(window, job.g, 2) : sums_of(window, job.g, 1);
+            for (int32_t i = 0; i < together; ++i) {
+                job.d[i][window->kh * window->kw] += scale * sums.f[i];
             }
         }
         if ((parts & TT_GRADIENT_WEIGHTS) != 0u) {
             job.x = x + channel;
-            (pair ? functions.pair : functions.single)(&job);
+            (pair ? functions.pair : functions.single)(&job, lines);
         }
     }
 }

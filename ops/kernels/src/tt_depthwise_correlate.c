@@ -212,18 +212,14 @@ TT_INLINE void column_of_sources(float *acc0, float *acc1, const float (*w0)[3],
     }
 }
 
-TT_INLINE void finish(const tt_correlation_t *all, float *target, float sum0, float sum1, bool bounded, bool in_place)
+/* Two stores: as a pair, sums would first be moved side by side. */
+TT_INLINE void finish(float *target, float sum0, float sum1, tt_pair_t seed, float low, float high, bool bounded,
+                      bool in_place)
 {
-    if (in_place) {
-        const tt_pair_t so_far = TT_LOAD_PAIR(target);
-        sum0 += so_far.f[0];
-        sum1 += so_far.f[1];
-    }
-    if (bounded) {
-        sum0 = tt_min(tt_max(sum0, all->low), all->high);
-        sum1 = tt_min(tt_max(sum1, all->low), all->high);
-    }
-    TT_STORE_PAIR(target, sum0, sum1);
+    sum0 += in_place ? target[0] : seed.f[0];
+    sum1 += in_place ? target[1] : seed.f[1];
+    target[0] = bounded ? tt_min(tt_max(sum0, low), high) : sum0;
+    target[1] = bounded ? tt_min(tt_max(sum1, low), high) : sum1;
 }
 
 /*
@@ -247,30 +243,35 @@ TT_INLINE void slide_rows(const plane_t *plane, int32_t from, int32_t to, bool b
             w1[r][k] = w.f[1];
         }
     }
-    const tt_pair_t seed = TT_LOAD_PAIR(in_place ? ZEROS.f : plane->seed);
+    tt_pair_t seed = ZEROS;
+    if (bounded) {
+        seed = TT_LOAD_PAIR(plane->seed);
+    }
+    const float low = all.low;
+    const float high = all.high;
     const int32_t first = tt_max_i32(0, h.source_start);
     const int32_t sources = tt_min_i32(h.size, h.source_start + h.count + 2) - first;
     /* Of the first sums, so many belong to columns left of the target. */
     const int32_t early = tt_min_i32(sources, 2 + h.source_start);
     const int32_t target_pitch = h.step * all.channels;
     const int32_t pitch = all.channels;
+    const int32_t row_pitch = all.source_width * pitch;
+    const float *line = plane->source + (from + v.source_start) * row_pitch + first * pitch;
+    float *target_line = target_of(plane, from, 0);
     for (int32_t y = from; y < to; ++y) {
-        const float *x[3];
-        TT_UNROLL
-        for (int r = 0; r < 3; ++r) {
-            x[r] = plane->source + ((y + v.source_start + r) * all.source_width + first) * pitch;
-        }
-        float acc0[3] = {seed.f[0], seed.f[0], seed.f[0]};
-        float acc1[3] = {seed.f[1], seed.f[1], seed.f[1]};
-        float *target = target_of(plane, y, 0);
+        const float *x[3] = {line, line + row_pitch, line + 2 * row_pitch};
+        float *target = target_line;
+        TT_STEP(line, row_pitch);
+        TT_STEP(target_line, v.step * all.target_width * pitch);
+        float acc0[3] = {0.0f, 0.0f, 0.0f};
+        float acc1[3] = {0.0f, 0.0f, 0.0f};
         int32_t left = h.count;
         for (int32_t n = early; n > 0; --n) {
             acc0[0] = acc0[1];
             acc1[0] = acc1[1];
             acc0[1] = acc0[2];
             acc1[1] = acc1[2];
-            acc0[2] = seed.f[0];
-            acc1[2] = seed.f[1];
+            acc0[2] = acc1[2] = 0.0f;
             column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, 2);
         }
         int32_t n = sources - early;
@@ -278,10 +279,9 @@ TT_INLINE void slide_rows(const plane_t *plane, int32_t from, int32_t to, bool b
         for (; n >= 3; n -= 3) {
             TT_UNROLL
             for (int newest = 0; newest < 3; ++newest) {
-                acc0[newest] = seed.f[0];
-                acc1[newest] = seed.f[1];
+                acc0[newest] = acc1[newest] = 0.0f;
                 column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, newest);
-                finish(&all, target, acc0[(newest + 1) % 3], acc1[(newest + 1) % 3], bounded, in_place);
+                finish(target, acc0[(newest + 1) % 3], acc1[(newest + 1) % 3], seed, low, high, bounded, in_place);
                 target += target_pitch;
             }
         }
@@ -291,12 +291,11 @@ TT_INLINE void slide_rows(const plane_t *plane, int32_t from, int32_t to, bool b
             acc1[0] = acc1[1];
             acc0[1] = acc0[2];
             acc1[1] = acc1[2];
-            acc0[2] = seed.f[0];
-            acc1[2] = seed.f[1];
+            acc0[2] = acc1[2] = 0.0f;
             if (n > left) {
                 column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, 2);
             }
-            finish(&all, target, acc0[0], acc1[0], bounded, in_place);
+            finish(target, acc0[0], acc1[0], seed, low, high, bounded, in_place);
             target += target_pitch;
         }
     }
@@ -313,12 +312,12 @@ TT_INLINE void slide(const plane_t *plane, bool bounded, bool in_place)
     rows_3_1(plane, to, v->count);
 }
 
-static TT_NOINLINE void slide_bounded(const plane_t *plane)
+static TT_NOINLINE void slide_forward(const plane_t *plane)
 {
     slide(plane, true, false);
 }
 
-static TT_NOINLINE void slide_unbounded(const plane_t *plane)
+static TT_NOINLINE void slide_gradient(const plane_t *plane)
 {
     slide(plane, false, false);
 }
@@ -341,7 +340,7 @@ static plane_function_t plane_for(const tt_correlation_t *all)
     }
     const bool unit = horizontal->source_step == 1 && all->vertical.source_step == 1;
     if (unit && horizontal->taps == 3 && all->vertical.taps == 3) {
-        return all->seed == all->target ? slide_in_place : all->bounded ? slide_bounded : slide_unbounded;
+        return all->seed == all->target ? slide_in_place : all->seed == NULL ? slide_gradient : slide_forward;
     }
     switch (horizontal->taps * 4 + tt_min_i32(horizontal->source_step, 3)) {
     case 1 * 4 + 1: return plane_1_1;
