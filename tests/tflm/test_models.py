@@ -139,10 +139,10 @@ def test_backbones_train_as_the_c_backend(name: str, mode: str, data_folder: Pat
     def set_up(converter: tt_tflm.TrainableConverter) -> None:
         converter.loss, converter.mode = tt_tflm.PrototypeLoss(5), mode
         if mode == "static":
-            converter.optimizer = tt_tflm.SGD(learning_rate=0.002)
+            converter.optimizer = tt_tflm.SGD(learning_rate=0.0002)
             converter.plan = tt_tflm.UpdatePlan(layers=dict.fromkeys(last_blocks(model, 2), "all"))
         else:
-            converter.optimizer = tt_tflm.Momentum(learning_rate=0.0005)
+            converter.optimizer = tt_tflm.Momentum(learning_rate=0.0001)
             converter.tail, converter.budget = 9, tt_tflm.Budget(training_memory="256KB", backward_macs="15%")
 
     builds, (x, labels) = pair(model, set_up), pictures(data_folder)

@@ -114,6 +114,8 @@ def _add_build_rows(table: Table, report: Mapping[str, Any]) -> None:
     table.add_row("  row pool", _bytes(report["row_pool_bytes"]))
     if "session_bytes" in report:
         table.add_row("  session", _bytes(report["session_bytes"]))
+    if report.get("tflm_arena_bytes") is not None:
+        table.add_row("TFLM's arena on this machine", _bytes(report["tflm_arena_bytes"]))
     flash = report["flash_bytes"]
     known = [part for part in ("code", "weights") if flash.get(part) is not None]
     table.add_row("flash", _bytes(sum(flash[part] for part in known)) if len(known) == 2 else "not measured")
