@@ -29,8 +29,8 @@ _TRAIN, _FISHER = "train.tflite", "fisher.tflite"
 _NO_LIMIT = 2**64 - 1
 _FROZEN_SLOT = 0xFFFF
 _FLOAT = 4
-# A rate of 0 stands for the one that the model was made with; this one changes no weight either.
-_NO_RATE = np.finfo(np.float32).tiny
+# A rate of 0 stands for the one that the model was made with; this one moves a weight by a denormal number at most.
+_NO_RATE = np.finfo(np.float32).smallest_subnormal
 _RUNS = {
     Command.PREDICT: tflm_params.Command.PREDICT,
     Command.EMBEDDING: tflm_params.Command.PREDICT,
