@@ -182,20 +182,25 @@ TT_INLINE void slide(const job_t *job, tt_span_t lines, int lanes)
         TT_STEP(g_line, w.OW * pitch);
         float g0[3] = {0.0f, 0.0f, 0.0f};
         float g1[3] = {0.0f, 0.0f, 0.0f};
-        for (int32_t n = 0; n < w.pl; ++n) {
-            const bool inside = n < w.OW;
-            const tt_pair_t next = load(inside ? g : ZEROS.f, lanes);
-            shift(g0, g1, next.f[0], next.f[1]);
+        if (w.pl == 2) {
+            g0[1] = g[0];
+            g1[1] = lanes == 2 ? g[1] : 0.0f;
+            TT_STEP(g, pitch);
+        }
+        if (w.pl > 0) {
+            const float *next = w.pl <= w.OW ? g : ZEROS.f;
+            g0[2] = next[0];
+            g1[2] = lanes == 2 ? next[1] : 0.0f;
             TT_STEP(g, pitch);
         }
         int32_t n = fresh;
         for (; n >= 3; n -= 3) {
             TT_UNROLL
             for (int newest = 0; newest < 3; ++newest) {
-                const tt_pair_t next = load(g, lanes);
+                /* Not as a pair: it outlives two more columns, and pairs leave gaps between the sums. */
+                g0[newest] = g[0];
+                g1[newest] = lanes == 2 ? g[1] : 0.0f;
                 TT_STEP(g, pitch);
-                g0[newest] = next.f[0];
-                g1[newest] = next.f[1];
                 column_of_inputs(acc0, acc1, x, pitch, g0, g1, newest, lanes);
             }
         }
