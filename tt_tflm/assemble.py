@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tt_tflm.build import SCHEMA_VERSION, Build
+from tt_tflm.build import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.devices import Device
 from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
+from tt_tflm.emit.infer_model import emit_infer
+from tt_tflm.emit.tflm_model import emit_tflm, layout
 from tt_tflm.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
 from tt_tflm.plan.budget import Budget
@@ -35,6 +39,7 @@ def assemble(
     cost: PlanCost | None,
     backward_macs_full: int,
     budget: Budget,
+    backend: str,
 ) -> Build:
     """Make the build.
 
@@ -47,6 +52,7 @@ def assemble(
         cost: of that plan; None where the board chooses.
         backward_macs_full: of training everything.
         budget: as asked for.
+        backend: ``c`` or ``tflm``.
     """
     profile = device.profile
     prototypes = isinstance(loss, PrototypeLoss)
@@ -68,11 +74,20 @@ def assemble(
         tuple(input_scaling),
         tuple(budget.resolve(backward_macs_full).to_json().values()),
     )
-    files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
-    sources = sorted(name for name in files if name.startswith("src/") and name.endswith(".c"))
+    models = {INFER_MODEL: emit_infer(emitted, model.module)}
+    tflm = None
+    if backend == "tflm":
+        emitted_models = emit_tflm(emitted)
+        models |= {name: entry.content for name, entry in emitted_models.items()}
+        tflm = layout(emitted_models)
+        files = _tflm_files()
+    else:
+        files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
+    sources = sorted(name for name in files if name.endswith((".c", ".cc")) and not name.startswith("sim/"))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
-    files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
-    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full)
+    if backend == "c":
+        files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
+    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full) | {"backend": backend}
     plan_data = plan.to_json() if plan is not None else {}
     if program.choice is not None:
         plan_data = {"schema_version": SCHEMA_VERSION, "fingerprint": model.fingerprint, "strategy": "tinytrain", "layers": {}}
@@ -86,16 +101,26 @@ def assemble(
         "embedding_elements": model.output_elements if prototypes else None,
         "loss": loss.name,
         "mode": report["mode"],
-        "adaptable": emitted.adaptable,
+        "backend": backend,
+        "tflm": tflm,
+        "prototypes": _prototypes(program, loss),
+        "adaptable": emitted.adaptable and backend == "c",
         "target": device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
         "state_bytes": largest_state_bytes(emitted),
         "rows": _trained_rows(model, program),
+        "copies": 1 + len(program.optimizer.state),
         "choice": _choice(model, program, budget, backward_macs_full),
     }
+    if backend == "tflm" and program.choice is not None:
+        simulation["choice"] |= {
+            "table": asdict(program.choice.table),
+            "rows_bytes": program.choice.rows_bytes,
+            "share": program.choice.share,
+        }
     rows = {layer.name: r for layer, r in zip(model.layers, model.rows, strict=True)}
-    return Build(files, rows, model.layers, report, plan_data, simulation)
+    return Build(files, rows, model.layers, report, plan_data, simulation, models)
 
 
 def _channels(program: Program, layer: str) -> tuple[int, ...]:
@@ -194,6 +219,17 @@ def _choice(
     }
 
 
+def _prototypes(program: Program, loss: Loss) -> dict[str, Any] | None:
+    """Where the row pool holds prototypes, and what makes scores of them."""
+    if not isinstance(loss, PrototypeLoss):
+        return None
+    return {
+        "sums_offset": program.row_pool.offset("prototypes", 0),
+        "counts_offset": program.row_pool.offset("prototypes", 1),
+        "temperature": loss.temperature,
+    }
+
+
 def _unused_sources(model: EmittedModel) -> set[str]:
     """Runtime sources that a build of this kind never calls."""
     optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
@@ -215,4 +251,16 @@ def _runtime_files(unused: set[str]) -> dict[str, str]:
         for folder in ("include", "src", "sim", "console")
         for path in sorted((root / folder).iterdir())
         if path.is_file() and path.name not in unused
+    }
+
+
+def _tflm_files() -> dict[str, str]:
+    """The custom ops and what they call, for a project that links TensorFlow Lite Micro."""
+    root = ops_path()
+    folders = {"include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm"}
+    return {
+        f"{target}/{path.name}": path.read_text(encoding="utf-8")
+        for folder, target in folders.items()
+        for path in sorted(Path(root / folder).iterdir())
+        if path.is_file() and path.suffix in (".h", ".c", ".cc")
     }

@@ -7,7 +7,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from tt_tflm.simulate import AdaptiveBoard, SimulationFiles, open_board
 from tt_tflm.simulate.code_size import code_bytes
 from tt_tflm.simulate.console import ConsoleProcess
 from tt_tflm.simulate.count_macs import count_macs
+from tt_tflm.simulate.tflm import tflm_arena_bytes
 
 SCHEMA_VERSION = 1
 _SIMULATION = "sim/simulation.json"
 _WEIGHTS = "sim/weights.npz"
+INFER_MODEL = "sim/infer.tflite"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Build:
         report_data: report.json but for the size of the code, which needs a compiler.
         plan: content of plan.json.
         simulation: content of sim/simulation.json but for the layers.
+        models: path below the build's folder -> content of a .tflite file: the forward pass for ``export_tflite``, with
+            the backend ``tflm`` ``train.tflite`` and, where the board chooses, ``fisher.tflite``.
     """
 
     files: Mapping[str, str]
@@ -47,6 +51,12 @@ class Build:
     report_data: Mapping[str, Any]
     plan: Mapping[str, Any]
     simulation: Mapping[str, Any]
+    models: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def backend(self) -> str:
+        """``c`` or ``tflm``."""
+        return self.simulation.get("backend", "c")
 
     @property
     def device(self) -> Device:
@@ -56,8 +66,13 @@ class Build:
     @property
     def report(self) -> dict[str, Any]:
         """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
-        access compiles the sources for the target."""
+        access compiles the sources for the target. With the backend ``tflm`` there is ``tflm_arena_bytes`` instead:
+        what TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes; None where the tflite-micro
+        wheel is missing."""
         report = json.loads(json.dumps(self.report_data))
+        if self.backend == "tflm":
+            report["tflm_arena_bytes"] = tflm_arena_bytes(self.models)
+            return report
         with self._folder() as folder:
             report["flash_bytes"]["code"] = code_bytes(
                 self._simulation_files(Path(folder)), self.device.profile
@@ -78,15 +93,16 @@ class Build:
         """A board with this build on it.
 
         Args:
-            device: ``host`` (the default), an emulated core such as ``cortex-m7``, or a device, of which the core is
-                emulated: a name, or the path of a profile.
+            device: ``host``, an emulated core such as ``cortex-m7``, or a device, of which the core is emulated: a
+                name, or the path of a profile; ``tflm`` for builds of that backend, and for those alone. Default:
+                ``host``, or ``tflm`` for such a build.
 
         Raises:
             InputError: there is no such device.
             ToolchainError: a compiler or the emulator is missing.
         """
         with self._folder() as folder:
-            return open_board(self._simulation_files(Path(folder)), device or "host")
+            return open_board(self._simulation_files(Path(folder)), device or self.default_device)
 
     def console(
         self, device: str | None = None, folder: str | Path = ".", *, capacity: int = 25, pixels: bool = True
@@ -110,9 +126,20 @@ class Build:
             return ConsoleProcess(files, device or "host", folder, capacity=capacity, pixels=pixels)
 
     def count_macs(self) -> dict[str, int]:
-        """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``."""
+        """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``.
+
+        Raises:
+            InputError: the build is of the backend ``tflm``, whose kernels are not instrumented.
+        """
+        if self.backend == "tflm":
+            raise InputError("count_macs: expected a build of backend 'c', received one of backend 'tflm'")
         with self._folder() as folder:
             return count_macs(self._simulation_files(Path(folder)))
+
+    @property
+    def default_device(self) -> str:
+        """What ``simulate`` runs on unless told otherwise."""
+        return "tflm" if self.backend == "tflm" else "host"
 
     def _folder(self) -> tempfile.TemporaryDirectory[str]:
         folder = tempfile.TemporaryDirectory(prefix="tt-tflm-build-")
@@ -124,6 +151,9 @@ class Build:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        for name, content in self.models.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
         (folder / "plan.json").write_text(json.dumps(self.plan, indent=2) + "\n", encoding="utf-8")
         description = {**self.simulation, "layers": [asdict(layer) for layer in self.layers]}
         (folder / _SIMULATION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
@@ -141,6 +171,7 @@ class Build:
             description=self.simulation,
             base_rows=self.rows,
             layers={layer.name: layer for layer in self.layers},
+            models=self.models,
         )
 
 
@@ -162,10 +193,12 @@ def load_build(folder: str | Path) -> Build:
         name = _WEIGHTS
         with (root / name).open("rb") as stream, np.load(stream, allow_pickle=False) as weights:
             arrays = [weights[f"rows_{i}"] for i in range(len(layers))]
-        files = {}
+        files, models = {}, {}
         for path in sorted(root.rglob("*")):
             name = str(path.relative_to(root))
-            if path.is_file() and path.suffix not in (".json", ".npz"):
+            if path.suffix == ".tflite":
+                models[name] = path.read_bytes()
+            elif path.is_file() and path.suffix not in (".json", ".npz"):
                 files[name] = path.read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -177,7 +210,7 @@ def load_build(folder: str | Path) -> Build:
                 f"expected schema version {SCHEMA_VERSION} in '{root / name}', received {content.get('schema_version')!r}"
             )
     rows = {layer.name: array for layer, array in zip(layers, arrays, strict=True)}
-    return Build(files, rows, layers, report, plan, simulation)
+    return Build(files, rows, layers, report, plan, simulation, models)
 
 
 def _layer(entry: Mapping[str, Any]) -> Layer:

@@ -107,6 +107,13 @@ def plan(
     show_default=True,
     help="Device or core that the build has to fit (see tt-tflm devices), or a profile of yours (.toml).",
 )
+@click.option(
+    "--backend",
+    type=terminal.OneOf(options.BACKEND_NAMES),
+    default="c",
+    show_default=True,
+    help="C sources, or models with custom ops for TensorFlow Lite Micro.",
+)
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), metavar="FILE", help="Update plan (plan.json).")
 @click.option(
     "--train",
@@ -130,6 +137,7 @@ def convert(
     model: Path,
     output: Path,
     target: str,
+    backend: str,
     plan_path: Path | None,
     trained: tuple[str, ...],
     mode: str,
@@ -152,6 +160,7 @@ def convert(
         loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
         converter.target, converter.loss, converter.optimizer = target, loss, optimizer
+        converter.backend = backend
         converter.plan, converter.mode, converter.tail = plan, mode, tail
         converter.budget = limits.make()
         build = converter.convert(progress=stage)
@@ -170,10 +179,9 @@ def convert(
 @options.episode_option
 @click.option(
     "--device",
-    type=options.Target(),
-    default="host",
-    show_default=True,
-    help="Where to run: this machine, or an emulated core; of a device its core.",
+    type=options.Simulator(),
+    help="Where to run: this machine, or an emulated core; of a device its core.  "
+    "[default: host, or tflm for builds of that backend]",
 )
 @click.option(
     "--iterations",
@@ -194,7 +202,7 @@ def convert(
 def simulate(
     build_path: Path,
     episode_path: Path,
-    device: str,
+    device: str | None,
     iterations: int,
     mode: str | None,
     gradient: str | None,
@@ -202,7 +210,7 @@ def simulate(
     seed: int | None,
     json_path: Path | None,
 ) -> None:
-    """Adapt the build in the folder OUT to an episode, on this machine or on an emulated Cortex-M."""
+    """Adapt the build in the folder OUT to an episode, on this machine, on an emulated Cortex-M or in TFLM."""
     from tt_tflm import report
 
     _check_json(json_path)
@@ -222,6 +230,7 @@ def simulate(
             )
         episode = load_episode(episode_path, tuple(about["input_shape"]), about["input_scaling"])
         check_classes(episode, about["classes"])
+        device = device or build.default_device
     with build.simulate(device=device) as board, terminal.stages("adapting") as stage:
         if about["adaptable"]:
             augment = augment_for(about["input_scaling"], flip)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOSS_NAMES = ("softmax", "prototype")
 OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
+BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 GRADIENT_NAMES = ("exact", "constant")
 STRATEGY_NAMES = (
@@ -78,6 +79,13 @@ class Target(click.ParamType):
         except InputError as error:
             self.fail(str(error), param, ctx)
         return value
+
+
+class Simulator(Target):
+    """Where a build is simulated: a device, or the interpreter of TensorFlow Lite Micro."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value == "tflm" else super().convert(value, param, ctx)
 
 
 class Limit(click.ParamType):

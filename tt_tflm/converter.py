@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import keras
 
 MODES = ("static", "dynamic")
+BACKENDS = ("c", "tflm")
 
 
 class TrainableConverter:
@@ -35,6 +36,7 @@ class TrainableConverter:
 
     - ``target``: the device that the build has to fit, or the core that its kernels are laid out for: one of
       ``tt_tflm.devices.device_names`` or the path of a profile (default ``host``);
+    - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
     - ``loss``: ``SoftmaxLoss()`` (default) or ``PrototypeLoss(...)``;
     - ``optimizer``: ``SGD(...)`` (default), ``Momentum(...)`` or ``Adam(...)``;
     - ``plan``: an ``UpdatePlan``, or None to train all channels of the last layer;
@@ -55,6 +57,7 @@ class TrainableConverter:
         self._model = model
         self._imported: ImportedModel | None = None
         self.target = "host"
+        self.backend = "c"
         self.loss: Loss = SoftmaxLoss()
         self.optimizer: Optimizer = SGD()
         self.plan: UpdatePlan | None = None
@@ -148,7 +151,7 @@ class TrainableConverter:
             sum(rows.nbytes for rows in imported.rows),
         )
         placement = place_build(device, needs, dynamic=self.mode == "dynamic")
-        report("print C")
+        report("print C" if self.backend == "c" else "write TFLM models")
         return assemble(
             imported,
             program,
@@ -161,6 +164,7 @@ class TrainableConverter:
             cost,
             full,
             self.budget,
+            self.backend,
         )
 
     def _check_options(self) -> None:
@@ -170,6 +174,8 @@ class TrainableConverter:
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
         if self.mode not in MODES:
             raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
+        if self.backend not in BACKENDS:
+            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
             raise InputError("expected no plan in dynamic mode, where the board chooses, received one")
         if not isinstance(self.budget, Budget):

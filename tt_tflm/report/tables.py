@@ -119,6 +119,8 @@ def _add_build_rows(table: Table, report: Mapping[str, Any]) -> None:
         table.add_row("  session", _bytes(report["session_bytes"]))
     if report.get("placement"):
         table.add_row("  placed", "\n".join(f"{block['name']} in {block['region']}" for block in report["placement"]))
+    if report.get("tflm_arena_bytes") is not None:
+        table.add_row("TFLM's arena on this machine", _bytes(report["tflm_arena_bytes"]))
     flash = report["flash_bytes"]
     known = [part for part in ("code", "weights") if flash.get(part) is not None]
     table.add_row("flash", _bytes(sum(flash[part] for part in known)) if len(known) == 2 else "not measured")

@@ -2,12 +2,14 @@
 """Simulation of a build: in this process, or on an emulated Cortex-M."""
 
 from tt_tflm.devices import get_profile
+from tt_tflm.errors import InputError
 from tt_tflm.simulate.adaptive_board import AdaptiveBoard
 from tt_tflm.simulate.board import Board, RowLayer, SimulationFiles
 from tt_tflm.simulate.host import HostBoard
 from tt_tflm.simulate.qemu import QemuBoard
+from tt_tflm.simulate.tflm import DEVICE, TflmBoard
 
-__all__ = ["AdaptiveBoard", "Board", "HostBoard", "QemuBoard", "RowLayer", "SimulationFiles", "open_board"]
+__all__ = ["AdaptiveBoard", "Board", "HostBoard", "QemuBoard", "RowLayer", "SimulationFiles", "TflmBoard", "open_board"]
 
 
 def open_board(files: SimulationFiles, device: str = "host") -> AdaptiveBoard:
@@ -15,11 +17,20 @@ def open_board(files: SimulationFiles, device: str = "host") -> AdaptiveBoard:
 
     Args:
         files: the build.
-        device: name of a target; see `tt_tflm.devices.device_names`.
+        device: name of a target; see `tt_tflm.devices.device_names`; or ``tflm``, for builds of that backend.
 
     Raises:
-        InputError: there is no such target, or simulation.json belongs to another build.
+        InputError: there is no such target, the build is of the other backend, or simulation.json belongs to another
+            build.
         ToolchainError: a compiler or the emulator is missing or failed.
         DeviceError: the emulator did not start.
     """
+    is_tflm = files.description.get("backend") == "tflm"
+    if device == DEVICE or is_tflm:
+        if device != DEVICE:
+            get_profile(device)
+            raise InputError(f"expected device '{DEVICE}' for a build of backend 'tflm', received '{device}'")
+        if not is_tflm:
+            raise InputError(f"expected a build of backend 'tflm' for device '{DEVICE}', received one of backend 'c'")
+        return TflmBoard(files)
     return HostBoard(files) if get_profile(device).is_host else QemuBoard(files, device)

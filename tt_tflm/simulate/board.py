@@ -10,16 +10,19 @@ import math
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 
+from tt_tflm.emit.infer_model import with_prototypes, with_rows
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.simulate.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
 from tt_tflm.simulate.samples import checked_label, checked_x
+
+_INFER_MODEL = "sim/infer.tflite"
 
 
 class RowLayer(Protocol):
@@ -42,6 +45,7 @@ class SimulationFiles:
             `arena_bytes`, `row_pool_bytes` and `rows`.
         base_rows: layer name to its rows before training, float32 (channels, stride).
         layers: layer name to what converts its rows; `weights()` returns these layers.
+        models: .tflite files of the build by path; `sim/infer.tflite` is what `export_tflite()` starts from.
     """
 
     sources: tuple[Path, ...]
@@ -51,6 +55,7 @@ class SimulationFiles:
     description: Mapping[str, Any]
     base_rows: Mapping[str, np.ndarray]
     layers: Mapping[str, RowLayer]
+    models: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Board(ABC):
@@ -218,12 +223,7 @@ class Board(ABC):
             {"layer/kernel": array, "layer/bias": array}, float32 in Keras layouts, batch normalisation folded; a layer
             without bias has no bias key.
         """
-        rows = {name: np.array(array, dtype=np.float32) for name, array in self._files.base_rows.items()}
-        pool = self._call(Command.READ_ROW_POOL)
-        for entry in self._trained_rows(pool):
-            channels, stride = list(entry["channels"]), int(entry["stride"])
-            trained = np.frombuffer(pool, dtype="<f4", count=len(channels) * stride, offset=int(entry["offset"]))
-            rows[entry["layer"]][channels] = trained.reshape(len(channels), stride)
+        rows = self._rows(self._call(Command.READ_ROW_POOL))
         weights: dict[str, np.ndarray] = {}
         for name, layer in self._files.layers.items():
             kernel, bias = layer.rows_to_kernel(rows[name])
@@ -231,6 +231,52 @@ class Board(ABC):
             if bias is not None:
                 weights[f"{name}/bias"] = bias
         return weights
+
+    def export_tflite(self, path: str | Path | None = None) -> bytes:
+        """The model as it is now, as a plain float model for any TensorFlow Lite runtime.
+
+        Input: float32 (1, *input_shape), a signal (length, channels) as (1, 1, length, channels). Output: the scores that
+        `predict` gives, (1, classes); with prototypes the embedding as a second one.
+
+        Args:
+            path: file to write it to as well.
+
+        Returns:
+            Content of the .tflite file.
+
+        Raises:
+            InputError: the build holds no forward model, or the file cannot be written.
+            DeviceError: with prototypes, no class has been enrolled.
+        """
+        content = self._files.models.get(_INFER_MODEL)
+        if content is None:
+            raise InputError(f"export_tflite: expected a build with {_INFER_MODEL}, received one without: convert again")
+        pool = self._call(Command.READ_ROW_POOL)
+        rows = self._rows(pool)
+        content = with_rows(content, [rows[name] for name in self._files.layers])
+        if self._has_prototypes:
+            about = self._files.description["prototypes"]
+            elements = int(self._files.description["embedding_elements"])
+            counts = np.frombuffer(pool, "<u4", self._classes, int(about["counts_offset"]))
+            sums = np.frombuffer(pool, "<f4", self._classes * elements, int(about["sums_offset"]))
+            if not counts.any():
+                raise DeviceError(f"export_tflite on {self.device}: {status_message(Status.NOT_ENROLLED)}")
+            content = with_prototypes(content, sums.reshape(self._classes, elements), counts, about["temperature"])
+        if path is not None:
+            try:
+                Path(path).write_bytes(content)
+            except OSError as error:
+                raise InputError(f"expected a file that can be written, received '{path}': {error.strerror}") from None
+        return content
+
+    def _rows(self, pool: bytes) -> dict[str, np.ndarray]:
+        """Rows of every layer, those that are trained in place."""
+        rows = {name: np.array(array, dtype=np.float32) for name, array in self._files.base_rows.items()}
+        for entry in self._trained_rows(pool):
+            channels, stride = list(entry["channels"]), int(entry["stride"])
+            trained = np.frombuffer(pool, dtype="<f4", count=len(channels) * stride, offset=int(entry["offset"]))
+            rows[entry["layer"]][channels] = trained.reshape(len(channels), stride)
+        return rows
 
     def _trained_rows(self, _pool: bytes) -> Sequence[Mapping[str, Any]]:
         """What of the row pool belongs to which channels."""

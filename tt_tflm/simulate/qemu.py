@@ -59,25 +59,60 @@ def build_elf(
         InputError: there is no such target, or it is the host.
         ToolchainError: the cross compiler is missing or failed.
     """
+    program = sources or [files.sim_dir / name for name in SIM_SOURCES]
+    folders = (*files.include_dirs, *include_dirs)
+    return build_board_program(device, [*program, *files.sources], files.kernel_sources, folders, files.sim_dir, defines)
+
+
+def build_board_program(
+    device: str,
+    sources: Sequence[Path],
+    kernel_sources: Sequence[Path],
+    include_dirs: Sequence[Path],
+    sim_dir: Path,
+    defines: Sequence[str] = (),
+) -> Path:
+    """Compiles a program for an emulated board; its `main` is called after reset.
+
+    Args:
+        device: name of a target with an emulated board.
+        sources: everything that is not a kernel; of ops/sim at least start-up and semihosting.
+        kernel_sources: compiled with the flags of kernels.
+        include_dirs: searched before sim_dir.
+        sim_dir: ops/sim.
+        defines: macros for the sources, as -D flags.
+
+    Raises: as build_elf.
+    """
     profile, board = _emulated(device)
-    base = profile.compile_flags(kernel=False) + _SECTION_FLAGS
     kernel = profile.compile_flags(kernel=True) + _SECTION_FLAGS
-    own = (*base, *(f"-D{name}={value}" for name, value in _board_macros(board).items()), *defines)
-    script = files.sim_dir / LINKER_SCRIPT
+    own = (*profile.compile_flags(kernel=False), *_SECTION_FLAGS, *(f"-D{name}={value}" for name, value in _board_macros(board).items()), *defines)
+    script = sim_dir / LINKER_SCRIPT
     units = [
-        *(CompileUnit(path, own) for path in sources or [files.sim_dir / name for name in SIM_SOURCES]),
-        *(CompileUnit(path, base) for path in files.sources),
-        *(CompileUnit(path, kernel) for path in files.kernel_sources),
+        *(CompileUnit(path, own) for path in sources),
+        *(CompileUnit(path, kernel) for path in kernel_sources),
     ]
     symbols = ",".join(f"--defsym={name}={value:#x}" for name, value in _memory_symbols(board).items())
     return build_program(
         find_compiler(profile),
         units,
-        (*files.include_dirs, files.sim_dir, *include_dirs),
+        (*include_dirs, sim_dir),
         (*profile.cpu_flags, "-nostartfiles", "-Wl,--gc-sections", f"-Wl,{symbols}", "-T", str(script)),
         link_inputs=(script,),
         label=f"compiling for {device}",
     )
+
+
+def emulator_command(emulator: str, machine: str, elf: Path) -> list[str]:
+    """The command that runs a program on a machine, one instruction a nanosecond."""
+    return [
+        emulator,
+        *("-M", machine),
+        *("-display", "none", "-monitor", "none", "-serial", "none"),
+        *("-semihosting-config", "enable=on,target=native"),
+        *("-icount", "shift=0"),
+        *("-kernel", str(elf)),
+    ]
 
 
 def _emulated(device: str) -> tuple[DeviceProfile, EmulatedBoard]:
@@ -193,14 +228,7 @@ class _Emulator:
         # by its process, not by an end of file.
         self._requests = _open_fifo(folder / "requests", resources)
         self._replies = _open_fifo(folder / "replies", resources)
-        command = [
-            emulator,
-            *("-M", machine),
-            *("-display", "none", "-monitor", "none", "-serial", "none"),
-            *("-semihosting-config", "enable=on,target=native"),
-            *("-icount", "shift=0"),
-            *("-kernel", str(elf)),
-        ]
+        command = emulator_command(emulator, machine, elf)
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(
                 command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The losses, which also form the scores and enroll samples. */
+#include "tt_loss.h"
+
+#include <cfloat>
+#include <cmath>
+
+#include "tt_call.h"
+#include "tt_op_table.h"
+#include "tt_prototype.h"
+
+namespace tinytrain {
+namespace {
+
+constexpr int kValues = 0; /* logits or embedding */
+constexpr int kLabel = 1;
+constexpr int kCommand = 2;
+constexpr int kSums = 3;
+constexpr int kCounts = 4;
+
+TfLiteStatus Report(TfLiteContext *context, const char *name, tt_status_t status)
+{
+    if (status != TT_OK) {
+        TF_LITE_KERNEL_LOG(context, "%s: %s", name, tt_status_text(status));
+        return kTfLiteError;
+    }
+    return kTfLiteOk;
+}
+
+bool WantsLoss(int32_t command)
+{
+    return command == TT_COMMAND_TRAIN || command == TT_COMMAND_FISHER;
+}
+
+uint32_t Unsigned(int32_t value)
+{
+    return static_cast<uint32_t>(value);
+}
+
+constexpr const char *kSoftmaxName = "TT_SOFTMAX_CROSS_ENTROPY";
+
+TfLiteStatus PrepareSoftmax(TfLiteContext *context, TfLiteNode *node)
+{
+    Preparation p(context, node, kSoftmaxName);
+    const auto params = p.Read<tt_op_loss_t>(TT_OP_SOFTMAX_CROSS_ENTROPY, TT_OP_FLAG_IN_PLACE);
+    const bool in_place = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u;
+    p.Counts(3, in_place ? 1 : 2);
+    p.Expect(params.classes >= 1, "at least one class", params.classes);
+    p.Expect(params.elements == params.classes, "one logit for each class", params.elements);
+    p.Floats(Input(kValues), "logits", params.classes);
+    p.Ints(Input(kLabel), "label", 1);
+    p.Ints(Input(kCommand), "command", 1);
+    p.Floats(Output(0), "loss", 1);
+    p.Writes(Output(0), "loss");
+    const Place g = in_place ? Input(kValues) : Output(1);
+    p.Floats(g, "g", params.classes);
+    p.Writes(g, "g");
+    return p.status();
+}
+
+TfLiteStatus InvokeSoftmax(TfLiteContext *context, TfLiteNode *node)
+{
+    const Call call(context, node);
+    const auto params = call.Read<tt_op_loss_t>();
+    float *loss = call.Out(0);
+    *loss = NAN;
+    if (!WantsLoss(call.Ints(kCommand)[0])) {
+        return kTfLiteOk;
+    }
+    float *g = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? call.InOut(kValues) : call.Out(1);
+    const tt_status_t status = tt_softmax_cross_entropy(call.In(kValues), Unsigned(params.classes),
+                                                        Unsigned(call.Ints(kLabel)[0]), g, loss);
+    return Report(context, kSoftmaxName, status);
+}
+
+constexpr const char *kPrototypeName = "TT_PROTOTYPE_LOSS";
+
+TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node)
+{
+    Preparation p(context, node, kPrototypeName);
+    const auto params = p.Read<tt_op_loss_t>(TT_OP_PROTOTYPE_LOSS, 0u);
+    p.Counts(5, 3);
+    p.Expect(params.classes >= 1, "at least one class", params.classes);
+    p.Expect(params.elements >= 1, "an embedding of at least one element", params.elements);
+    p.ExpectValue(std::isfinite(params.temperature) && params.temperature > 0.0f, "a finite temperature above 0",
+                  params.temperature);
+    p.Floats(Input(kValues), "embedding", params.elements);
+    p.Ints(Input(kLabel), "label", 1);
+    p.Ints(Input(kCommand), "command", 1);
+    p.Floats(Input(kSums), "sums", int64_t{params.classes} * params.elements);
+    p.Writes(Input(kSums), "sums");
+    p.Ints(Input(kCounts), "counts", params.classes);
+    p.Writes(Input(kCounts), "counts");
+    p.Floats(Output(0), "loss", 1);
+    p.Writes(Output(0), "loss");
+    p.Floats(Output(1), "scores", params.classes);
+    p.Writes(Output(1), "scores");
+    p.Floats(Output(2), "g", params.elements);
+    p.Writes(Output(2), "g");
+    return p.status();
+}
+
+TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node)
+{
+    const Call call(context, node);
+    const auto params = call.Read<tt_op_loss_t>();
+    const tt_prototypes_t prototypes = {call.InOut(kSums), reinterpret_cast<uint32_t *>(call.IntsInOut(kCounts)),
+                                        Unsigned(params.classes), Unsigned(params.elements), params.temperature};
+    const float *embedding = call.In(kValues);
+    const int32_t command = call.Ints(kCommand)[0];
+    const uint32_t label = Unsigned(call.Ints(kLabel)[0]);
+    float *loss = call.Out(0);
+    float *scores = call.Out(1);
+    *loss = NAN;
+    tt_status_t status = TT_OK;
+    if (command == TT_COMMAND_ENROLL) {
+        status = tt_prototypes_enroll(&prototypes, embedding, label);
+    } else if (WantsLoss(command)) {
+        status = tt_prototypes_loss(&prototypes, embedding, label, scores, call.Out(2), loss);
+    }
+    if (status == TT_OK) {
+        status = tt_prototypes_scores(&prototypes, embedding, scores);
+    }
+    if (status == TT_ERROR_NOT_ENROLLED && command == TT_COMMAND_PREDICT) {
+        for (int32_t c = 0; c < params.classes; ++c) {
+            scores[c] = -FLT_MAX;
+        }
+        status = TT_OK;
+    }
+    return Report(context, kPrototypeName, status);
+}
+
+constexpr OpEntry kOps[] = {
+    Entry(kSoftmaxName, PrepareSoftmax, InvokeSoftmax),
+    Entry(kPrototypeName, PreparePrototype, InvokePrototype),
+};
+
+} // namespace
+
+OpFamily LossOps() { return Family(kOps); }
+
+} // namespace tinytrain

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the custom ops of a train.tflite are told: the custom options of each op are one of the structures below, as
+ * little-endian bytes, exactly as long as the structure. tt_tflm/emit/tflm_params.py writes them.
+ *
+ * Every field has 4 bytes (or two fields share 4), so that no compiler puts padding between them. A structure only
+ * changes together with TT_OP_VERSION, and a runtime refuses any version but its own.
+ *
+ * The tensors of an op, in order, stand beside its structure; [name] is there only if the flag says so. All tensors are
+ * float32 unless a type stands behind the name; their shapes are free as long as the number of elements is right.
+ *
+ *   active   int32[2]: low and high word of the candidates that this run trains; output of TT_START. An op with
+ *            `active` does nothing while (guard & active) is 0, and leaves its output as it finds it.
+ *   rows     of a candidate (candidate >= 0): three inputs base [O, stride], pool and choice (int32); of a frozen layer
+ *            (candidate TT_OP_FROZEN): one input filter, as TFLite stores it: [O, kh, kw, C], depthwise [1, kh, kw, C].
+ *   choice   int32: choice[3 i ..] = how many channels of candidate i are trained, where its part of the pool begins
+ *            (floats, even), where its list of channels begins (index into choice); then the lists, ascending.
+ *   pool     a candidate's part is `copies` blocks of trained * stride floats: rows, the moments of the optimiser,
+ *            accumulated gradients, as far as there are any.
+ *   rate     [1]: learning rate; 0 stands for the one in the parameters.
+ *   control  int32[TT_CONTROL_WORDS], see below.
+ *
+ * A tensor that an op writes, as an output or in place, is none of its other tensors and no constant.
+ */
+#ifndef TT_OP_PARAMS_H
+#define TT_OP_PARAMS_H
+
+#include <stdint.h>
+
+#include "tt_window.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TT_OP_MAGIC 0x504f5454u /* "TTOP" */
+#define TT_OP_VERSION 1u
+#define TT_OP_FROZEN (-1)    /* as candidate: the layer is not trained */
+#define TT_OP_NO_BLOCK (-1)  /* as block: the gradient is a tensor of its own */
+#define TT_MAX_CANDIDATES 64 /* bits of a guard */
+
+/* Values never change; new ones are appended. */
+typedef enum {
+    TT_OP_START = 1,
+    TT_OP_FINISH = 2,
+    TT_OP_CONV2D = 3,
+    TT_OP_CONV2D_GRAD_INPUT = 4,
+    TT_OP_CONV2D_GRAD_WEIGHTS = 5,
+    TT_OP_DEPTHWISE_CONV2D = 6,
+    TT_OP_DEPTHWISE_CONV2D_GRAD_INPUT = 7,
+    TT_OP_DEPTHWISE_CONV2D_GRAD_WEIGHTS = 8,
+    TT_OP_CLIP_MASK = 9,
+    TT_OP_MASK_GRAD = 10,
+    TT_OP_CLIP_GRAD = 11,
+    TT_OP_LEAKY_RELU_GRAD = 12,
+    TT_OP_SIGMOID_GRAD = 13,
+    TT_OP_TANH_GRAD = 14,
+    TT_OP_HARD_SWISH_GRAD = 15,
+    TT_OP_SOFTMAX_GRAD = 16,
+    TT_OP_ADD = 17,
+    TT_OP_ACCUMULATE = 18,
+    TT_OP_MULTIPLY = 19,
+    TT_OP_MULTIPLY_CHANNEL = 20,
+    TT_OP_CHANNEL_DOT = 21,
+    TT_OP_COPY = 22,
+    TT_OP_SLICE = 23,
+    TT_OP_CROP2D = 24,
+    TT_OP_AVG_POOL_GRAD = 25,
+    TT_OP_MAX_POOL_GRAD = 26,
+    TT_OP_SOFTMAX_CROSS_ENTROPY = 27,
+    TT_OP_PROTOTYPE_LOSS = 28,
+    TT_OP_SGD = 29,
+    TT_OP_MOMENTUM = 30,
+    TT_OP_ADAM = 31,
+    TT_OP_FISHER_POTENTIAL = 32,
+    TT_OP_CLIP = 33,
+    TT_OP_AFFINE = 34
+} tt_op_code_t;
+
+typedef enum {
+    TT_OP_FLAG_IN_PLACE = 1,   /* the result goes into the first input; there is no output */
+    TT_OP_FLAG_LOW = 2,        /* there is a lower bound */
+    TT_OP_FLAG_HIGH = 4,       /* there is an upper bound */
+    TT_OP_FLAG_BIAS = 8,       /* the gradient of the bias is wanted */
+    TT_OP_FLAG_WEIGHTS = 16,   /* the gradient of the weights is wanted */
+    TT_OP_FLAG_ACCUMULATE = 32, /* the result is added to what is there */
+    TT_OP_FLAG_RATE = 64,      /* the gradient is multiplied with minus the learning rate */
+    TT_OP_FLAG_FISHER = 128    /* TT_START of a model that only adds up Fisher potentials */
+} tt_op_flag_t;
+
+/* What one run is to do: the input tensor `command`. */
+typedef enum {
+    TT_COMMAND_PREDICT = 0,
+    TT_COMMAND_TRAIN = 1,
+    TT_COMMAND_ENROLL = 2, /* add the embedding to the prototype of its class */
+    TT_COMMAND_FISHER = 3  /* add to the Fisher potentials; only in a model made for it */
+} tt_command_t;
+
+/* Words of the tensor `control`. All 0 means: begin afresh, rows as in flash. */
+enum {
+    TT_CONTROL_INITIALISED = 0, /* 1 once the chosen rows have been copied into the pool */
+    TT_CONTROL_STEPS = 1,       /* updates made */
+    TT_CONTROL_SAMPLES = 2,     /* samples seen since the last update */
+    TT_CONTROL_WORDS = 3
+};
+
+typedef struct {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t op; /* tt_op_code_t */
+    uint32_t guard_low;
+    uint32_t guard_high;
+    uint32_t flags; /* tt_op_flag_t, combined; flags that an op does not name are refused */
+} tt_op_header_t;
+
+/*
+ * ACCUMULATE:         g, acc, active. acc += g.
+ * COPY:               x, active -> y.
+ * FISHER_POTENTIAL:   a, g, potential [channels], active. Adds to potential.
+ * ADD, MULTIPLY:      a, b, active -> y.
+ * SIGMOID_GRAD,
+ * TANH_GRAD:          g, y, active -> dx.
+ * HARD_SWISH_GRAD:    g, x, active -> dx.
+ * MASK_GRAD:          g, mask int32[(n + 31) / 32], active -> dx.
+ * MULTIPLY_CHANNEL:   x, gate [channels], active -> y.
+ * CHANNEL_DOT:        a, b, active -> y [channels].
+ * AFFINE:             x, scale [channels], shift [channels] -> y. No active: a forward op.
+ * Flags: IN_PLACE, for those with a result of the size of their first input; COPY has none.
+ */
+typedef struct {
+    tt_op_header_t header;
+} tt_op_plain_t;
+
+/*
+ * CLIP:      x -> y. Flags IN_PLACE, LOW, HIGH. No active: a forward op.
+ * CLIP_MASK: y, active -> mask int32[(n + 31) / 32]. Flags LOW, HIGH.
+ * CLIP_GRAD: g, y, active -> dx. Flags IN_PLACE, LOW, HIGH.
+ */
+typedef struct {
+    tt_op_header_t header;
+    float low;  /* 0 without the flag */
+    float high; /* 0 without the flag */
+} tt_op_clip_t;
+
+/* LEAKY_RELU_GRAD: g, y, active -> dx. Flag IN_PLACE. */
+typedef struct {
+    tt_op_header_t header;
+    float alpha;
+} tt_op_leaky_relu_t;
+
+/* SOFTMAX_GRAD: g, y, active -> dx. Flag IN_PLACE. */
+typedef struct {
+    tt_op_header_t header;
+    int32_t classes; /* length of the last axis */
+} tt_op_softmax_t;
+
+/* SLICE: x, active -> y; both as [outer, length], y the part of x that begins at offset. */
+typedef struct {
+    tt_op_header_t header;
+    int32_t outer;
+    int32_t offset;
+} tt_op_slice_t;
+
+/*
+ * CROP2D, AVG_POOL_GRAD: g, active -> dx.
+ * MAX_POOL_GRAD:         g, x, active -> dx.
+ */
+typedef struct {
+    tt_op_header_t header;
+    tt_window_t window;
+} tt_op_window_t;
+
+/*
+ * CONV2D, DEPTHWISE_CONV2D:                       x, rows -> y; of a frozen layer x, filter, bias [O] -> y. Flags LOW,
+ *                                                 HIGH. No active: the forward pass always runs.
+ * CONV2D_GRAD_INPUT, DEPTHWISE_CONV2D_GRAD_INPUT: g, rows, active -> dx; with the flag ACCUMULATE g, rows, dx, active.
+ */
+typedef struct {
+    tt_op_header_t header;
+    tt_window_t window;
+    int32_t stride;    /* floats of a row; of a frozen layer kh * kw * C, depthwise kh * kw */
+    int32_t candidate; /* or TT_OP_FROZEN */
+    int32_t copies;    /* blocks of a candidate's part of the pool; 0 for a frozen layer */
+    float low;         /* 0 without the flag */
+    float high;        /* 0 without the flag */
+} tt_op_weighted_t;
+
+/*
+ * CONV2D_GRAD_WEIGHTS, DEPTHWISE_CONV2D_GRAD_WEIGHTS: x, g, pool, choice, [rate,] active [-> d [trained * stride]].
+ * Flags BIAS, WEIGHTS (at least one), ACCUMULATE, RATE (adds a rate input). Without WEIGHTS nothing is read of x, which
+ * then is any tensor of float32. With block 0, ACCUMULATE and RATE this is a whole step of plain SGD.
+ */
+typedef struct {
+    tt_op_header_t header;
+    tt_window_t window;
+    int32_t stride;
+    int32_t candidate;
+    int32_t copies;
+    int32_t block; /* of the candidate's part of the pool that takes the gradient, or TT_OP_NO_BLOCK: output d */
+    float scale;   /* factor on the gradient; with RATE the learning rate for a rate of 0 */
+} tt_op_grad_weights_t;
+
+/*
+ * SGD, MOMENTUM, ADAM: [gradient [trained * stride],] pool, choice, rate, control, active. The input gradient is there
+ * for block TT_OP_NO_BLOCK. Does nothing until batch_size samples have been added up, this one included; clears the
+ * block of gradients afterwards. Moments are blocks 1 and 2 of the candidate's part.
+ */
+typedef struct {
+    tt_op_header_t header;
+    int32_t channels; /* of the layer */
+    int32_t stride;
+    int32_t candidate;
+    int32_t copies;
+    int32_t block; /* of the gradient, or TT_OP_NO_BLOCK */
+    int32_t batch_size;
+    float learning_rate; /* for a rate of 0 */
+    float momentum;      /* MOMENTUM, else 0 */
+    float beta_1;        /* ADAM, else 0, like the two below */
+    float beta_2;
+    float epsilon;
+} tt_op_optimizer_t;
+
+/*
+ * SOFTMAX_CROSS_ENTROPY: logits, label int32[1], command int32[1] -> loss [1], g. Flag IN_PLACE: g goes into logits and
+ *                        only loss is an output. No label, no loss: PREDICT and ENROLL write NaN and leave g as it is.
+ * PROTOTYPE_LOSS:        embedding, label int32[1], command int32[1], sums [classes, elements], counts int32[classes]
+ *                        -> loss [1], scores [classes], g. PREDICT writes the scores (-FLT_MAX for a class without
+ *                        samples), ENROLL adds to sums and counts, TRAIN and FISHER write loss, scores and g; a loss
+ *                        that is not asked for is NaN, scores likewise hold -FLT_MAX while nothing is enrolled.
+ */
+typedef struct {
+    tt_op_header_t header;
+    int32_t classes;
+    int32_t elements;  /* of the embedding; SOFTMAX_CROSS_ENTROPY: classes */
+    float temperature; /* SOFTMAX_CROSS_ENTROPY: 0 */
+} tt_op_loss_t;
+
+/*
+ * START: label int32[1], command int32[1], choice, control, pool, base [O, stride] of every candidate -> active. The
+ * first op of a model. Refuses labels and commands out of range. Unless control says that it has been done, copies the
+ * chosen rows from the bases into the pool, clears the rest of the candidates' parts, and counts steps and samples from
+ * 0. Flag FISHER: command FISHER makes every candidate active; without it command TRAIN makes those active of which a
+ * channel is chosen.
+ */
+typedef struct {
+    tt_op_header_t header;
+    int32_t candidates; /* 1 to TT_MAX_CANDIDATES */
+    int32_t copies;
+    int32_t classes;
+} tt_op_start_t;
+
+/* FINISH: command int32[1], control. The last op of a model: counts the sample, and the update if there was one. */
+typedef struct {
+    tt_op_header_t header;
+    int32_t batch_size;
+} tt_op_finish_t;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TT_OP_PARAMS_H */

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels of the backward pass and of updates as custom ops: one op per kernel, under the kernel's name.
+
+An output that the arena planner has laid over the first operand becomes an op that works in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tt_tflm.emit.tflm_forward import bound_fields
+from tt_tflm.emit.tflm_graph import TfliteGraph, Value
+from tt_tflm.emit.tflm_params import Flag, Op, pack
+from tvm_passes.kernel import Kernel
+from tvm_passes.kernels.geometry import Window
+
+_WINDOWED = ("crop2d", "avg_pool_grad", "max_pool_grad")
+_INTO_LAST = ("accumulate", "fisher_potential")
+_WITH_BOUNDS = ("clip_mask", "clip_grad")
+
+Field = float | int | Mapping[str, int]
+
+
+def emit_backward(
+    graph: TfliteGraph,
+    kernel: Kernel,
+    operands: Sequence[Value],
+    active: Value,
+    guard: int,
+    new: Callable[[], Value],
+    offset: int | None,
+) -> Value:
+    """Add a kernel without weights.
+
+    Args:
+        graph: to add to.
+        kernel: what.
+        operands: its inputs, and what it works on in place, in order.
+        active: the candidates that are trained.
+        guard: candidates that need the kernel.
+        new: makes the output.
+        offset: where the arena planner has put the output; None for what is no part of the arena.
+
+    Returns:
+        The output.
+    """
+    op = Op[kernel.op.upper()]
+    flags, fields = _fields(kernel)
+    inputs = list(operands)
+    if kernel.op in _INTO_LAST:
+        graph.custom(op.tflite_name, [*inputs, active], [], pack(op, flags, guard, **fields))
+        return inputs[-1]
+    if kernel.op == "add" and inputs[1].offset == offset:
+        inputs.reverse()
+    if kernel.overlay and inputs[0].offset == offset:
+        graph.custom(op.tflite_name, [*inputs, active], [], pack(op, flags | Flag.IN_PLACE, guard, **fields))
+        return inputs[0]
+    output = new()
+    graph.custom(op.tflite_name, [*inputs, active], [output], pack(op, flags, guard, **fields))
+    return output
+
+
+def _fields(kernel: Kernel) -> tuple[Flag, dict[str, Field]]:
+    if kernel.op in _WINDOWED:
+        return Flag.NONE, {"window": Window.of(kernel.attrs).attrs()}
+    if kernel.op in _WITH_BOUNDS:
+        return bound_fields(kernel)
+    return Flag.NONE, {name: kernel[name] for name in ("alpha", "classes", "outer", "offset") if name in kernel.attrs}

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The TFLM board: a build of the backend ``tflm`` in the interpreter of the tflite-micro wheel.
+
+Its state is that of the models' variable tensors; requests that ask for the row pool get it laid out as a board of the C
+backend would, so that everything above works alike.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tt_tflm.emit import tflm_params
+from tt_tflm.errors import DeviceError, InputError, ToolchainError
+from tt_tflm.plan.budget import Budget
+from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
+from tt_tflm.plan.select import select
+from tt_tflm.simulate.adaptive_board import AdaptiveBoard
+from tt_tflm.simulate.board import SimulationFiles
+from tt_tflm.simulate.choice import pack_choice
+from tt_tflm.simulate.protocol import Command, Reply, Status
+from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+
+DEVICE = "tflm"
+_TRAIN, _FISHER = "train.tflite", "fisher.tflite"
+_NO_LIMIT = 2**64 - 1
+_FROZEN_SLOT = 0xFFFF
+_FLOAT = 4
+# A rate of 0 stands for the one that the model was made with; this one moves a weight by a denormal number at most.
+_NO_RATE = np.finfo(np.float32).smallest_subnormal
+_RUNS = {
+    Command.PREDICT: tflm_params.Command.PREDICT,
+    Command.EMBEDDING: tflm_params.Command.PREDICT,
+    Command.TRAIN_STEP: tflm_params.Command.TRAIN,
+    Command.ENROLL: tflm_params.Command.ENROLL,
+    Command.FISHER_ACCUMULATE: tflm_params.Command.FISHER,
+}
+_RESULTS = {Command.PREDICT: "scores", Command.EMBEDDING: "embedding", Command.TRAIN_STEP: "loss"}
+
+
+def tflm_arena_bytes(models: Mapping[str, bytes]) -> int | None:
+    """TFLM's own figure for the arena of ``train.tflite`` on this machine; None where the wheel is missing."""
+    try:
+        return TflmInterpreter(models[_TRAIN]).arena.total
+    except ToolchainError:
+        return None
+
+
+class _Model:
+    """A model whose tensors are called by name."""
+
+    def __init__(self, content: bytes, layout: Mapping[str, Sequence[str]]) -> None:
+        self._interpreter = TflmInterpreter(content)
+        self._inputs = {name: i for i, name in enumerate(layout["inputs"])}
+        self._outputs = {name: i for i, name in enumerate(layout["outputs"])}
+        self.arena = self._interpreter.arena
+
+    @property
+    def state(self) -> list[str]:
+        """Names of the variable tensors."""
+        return [name for name in self._outputs if name in self._inputs]
+
+    def read(self, name: str) -> np.ndarray:
+        """An output as it is now."""
+        return self._interpreter.output(self._outputs[name])
+
+    def write(self, name: str, value: np.ndarray) -> None:
+        """Set an input or a variable."""
+        self._interpreter.set_input(self._inputs[name], value)
+
+    def run(self, x: np.ndarray, label: int, command: tflm_params.Command) -> None:
+        """One run."""
+        self.write("x", x)
+        self.write("label", np.array([label], np.int32))
+        self.write("command", np.array([command], np.int32))
+        self._interpreter.invoke()
+
+    def reset(self) -> None:
+        """All variables to zero."""
+        self._interpreter.reset()
+
+
+class TflmBoard(AdaptiveBoard):
+    """A build of the backend ``tflm`` in TFLM's interpreter in this process.
+
+    ``adapt`` is not among its calls: an episode's exact gradient needs seeds for the backward pass, which ``train.tflite``
+    does not take.
+
+    Args:
+        files: the build.
+
+    Raises:
+        ToolchainError: the tflite-micro wheel or a compiler is missing.
+        InputError: TFLM refuses a model of the build.
+    """
+
+    def __init__(self, files: SimulationFiles) -> None:
+        super().__init__(files, DEVICE)
+        layouts = files.description["tflm"]
+        missing = [name for name in layouts if name not in files.models]
+        if missing:
+            raise InputError(f"expected a build with {missing[0]}, received one without: convert again")
+        self._models = {name: _Model(files.models[name], layout) for name, layout in layouts.items()}
+        self._x_shape = (1, 1, *self._input_shape) if len(self._input_shape) == 2 else (1, *self._input_shape)
+
+    @property
+    def arena_bytes(self) -> dict[str, int]:
+        """What TFLM takes of its arena on this machine, by model, variable tensors included."""
+        return {name: model.arena.total for name, model in self._open().items()}
+
+    def close(self) -> None:
+        self._models = {}
+
+    def adapt(self, *_arguments: Any, **_options: Any) -> Any:
+        """Not on this board.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "adapt: expected a build of backend 'c', received one of backend 'tflm', whose train.tflite takes no seeds for "
+            "the backward pass: call train_step in a loop, or convert with backend 'c'"
+        )
+
+    def _open(self) -> dict[str, _Model]:
+        if not self._models:
+            raise DeviceError("expected an open board, received one that is closed: simulate the build again")
+        return self._models
+
+    def _exchange(
+        self,
+        command: Command,
+        argument: int = 0,
+        x: np.ndarray | None = None,
+        message: bytes = b"",
+        samples: Sequence[np.ndarray] = (),
+    ) -> Reply:
+        train = self._open()[_TRAIN]
+        if command in _RUNS:
+            return self._run(command, argument, x)
+        if command is Command.READ_ROW_POOL:
+            return Reply(Status.OK, payload=self._row_pool())
+        if command is Command.RESET:
+            for model in self._models.values():
+                model.reset()
+        elif command is Command.SET_LEARNING_RATE:
+            rate = np.array([argument], "<u4").view("<f4")
+            train.write("rate", np.maximum(rate, _NO_RATE).astype(np.float32))
+        elif command is Command.FORGET_PROTOTYPES:
+            for name in ("sums", "counts"):
+                train.write(name, np.zeros_like(train.read(name)))
+        elif command is Command.FISHER_CLEAR:
+            fisher = self._models[_FISHER]
+            for name in self._potentials(fisher):
+                fisher.write(name, np.zeros_like(fisher.read(name)))
+        elif command is Command.CHOOSE:
+            return Reply(self._choose(message))
+        elif command is Command.SELECT:
+            return Reply(self._select(message))
+        else:
+            return Reply(Status.INVALID_ARGUMENT)
+        return Reply(Status.OK)
+
+    def _run(self, command: Command, label: int, x: np.ndarray) -> Reply:
+        train = self._models[_TRAIN]
+        if self._has_prototypes and command is not Command.EMBEDDING and command is not Command.ENROLL:
+            counts = train.read("counts")
+            enrolled = counts.any() if command is Command.PREDICT else counts[label] > 0
+            if not enrolled:
+                return Reply(Status.NOT_ENROLLED)
+        model = train
+        if command is Command.FISHER_ACCUMULATE:
+            # Both models see one state; what is chosen and trained belongs to the other.
+            model = self._models[_FISHER]
+            for name in model.state:
+                if name in train.state:
+                    model.write(name, train.read(name))
+        model.run(x.reshape(self._x_shape), label, _RUNS[command])
+        result = _RESULTS.get(command)
+        payload = b"" if result is None else train.read(result).astype("<f4").tobytes()
+        return Reply(Status.OK, payload=payload)
+
+    # -------------------------------------------------------------- the row pool of the C backend
+
+    def _row_pool(self) -> bytes:
+        train, about = self._models[_TRAIN], self._files.description
+        if train.read("control")[tflm_params.Control.INITIALISED] == 0:
+            # The first run copies the base rows of what is trained.
+            train.run(np.zeros(self._x_shape, np.float32), 0, tflm_params.Command.PREDICT)
+        memory = np.zeros(int(about["row_pool_bytes"]), np.uint8)
+
+        def put(offset: int, values: np.ndarray) -> None:
+            data = np.frombuffer(values.tobytes(), np.uint8)
+            memory[offset : offset + data.size] = data
+
+        pool, choice = train.read("pool"), about["choice"]
+        if self._has_prototypes:
+            put(int(about["prototypes"]["sums_offset"]), train.read("sums"))
+            put(int(about["prototypes"]["counts_offset"]), train.read("counts"))
+        if choice is None:
+            begin, copies = 0, int(about["copies"])
+            for entry in about["rows"]:
+                floats = len(entry["channels"]) * int(entry["stride"])
+                put(int(entry["offset"]), pool[begin : begin + floats])
+                begin += copies * floats
+            return memory.tobytes()
+        fisher = self._models[_FISHER]
+        put(int(choice["potentials_offset"]), np.concatenate([fisher.read(n) for n in self._potentials(fisher)]))
+        put(int(choice["slots_offset"]), self._slots(train.read("choice"), choice))
+        put(int(choice["rows_offset"]), pool[: int(choice["rows_bytes"]) // _FLOAT])
+        return memory.tobytes()
+
+    @staticmethod
+    def _potentials(fisher: _Model) -> list[str]:
+        return [name for name in fisher.state if name.startswith("potential_")]
+
+    @staticmethod
+    def _slots(words: np.ndarray, choice: Mapping[str, Any]) -> np.ndarray:
+        parts = []
+        for i, candidate in enumerate(choice["candidates"]):
+            count, _, first = words[3 * i : 3 * i + 3]
+            slots = np.full(int(candidate["channels"]), _FROZEN_SLOT, "<u2")
+            slots[words[first : first + count]] = np.arange(count, dtype=np.uint16)
+            parts.append(slots)
+        return np.concatenate(parts)
+
+    # -------------------------------------------------------------- choice
+
+    def _choose(self, message: bytes) -> Status:
+        """Takes what ``pack_choice`` makes: counts of the candidates, then a room for the channels of each."""
+        train, choice = self._models[_TRAIN], self._files.description["choice"]
+        candidates = choice["candidates"]
+        counts, rooms = np.split(np.frombuffer(message, "<u2"), [len(candidates)])
+        words = np.zeros_like(train.read("choice"))
+        offset, place, room = 0, 3 * len(candidates), 0
+        for i, (candidate, count) in enumerate(zip(candidates, counts.tolist(), strict=True)):
+            words[3 * i : 3 * i + 3] = count, offset, place
+            words[place : place + count] = rooms[room : room + count]
+            place, room = place + count, room + int(candidate["channels"])
+            offset += int(choice["copies"]) * count * int(candidate["stride"])
+        if _FLOAT * offset > int(choice["rows_bytes"]):
+            return Status.ROW_POOL_TOO_SMALL
+        train.write("choice", words)
+        train.write("control", np.zeros(tflm_params.CONTROL_WORDS, np.int32))
+        return Status.OK
+
+    def _select(self, message: bytes) -> Status:
+        """Takes what ``pack_budget`` makes; on a device the runtime's ``tt_select_channels`` does this."""
+        choice, fisher = self._files.description["choice"], self._models[_FISHER]
+        table = _table(choice["table"])
+        memory, ram, macs = struct.unpack("<3Q", message)
+        ram = min(ram, table.fixed_ram_bytes + int(choice["rows_bytes"]))
+        budget = Budget(*(None if limit == _NO_LIMIT else limit for limit in (memory, ram, macs)))
+        names = [candidate["layer"] for candidate in choice["candidates"]]
+        potentials = dict(zip(names, map(fisher.read, self._potentials(fisher)), strict=True))
+        fingerprint = str(self._files.description["fingerprint"])
+        try:
+            plan = select(table, potentials, budget, share=float(choice["share"]), fingerprint=fingerprint)
+        except InputError:
+            return Status.BUDGET_TOO_SMALL
+        return self._choose(pack_choice(plan, choice, fingerprint))
+
+
+def _table(data: Mapping[str, Any]) -> CostTable:
+    """A cost table from its form in simulation.json."""
+    return CostTable(
+        tuple(Candidate(**entry) for entry in data["candidates"]),
+        tuple(SavedTensor(**entry) for entry in data["tensors"]),
+        tuple(MacItem(**entry) for entry in data["mac_items"]),
+        int(data["fixed_ram_bytes"]),
+        int(data["backward_macs_full"]),
+    )
