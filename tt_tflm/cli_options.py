@@ -163,7 +163,7 @@ def training_options(command: _Command) -> _Command:
     options = (
         click.option("--loss", type=terminal.OneOf(LOSS_NAMES), default="softmax", show_default=True),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
-        click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 10]"),
+        click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
         click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True),
         click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's."),
         click.option(

@@ -53,7 +53,7 @@ class PrototypeLoss:
     """
 
     classes: int = 5
-    temperature: float = 10.0
+    temperature: float = 5.0
     name = "prototype"
 
     def __post_init__(self) -> None:

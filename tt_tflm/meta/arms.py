@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tt_tflm.build import Build, load_build
 from tt_tflm.converter import TrainableConverter
 from tt_tflm.errors import InputError
-from tt_tflm.options import Adam, optimizer_spec
+from tt_tflm.options import Adam, PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.select import plan_cost, select
@@ -55,7 +55,7 @@ class Recipe:
     iterations: int = 40
     augment: Augment = Augment()
     seed: int = 0
-    temperature: float = 10.0
+    temperature: float = PrototypeLoss.temperature
     paced: bool = True
 
 

@@ -107,7 +107,7 @@ def evaluate(
     budget: Budget = DEFAULT_BUDGET,
     iterations: int = 40,
     learning_rates: Mapping[str, float] | None = None,
-    temperature: float = 10.0,
+    temperature: float = PrototypeLoss.temperature,
     flip: bool = False,
     paced: bool = True,
     seed: int = 0,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import zipfile
 import zlib
@@ -221,6 +222,8 @@ def _checked(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Rows that can be decoded, and the titles of the others. All are tried: one met in the middle of a training would
     end it."""
+    if importlib.util.find_spec("PIL") is None:
+        raise InputError(f"{name}: expected Pillow to decode images with, received none: pip install pillow")
     kept, corrupt, reason = [], [], ""
     for row, title in enumerate(titles):
         try:
