@@ -255,7 +255,7 @@ TT_INLINE void slide_rows(const plane_t *plane, int32_t from, int32_t to, int32_
     const int32_t first = tt_max_i32(0, h.source_start);
     const int32_t sources = tt_min_i32(h.size, h.source_start + h.count + 2) - first;
     /* With the first sources, so many, no destination column ends. */
-    const int32_t early = 2 + h.source_start;
+    const int32_t early = 2 + tt_min_i32(0, h.source_start);
     const int32_t target_pitch = h.step * all.channels;
     const int32_t pitch = all.channels;
     const int32_t row_pitch = all.source_width * pitch;
@@ -370,7 +370,7 @@ static plane_function_t plane_for(const tt_correlation_t *all)
         return NULL;
     }
     const bool unit = horizontal->source_step == 1 && all->vertical.source_step == 1;
-    const bool wide = horizontal->size >= 2 + horizontal->source_start;
+    const bool wide = horizontal->size - tt_max_i32(0, horizontal->source_start) >= 2;
     if (unit && wide && horizontal->taps == 3 && all->vertical.taps == 3) {
         return all->seed == all->target ? slide_in_place : all->seed == NULL ? slide_gradient : slide_forward;
     }

@@ -23,7 +23,9 @@ typedef struct {
 } tt_axis_t;
 
 /*
- * target = min(max(seed + sum of source * tap, low), high), for all channels. The start of the sums, seed, is [channels] (the bias), NULL for zeros, or target, which is then added to (and not bounded).
+ * target = min(max(seed + sum of source * tap, low), high), for all channels, which are neighbours everywhere. seed, the
+ * start of the sums, is [channels] (a bias), NULL for zeros, or target, which is then added to; low and high count where
+ * bounded is set, and always with a bias.
  */
 typedef struct {
     tt_axis_t vertical;

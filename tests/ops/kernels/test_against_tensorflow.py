@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from tvm_passes.kernels.geometry import Window
 
 from .library import OPS, results
 
-EXAMPLES = 25
+EXAMPLES = 24
 MODULES = (test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool)
 HEADERS = sorted((OPS / "kernels/include").glob("tt_*.h"))
 # Functions that are no kernels, and what checks them.
@@ -50,6 +51,8 @@ def check(strategy: st.SearchStrategy[Trial], examples: int) -> None:
     def run(trial: Trial) -> None:
         kernel = trial.kernel
         assume(not kernel.op.startswith("depthwise") or kernel["O"] == kernel["C"])
+        # Where every output is saturated, 1 - y * y is rounding: the float32 output no longer tells the gradient.
+        assume(kernel.op != "tanh_grad" or np.abs(trial.arguments["y"]).min() < 0.99)
         check_trial(trial)
 
     run()
