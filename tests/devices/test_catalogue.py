@@ -2,6 +2,7 @@
 """The devices that come with the package."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from tt_tflm.devices import core_names, device_names, devices, get_device, get_profile
@@ -29,6 +30,11 @@ def test_names():
     assert {device.name for device in BOARDS} == NAMED_IN_THE_DOCS
     assert [device.name for device in devices()] == list(device_names())
     assert all(get_device(name).name == name for name in device_names())
+
+
+def test_the_docs_name_all():
+    text = (Path(__file__).parents[2] / "docs" / "devices.md").read_text()
+    assert all(f"`{name}`" in text for name in device_names())
 
 
 @pytest.mark.parametrize("name", core_names())

@@ -65,7 +65,8 @@ def test_a_build_that_fits():
             MemoryNeeds(262_145, 10, 10, 1000, 10),
             True,
             [
-                "expected an arena of at most 262,144 B, the largest contiguous RAM of nano33ble (sram), received 262,145 B",
+                "expected an arena of at most 262,144 B, the largest contiguous RAM of nano33ble (sram), received "
+                "262,145 B",
                 "--ram 255KB",
                 "or a device that fits: stm32f746g-disco, nrf5340dk, rp2350",
             ],
@@ -80,8 +81,16 @@ def test_a_build_that_fits():
                 "Budget(ram='255KB')",
             ],
         ),
-        (MemoryNeeds(200_000, 62_000, 500, 1000, 10), False, ["train fewer layers or channels (tt-tflm plan --ram 255KB)"]),
-        (MemoryNeeds(300_000, 10, 10, 263_000, 10), True, ["the forward pass alone takes 263,000 B: use a smaller model"]),
+        (
+            MemoryNeeds(200_000, 62_000, 500, 1000, 10),
+            False,
+            ["train fewer layers or channels (tt-tflm plan --ram 255KB)"],
+        ),
+        (
+            MemoryNeeds(300_000, 10, 10, 263_000, 10),
+            True,
+            ["the forward pass alone takes 263,000 B: use a smaller model"],
+        ),
         (
             MemoryNeeds(10, 10, 10, 10, 1_000_000),
             True,

@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tty
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,21 @@ def run_lines(program: Path, lines: Sequence[str], folder: Path) -> list[str]:
     )
     assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
     return result.stdout.splitlines()
+
+
+@contextmanager
+def plugged_in(program: Path, folder: Path) -> Iterator[str]:
+    """The name of a serial port with the program at it, which ends when it is unplugged."""
+    board, port = os.openpty()
+    tty.setraw(port)
+    process = subprocess.Popen([program], stdin=board, stdout=board, stderr=subprocess.PIPE, env=environment(folder))
+    os.close(board)
+    try:
+        yield os.ttyname(port)
+    finally:
+        os.close(port)
+        try:
+            _, complaints = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, complaints) == (0, b"")

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from .arduino_compiler import cross, library_sources, run_quietly, sketch_source
+from tt_tflm.export import arduino
+
+from .arduino_builds import build
+from .arduino_compiler import SHIM, cross, library_sources, run_quietly, sketch_source
+from .arduino_host import STORAGES
 
 SKETCHES = ("Enroll_And_Adapt", "Predict")
 # Heap, exceptions, run-time types and what prints: a library that calls one of them has it here as undefined.
@@ -24,9 +31,31 @@ def test_library_and_sketches_compile_without_a_warning(kind, core, libraries, t
     assert re.search(r" T _ZN9TinyTrain5beginEv$", symbols, re.MULTILINE)
     sketches = [sketch_source(library, name, tmp_path) for name in SKETCHES]
     for made in toolchain.objects(sketches, library, tmp_path):
-        text, data, bss = map(int, run_quietly("arm-none-eabi-size", made).splitlines()[1].split()[:3])
+        text, data, bss = _sizes([made])[0]
         assert data < 256, "the memory of the model would lie in flash, too"
         assert bss > 1000 and text > 0
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "softmax"])
+def test_the_sketch_takes_no_more_than_the_fit_check_counts(kind, libraries, tmp_path):
+    """Of RAM and of flash; nor much less, as boards would be refused that have room."""
+    library = libraries(kind)
+    core = cross("cortex-m4", tmp_path / "core")
+    # The shim has a driver of flash, which the storage of this core needs.
+    toolchain = dataclasses.replace(core, flags=(*core.flags, *STORAGES["internal flash"]), includes=(SHIM,))
+    sketch = toolchain.objects([sketch_source(library, "Enroll_And_Adapt", tmp_path)], library, tmp_path / "sketch")
+    console = [path for path in library_sources(library) if re.match("tt_console|TinyTrain", path.name)]
+    sizes = _sizes([*sketch, *toolchain.objects(console, library, tmp_path)])
+    samples = int(re.findall(r"define TINYTRAIN_SAMPLES (\d+)", (tmp_path / "Enroll_And_Adapt.cpp").read_text())[0])
+    counted = arduino._sketch_bytes(build(kind), samples)
+    assert 0 <= counted - sum(data + bss for _, data, bss in sizes) < 384
+    assert arduino._CONSOLE_CODE / 2 < sum(text for text, _, _ in sizes) <= arduino._CONSOLE_CODE
+
+
+def _sizes(objects: Sequence[Path]) -> list[tuple[int, int, int]]:
+    """text, data and bss of each."""
+    listing = run_quietly("arm-none-eabi-size", *objects).splitlines()[1:]
+    return [(int(text), int(data), int(bss)) for text, data, bss, *_ in map(str.split, listing)]
 
 
 def test_kernels_bring_their_flags_along(libraries, tmp_path):
@@ -38,5 +67,5 @@ def test_kernels_bring_their_flags_along(libraries, tmp_path):
     plain.parent.mkdir()
     plain.write_text(re.sub(r"(?m)^#pragma GCC optimize.*$", "", kernels.read_text()))
     made = [toolchain.objects([source], library, tmp_path / str(i)) for i, source in enumerate((kernels, plain))]
-    sizes = [int(run_quietly("arm-none-eabi-size", *objects).splitlines()[1].split()[0]) for objects in made]
+    sizes = [_sizes(objects)[0][0] for objects in made]
     assert sizes[0] > sizes[1]

@@ -21,7 +21,9 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 FLAGS = ("-std=gnu17", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-def configure(module: Path, *, chosen: str = "", labels: str = "storage_partition", **values: str) -> kconfiglib.Kconfig:
+def configure(
+    module: Path, *, chosen: str = "", labels: str = "storage_partition", **values: str
+) -> kconfiglib.Kconfig:
     """The module's Kconfig with some symbols set, for a board with these chosen nodes and node labels."""
     environment = {
         "MODULE": str(module),
@@ -67,7 +69,11 @@ def build(module: Path, application: str, config: kconfiglib.Kconfig, folder: Pa
     folder.mkdir()
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
-    sources = [*sources_of(module, config), *sorted((module / application / "src").glob("*.c")), *sorted(SHIM.glob("*.c"))]
+    sources = [
+        *sources_of(module, config),
+        *sorted((module / application / "src").glob("*.c")),
+        *sorted(SHIM.glob("*.c")),
+    ]
     includes = [f"-I{path}" for path in (SHIM, module / "include", module / "console", module / "zephyr" / "include")]
     program = folder / "zephyr.exe"
     command = ["gcc", *FLAGS, *WARNINGS, "-imacros", str(header), *includes, *map(str, sources), "-lm", "-lpthread"]

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 
 from tt_tflm.devices.device import Device, read_device
-from tt_tflm.devices.profiles import DeviceProfile, core_names
+from tt_tflm.devices.profiles import DeviceProfile
 from tt_tflm.errors import InputError
 
 _BOARDS = Path(__file__).parent / "boards"
@@ -52,9 +52,7 @@ def get_device(name: str) -> Device:
         return _catalogue()[name]
     except (KeyError, TypeError):
         names = ", ".join(_catalogue())
-        raise InputError(
-            f"expected a target of {names} or the path of a profile (.toml), received {name!r}"
-        ) from None
+        raise InputError(f"expected a target of {names} or the path of a profile (.toml), received {name!r}") from None
 
 
 def get_profile(name: str) -> DeviceProfile:

@@ -134,7 +134,9 @@ class _Reader:
         self._path = path
 
     def device(self, content: Mapping[str, Any]) -> Device:
-        self._check_keys("", content, ("name", "title", "core", "fpu", "dsp", "mve", "flash_bytes", "ram"), ("qemu_machine",))
+        self._check_keys(
+            "", content, ("name", "title", "core", "fpu", "dsp", "mve", "flash_bytes", "ram"), ("qemu_machine",)
+        )
         core = content["core"]
         cores = core_names()[1:]
         if core not in cores:
@@ -174,16 +176,22 @@ class _Reader:
                 external,
             )
             if region.origin + region.bytes > _ADDRESSES:
-                self._refuse(f"{key}.bytes", f"at most {_ADDRESSES - region.origin:,} B above {region.origin:#x}", region.bytes)
+                self._refuse(
+                    f"{key}.bytes", f"at most {_ADDRESSES - region.origin:,} B above {region.origin:#x}", region.bytes
+                )
             for other in regions:
                 if other.name == region.name:
                     self._refuse(f"{key}.name", "a name of its own for each region", region.name)
                 if max(region.origin, other.origin) < min(region.origin + region.bytes, other.origin + other.bytes):
-                    self._refuse(f"{key}.origin", f"a region that does not overlap '{other.name}'", f"{region.origin:#x}")
+                    self._refuse(
+                        f"{key}.origin", f"a region that does not overlap '{other.name}'", f"{region.origin:#x}"
+                    )
             regions.append(region)
         return tuple(regions)
 
-    def _check_keys(self, prefix: str, content: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    def _check_keys(
+        self, prefix: str, content: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...]
+    ) -> None:
         for key in required:
             if key not in content:
                 raise InputError(f"{self._path}: expected the key {prefix}{key}, received none")

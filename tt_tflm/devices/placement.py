@@ -103,7 +103,9 @@ def _refusal(device: Device, needs: MemoryNeeds, *, dynamic: bool) -> str:
         )
     else:
         received = ", ".join(f"{name} {size:,} B" for name, size in needs.blocks.items())
-        problem = f"expected arena, row pool and session to fit the RAM of {device.name} ({regions}), received {received}"
+        problem = (
+            f"expected arena, row pool and session to fit the RAM of {device.name} ({regions}), received {received}"
+        )
         partly = place({"arena": needs.arena}, device.ram)
         if partly:
             rest = {r.name: r.bytes - (_aligned(needs.arena) if r is partly["arena"] else 0) for r in device.ram}

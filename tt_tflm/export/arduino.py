@@ -23,9 +23,13 @@ LIBRARY = "TinyTrain"
 
 _TEMPLATES = Path(__file__).parent / "templates" / "arduino"
 _SAMPLES_PER_CLASS = 5
+_LINE_BYTES = 256  # TT_CONSOLE_LINE_BYTES
+_ITERATIONS = 100
+# Measured for Cortex-M4 and -M0+ and rounded up; a test compares.
+_CONSOLE_BYTES = 384  # a tt_console_t without its scores, and small variables
+_CONSOLE_CODE = 12 * 1024  # console, class and sketch: the report counts the model's code alone
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip can hold: the same build gives the same bytes
 _FILE_MODE = 0o644
-_NO_LIMIT = "UINT64_MAX"
 
 
 def export_arduino(build: Build, path: str | Path) -> None:
@@ -83,7 +87,7 @@ def arduino_files(build: Build) -> dict[str, str]:
     samples, boards = _fitting(build)
     # One folder for all: a sketch's include path is src/ alone.
     sources = {
-        Path(name).name: text for name, text in build.files.items() if name.startswith(("include/", "src/"))
+        Path(name).name: text for name, text in build.files.items() if name.startswith(("include/", "src/", "console/"))
     }
     for name, text in sources.items():
         if name.endswith(".c"):
@@ -113,7 +117,7 @@ def _fitting(build: Build) -> tuple[int, list[ArduinoBoard]]:
     flash = build.report_data["flash_bytes"]
     if flash["code"] is None:  # not saved yet: the report compiles it, where the compiler is installed
         flash = build.report["flash_bytes"]
-    flash_bytes = flash["weights"] + (flash["code"] or 0)
+    flash_bytes = flash["weights"] + (flash["code"] or 0) + _CONSOLE_CODE
     room = {board: _room(build, board) for board in BOARDS if flash_bytes + board.core_flash <= board.flash}
     classes = int(build.simulation["classes"])
     wanted = _SAMPLES_PER_CLASS * classes
@@ -132,14 +136,16 @@ def _room(build: Build, board: ArduinoBoard) -> int:
 
 
 def _sketch_bytes(build: Build, samples: int) -> int:
-    """RAM that the sketch that adapts declares: the model, a sample as pixels and as floats, the samples it keeps with
-    their labels, and the workspace of adaptation."""
+    """RAM that the sketch that adapts declares: the model, the console with its line and losses, a sample as pixels and
+    as floats, the samples it keeps with their labels, and the workspace of adaptation."""
     elements = math.prod(build.simulation["input_shape"])
-    return build.report_data["ram_bytes"] + 5 * elements + samples * (elements + 4) + _workspace_bytes(build, samples)
+    console = _CONSOLE_BYTES + 4 * int(build.simulation["classes"]) + _LINE_BYTES + 4 * _ITERATIONS
+    kept = samples * (elements + 4) + _workspace_bytes(build, samples)
+    return int(build.report_data["ram_bytes"]) + console + 5 * elements + kept
 
 
 def _workspace_bytes(build: Build, samples: int) -> int:
-    """As tt_adapt_workspace_bytes has it, which a static array cannot ask."""
+    """TT_MODEL_ADAPT_WORKSPACE_BYTES."""
     if not build.simulation["adaptable"]:
         return 0
     embedding, classes = build.simulation["embedding_elements"], build.simulation["classes"]
@@ -170,33 +176,22 @@ def _refusal(build: Build, own: ArduinoBoard | None, flash_bytes: int, others: l
 
 def _settings(build: Build, samples: int, boards: list[ArduinoBoard]) -> dict[str, Any]:
     report = build.report_data
-    scale, shift = build.simulation["input_scaling"]
-    low, high = sorted((shift, 255 * scale + shift))
-    budget = (build.simulation["choice"] or {}).get("budget", {})
     return {
         "version": importlib.metadata.version("tt-tflm"),
         "model": report["model"],
         "loss": report["loss"],
+        "prototypes": report["loss"] == "prototype",
         "mode": report["mode"],
         "target": report["target"],
-        "adaptable": build.simulation["adaptable"],
-        "prototypes": report["loss"] == "prototype",
         "input_shape": build.simulation["input_shape"],
         "classes": build.simulation["classes"],
         "samples": samples,
-        "workspace_bytes": _workspace_bytes(build, samples),
+        "line_bytes": _LINE_BYTES,
+        "iterations": _ITERATIONS,
         "ram_bytes": report["ram_bytes"],
         "weights_bytes": report["flash_bytes"]["weights"],
         "boards": boards,
         "architectures": list(dict.fromkeys(board.architecture for board in boards)),
-        "scale": f"{scale:.9e}f",
-        "shift": f"{shift:.9e}f",
-        "low": f"{low:.9e}f",
-        "high": f"{high:.9e}f",
-        "budget": {
-            name: _NO_LIMIT if budget.get(name) is None else f"{budget[name]}u"
-            for name in ("training_memory_bytes", "ram_bytes", "backward_macs")
-        },
     }
 
 

@@ -84,4 +84,3 @@ def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> d
         "min_ram": -(-ram // 1024),
         "platforms": _PLATFORMS,
     }
-

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A thin stand-in for the Arduino API on the host: what the exported library and its sketches use of it and nothing
- * else, with the signatures of the API, so that a sketch compiles against either. Serial is standard input and output.
+ * else, with the signatures of the API, so that a sketch compiles against either. Serial is standard input and output, which may be a pseudo-terminal.
  */
 #ifndef ARDUINO_SHIM_ARDUINO_H
 #define ARDUINO_SHIM_ARDUINO_H
@@ -95,6 +95,7 @@ int analogRead(uint8_t pin);
 void digitalWrite(uint8_t pin, int level);
 void pinMode(uint8_t pin, int mode);
 void delay(unsigned long milliseconds);
+/* Each look at the clock takes 10 ms. */
 unsigned long millis(void);
 
 #ifdef __cplusplus

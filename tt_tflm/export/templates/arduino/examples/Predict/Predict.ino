@@ -7,10 +7,11 @@
 TinyTrain model;
 alignas(8) static float x[TT_MODEL_INPUT_ELEMENTS];
 
-/* Put your sensor here. x is row by row, channels last, scaled as the model was trained: here -1 to 1. */
+/* Put your sensor here: pixels of 0 to 255, row by row, channels last, scaled as the model was trained. */
 static void readSensor() {
     for (int i = 0; i < TT_MODEL_INPUT_ELEMENTS; ++i) {
-        x[i] = static_cast<float>(analogRead(A0)) / 511.5f - 1.0f;
+        const int pixel = analogRead(A0) / 4;
+        x[i] = static_cast<float>(pixel) * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
     }
 }
 

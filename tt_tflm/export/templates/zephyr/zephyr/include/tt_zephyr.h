@@ -17,8 +17,8 @@ extern "C" {
 #endif
 
 /*
- * To be called first in a thread that calls the model. Zephyr 3.0 sets FPSCR.LTPSIZE of a Cortex-M55 to 0, with which the
- * low-overhead loops of GCC 11 and later fault; 4, the value after a reset, stands for no tail predication.
+ * To be called first in a thread that calls the model. Zephyr 3.0 sets FPSCR.LTPSIZE of a Cortex-M55 to 0, with which
+ * the low-overhead loops of GCC 11 and later fault; 4, the value after a reset, stands for no tail predication.
  */
 static inline void tt_zephyr_begin_thread(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The UART of the console: bytes in by interrupt, or by polling where the driver has no interrupts; bytes out at once. */
+/* The UART of the console: bytes in by interrupt, or by polling where the driver has none; bytes out at once. */
 #ifndef TT_ZEPHYR_UART_H
 #define TT_ZEPHYR_UART_H
 

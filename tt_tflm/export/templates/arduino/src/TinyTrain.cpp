@@ -38,8 +38,7 @@ bool TinyTrain::enroll(const float *x, uint32_t label) { return ends(tt_enroll(&
 /* Inspect the samples, then choose what to train under the budget of the conversion. */
 static tt_status_t choose(tt_session_t *session, tt_sample_t sample, void *context, const uint32_t *labels,
                           uint32_t samples) {
-    const tt_budget_t budget = {
-        {{ budget.training_memory_bytes }}, {{ budget.ram_bytes }}, {{ budget.backward_macs }}};
+    const tt_budget_t budget = TT_MODEL_BUDGET;
     tt_status_t status = tt_forget_prototypes(session);
     if (status == TT_OK) {
         status = tt_fisher_clear(session);
@@ -58,8 +57,10 @@ bool TinyTrain::adapt(tt_sample_t sample, void *context, const uint32_t *labels,
                       void *workspace, size_t workspace_bytes) {
     /* The range of the input is that of pixels as the model scales them. */
     tt_augment_t augment = TT_AUGMENT_DEFAULTS;
-    augment.low = {{ low }};
-    augment.high = {{ high }};
+    const float first = TT_MODEL_INPUT_SHIFT;
+    const float last = 255.0f * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
+    augment.low = first < last ? first : last;
+    augment.high = first < last ? last : first;
     float losses[kMaxIterations];
     if (sample == nullptr || labels == nullptr) {
         return ends(TT_ERROR_NULL_POINTER);
