@@ -112,7 +112,7 @@ static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed,
     memset(&watch, 0, sizeof watch);
     watch.console = console;
     watch.iterations = iterations;
-    watch.before = console->kept;
+    watch.before = 2u * console->kept; /* to enroll, and to set the pace */
     watch.in_each = console->kept * (constant ? 2u : 4u);
     augment.flip = flip;
     augment.low = first < last ? first : last;
@@ -124,6 +124,7 @@ static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed,
     task.iterations = iterations;
     task.seed = seed;
     task.exact = constant ? 0u : 1u;
+    task.paced = 1u;
     task.augment = augment;
     const tt_status_t status = tt_adapt(console->config.session, &task, console->config.workspace,
                                         console->config.workspace_bytes, console->config.losses);

@@ -49,6 +49,36 @@ size_t tt_episode_scratch_floats(uint32_t classes, uint32_t elements);
 tt_status_t tt_episode_gradient(float *embeddings, const uint32_t *labels, uint32_t n_support, uint32_t n_query,
                                 uint32_t classes, uint32_t elements, float temperature, void *scratch, float *loss);
 
+/*
+ * How alike the samples of a class are: the mean cosine of two embeddings of one class, over all pairs of a class and
+ * then over the classes with at least two samples.
+ *
+ *     (|sum of the unit vectors|^2 - n) / (n (n - 1)),  embeddings shorter than 1e-6 counting as 0
+ *
+ * A network that spreads a class widely knows its domain; one to which everything looks alike has yet to learn it.
+ *
+ * embeddings: in, [n_samples][elements].
+ * labels:     in, [n_samples], each below classes.
+ * n_samples:  at least 1.
+ * classes:    at least 1.
+ * elements:   length of an embedding, at least 1.
+ * scratch:    elements floats; caller-owned. It overlaps neither array.
+ *
+ * Returns the mean, -1 .. 1; 1 where no class has two samples or an embedding is not finite. Nothing is checked here.
+ */
+float tt_episode_tightness(const float *embeddings, const uint32_t *labels, uint32_t n_samples, uint32_t classes,
+                           uint32_t elements, float *scratch);
+
+/*
+ * The share of the learning rate that an adaptation takes by the tightness of its support set: TT_EPISODE_LEAST_RATE up
+ * to a tightness of TT_EPISODE_SPREAD, 1 from TT_EPISODE_TIGHT on, linear in between.
+ */
+float tt_episode_rate(float tightness);
+
+#define TT_EPISODE_SPREAD 0.35f
+#define TT_EPISODE_TIGHT 0.55f
+#define TT_EPISODE_LEAST_RATE 0.1f
+
 #ifdef __cplusplus
 }
 #endif

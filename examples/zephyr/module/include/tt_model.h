@@ -145,6 +145,7 @@ typedef struct {
     uint32_t iterations;
     uint32_t seed;        /* of the pseudo-queries */
     uint32_t exact;       /* 1: gradient through the prototypes too; 0: prototypes held constant in an iteration */
+    uint32_t paced;       /* 1: the learning rate goes by the tightness of the support set, see tt_episode.h; 0: as it is */
     tt_augment_t augment; /* how pseudo-queries differ from the samples */
 } tt_adaptation_t;
 

@@ -156,3 +156,40 @@ tt_status_t tt_episode_gradient(float *embeddings, const uint32_t *labels, uint3
     *loss = total / (float)n_query;
     return TT_OK;
 }
+
+float tt_episode_tightness(const float *embeddings, const uint32_t *labels, uint32_t n_samples, uint32_t classes,
+                           uint32_t elements, float *scratch)
+{
+    float total = 0.0f;
+    uint32_t counted = 0u;
+    for (uint32_t c = 0; c < classes; ++c) {
+        uint32_t members = 0u;
+        float length = 0.0f; /* squared lengths of the unit vectors: 1 each, but for embeddings next to 0 */
+        memset(scratch, 0, elements * sizeof(float));
+        for (uint32_t s = 0; s < n_samples; ++s) {
+            if (labels[s] != c) {
+                continue;
+            }
+            const float *embedding = &embeddings[(size_t)s * elements];
+            const float norm = sqrtf(dot(embedding, embedding, elements));
+            const float scale = 1.0f / clamped(norm);
+            for (uint32_t i = 0; i < elements; ++i) {
+                scratch[i] += scale * embedding[i];
+            }
+            length += (scale * norm) * (scale * norm);
+            ++members;
+        }
+        if (members > 1u) {
+            total += (dot(scratch, scratch, elements) - length) / ((float)members * (float)(members - 1u));
+            ++counted;
+        }
+    }
+    const float mean = counted > 0u ? total / (float)counted : 1.0f;
+    return tt_all_finite(&mean, 1u) ? mean : 1.0f;
+}
+
+float tt_episode_rate(float tightness)
+{
+    const float share = (tightness - TT_EPISODE_SPREAD) / (TT_EPISODE_TIGHT - TT_EPISODE_SPREAD);
+    return share < TT_EPISODE_LEAST_RATE ? TT_EPISODE_LEAST_RATE : share > 1.0f ? 1.0f : share;
+}

@@ -188,7 +188,7 @@ tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void
     session->prototypes.counts = POOL(uint32_t, 992u);
     session->prototypes.classes = TT_MODEL_CLASSES;
     session->prototypes.elements = TT_MODEL_EMBEDDING_ELEMENTS;
-    session->prototypes.temperature = 1.00000000e+01f;
+    session->prototypes.temperature = 5.00000000e+00f;
     clear_training(session);
     session->state = STATE_READY;
     return TT_OK;
@@ -532,12 +532,27 @@ static tt_status_t constant_iteration(tt_session_t *session, const tt_adaptation
     return status == TT_OK ? tt_update(session) : status;
 }
 
+/* Set the learning rate by what the base weights make of the support set. */
+static tt_status_t pace(tt_session_t *session, const tt_adaptation_t *task, float *embeddings, float *scratch) {
+    tt_status_t status = TT_OK;
+    uint32_t i;
+    for (i = 0; i < task->samples && status == TT_OK; ++i) {
+        status = tt_embedding(session, task->sample(task->context, i), embeddings + (size_t)i * TT_MODEL_EMBEDDING_ELEMENTS);
+    }
+    if (status != TT_OK) {
+        return status;
+    }
+    return tt_set_learning_rate(session, session->learning_rate * tt_episode_rate(tt_episode_tightness(
+        embeddings, task->labels, task->samples, TT_MODEL_CLASSES, TT_MODEL_EMBEDDING_ELEMENTS, scratch)));
+}
+
 tt_status_t tt_adapt(tt_session_t *session, const tt_adaptation_t *task, void *workspace, size_t workspace_bytes,
                      float *losses) {
     float *image = workspace;
     float *embeddings;
     float *scratch;
     uint32_t *labels;
+    float rate;
     uint32_t iteration;
     tt_status_t status;
     if (session == NULL || task == NULL || workspace == NULL || losses == NULL || task->sample == NULL ||
@@ -559,11 +574,16 @@ tt_status_t tt_adapt(tt_session_t *session, const tt_adaptation_t *task, void *w
     embeddings = image + TT_MODEL_INPUT_ELEMENTS;
     scratch = embeddings + (size_t)2u * task->samples * TT_MODEL_EMBEDDING_ELEMENTS;
     labels = (uint32_t *)(void *)(scratch + tt_episode_scratch_floats(TT_MODEL_CLASSES, TT_MODEL_EMBEDDING_ELEMENTS));
+    rate = session->learning_rate;
     status = enroll_support(session, task);
+    if (status == TT_OK && task->paced != 0u) {
+        status = pace(session, task, embeddings, scratch);
+    }
     for (iteration = 0; iteration < task->iterations && status == TT_OK; ++iteration) {
         status = task->exact != 0u ? exact_iteration(session, task, iteration, image, embeddings, labels, scratch, &losses[iteration])
                                    : constant_iteration(session, task, iteration, image, &losses[iteration]);
     }
+    (void)tt_set_learning_rate(session, rate);
     if (status != TT_OK) {
         clear_gradients(session); /* what an unfinished iteration has accumulated */
         return status;
