@@ -73,7 +73,7 @@ bool TinyTrain::adapt(tt_sample_t sample, void *context, const uint32_t *labels,
         return false;
     }
 #endif
-    const tt_adaptation_t task = {sample, context, labels, samples, iterations, 0u, 1u, augment};
+    const tt_adaptation_t task = {sample, context, labels, samples, iterations, 0u, 1u, 1u, augment};
     if (!ends(tt_adapt(&session_, &task, workspace, workspace_bytes, losses))) {
         return false;
     }
