@@ -2,7 +2,8 @@
 """Instructions per multiply-accumulate of the kernels of ops/kernels, on an emulated core.
 
 Multiply-accumulates are nominal: taps that lie on padding count, additions to a bias do not. Forward passes add a bias
-and clip. Every output channel is trained, in "sparse" cases every third. Exits with 1 when a limit is exceeded; cases without limits are there to be watched.
+and clip. Every output channel is trained, in "sparse" cases every third. Exits with 1 when a limit is exceeded; cases
+without limits are there to be watched.
 
     python benchmarks/kernel_instructions.py [--target cortex-m7] [--json FILE]
 """
@@ -34,6 +35,7 @@ RUNS = ("pack_rows", *KERNELS)
 POINTWISE_LIMITS = {"forward": 1.8, "grad_input": 1.9, "grad_weights": 1.9}
 DEPTHWISE_LIMITS = {"forward": 2.1, "grad_input": 2.1, "grad_weights": 2.0}
 TIMEOUT_S = 120
+BOARDS = [name for name in device_names() if name != "host"]
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def show(figures: dict) -> None:
 
 
 @click.command()
-@click.option("--target", default="cortex-m7", show_default=True, type=click.Choice([n for n in device_names() if n != "host"]))
+@click.option("--target", default="cortex-m7", show_default=True, type=click.Choice(BOARDS))
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the same figures to a file.")
 def main(target: str, json_path: Path | None) -> None:
     """Count instructions of every kernel, and compare them with the limits."""

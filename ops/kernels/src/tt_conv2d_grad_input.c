@@ -132,7 +132,8 @@ TT_INLINE void tile(const job_t *job, float *dx, int32_t pitch, const float *g, 
 }
 
 /* Output columns [column, column + pixels) of row oy; taps is the part of a window row that lies on the image. */
-TT_INLINE void position(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int floats, bool pairs)
+TT_INLINE void position(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int floats,
+                        bool pairs)
 {
     const tt_window_t *w = job->w;
     const tt_span_t lines = tt_taps_on_image(oy * w->sh - w->pt, w->kh, w->H);

@@ -6,7 +6,7 @@
 #include "tt_conv2d_columns.h"
 #include "tt_unroll.h"
 
-/* Input channels of a tile: with four chosen channels, 24 sums, four gradients and a pair of inputs fill 32 registers. */
+/* Input channels of a tile: with four chosen channels, 24 sums, 4 gradients and a pair of inputs fill 32 registers. */
 #define TILE_INPUTS 6
 
 typedef struct {
@@ -147,6 +147,36 @@ static TT_NOINLINE void one_channel(const job_t *job)
     block(job, 1, 4, false, false);
 }
 
+/* One position (a fully connected layer): an outer product. */
+TT_INLINE void outer_product(const job_t *job, int rows, bool fresh)
+{
+    float factor[TT_TILE_ROWS];
+    float *d[TT_TILE_ROWS];
+    TT_UNROLL
+    for (int i = 0; i < rows; ++i) {
+        factor[i] = job->scale * *job->g[i];
+        d[i] = job->d[i];
+    }
+    const float *x = job->x;
+    for (int32_t n = job->w->C; n > 0; --n) {
+        const float value = *x++;
+        TT_UNROLL
+        for (int i = 0; i < rows; ++i) {
+            *d[i] = fresh ? factor[i] * value : TT_MAC(*d[i], factor[i], value);
+            ++d[i];
+        }
+    }
+}
+
+static TT_NOINLINE void one_position(const job_t *job, int32_t count)
+{
+    if (count == TT_TILE_ROWS) {
+        job->fresh ? outer_product(job, TT_TILE_ROWS, true) : outer_product(job, TT_TILE_ROWS, false);
+    } else {
+        outer_product(job, 1, job->fresh);
+    }
+}
+
 static void grad_bias(const tt_window_t *w, const float *g, float scale, float *d)
 {
     float sum = 0.0f;
@@ -184,7 +214,9 @@ void tt_conv2d_grad_weights(const tt_window_t *window, const float *x, const flo
         if ((parts & TT_GRADIENT_WEIGHTS) == 0u) {
             continue;
         }
-        if (count == 1) {
+        if (tt_is_pointwise(window) && w.OH * w.OW == 1) {
+            one_position(&job, count);
+        } else if (count == 1) {
             one_channel(&job);
         } else if (w.C % 2 != 0) {
             scattered_of_singles(&job);

@@ -154,8 +154,8 @@ TT_INLINE void shift(float *g0, float *g1, float next0, float next1)
 }
 
 /*
- * Windows of 3 x 3 and stride 1, at output rows lines at which all tap rows lie on the image: all sums stay in registers
- * with the gradients of three columns, while inputs and gradients pass by.
+ * Windows of 3 x 3 and stride 1, at output rows lines at which all tap rows lie on the image: all sums stay in
+ * registers with the gradients of three columns, while inputs and gradients pass by.
  */
 TT_INLINE void slide(const job_t *job, tt_span_t lines, int lanes)
 {

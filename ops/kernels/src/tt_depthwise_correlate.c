@@ -7,31 +7,13 @@
 
 #include <stddef.h>
 
+#include "tt_depthwise_plane.h"
 #include "tt_unroll.h"
-#include "tt_window_span.h"
 
 #define MOST_COLUMNS 8
 #define MOST_TAPS 7
 
-/* The pair of channels a plane is computed for: the correlation with its pointers at the first of them. */
-typedef struct {
-    const tt_correlation_t *all;
-    const float *source;
-    const float *taps;
-    const float *seed;
-    float *target;
-    bool in_place; /* the sums start from the target */
-} plane_t;
-
 static const tt_pair_t ZEROS;
-
-TT_INLINE float *target_of(const plane_t *plane, int32_t y, int32_t column)
-{
-    const tt_axis_t *v = &plane->all->vertical;
-    const tt_axis_t *h = &plane->all->horizontal;
-    const int32_t position = (y * v->step + v->start) * plane->all->target_width + column * h->step + h->start;
-    return plane->target + position * plane->all->channels;
-}
 
 /* What the tiles of one destination row share. All pitches are in floats. */
 typedef struct {
@@ -48,7 +30,7 @@ typedef struct {
     bool in_place; /* the sums start from the target */
 } line_t;
 
-/* As many destination columns as the tile has, or the first valid of them if it is partial; left: first source column. */
+/* As many destination columns as the tile has, or the first valid of them if it is partial; left: first source. */
 TT_INLINE void tile(const tt_correlation_t *all, const line_t *line, float *target, int32_t left, int taps, int step,
                     int columns, int32_t valid, bool partial)
 {
@@ -135,7 +117,7 @@ TT_INLINE void tile(const tt_correlation_t *all, const line_t *line, float *targ
  * Rows [from, to) of a plane of a known number of taps in a row: full tiles of so many columns, then partial ones for
  * what is left.
  */
-TT_INLINE void rows_of_tiles(const plane_t *plane, int32_t from, int32_t to, int taps, int step, int full, int rest)
+TT_INLINE void rows_of_tiles(const tt_plane_t *plane, int32_t from, int32_t to, int taps, int step, int full, int rest)
 {
     const tt_correlation_t *all = plane->all;
     const tt_axis_t v = all->vertical;
@@ -158,7 +140,7 @@ TT_INLINE void rows_of_tiles(const plane_t *plane, int32_t from, int32_t to, int
         line.source = plane->source + (top + rows.first) * line.row_pitch;
         line.taps = plane->taps + (v.tap * all->tap_width + all->horizontal.tap) * all->channels +
                     rows.first * line.tap_row_pitch;
-        float *target = target_of(plane, y, 0);
+        float *target = tt_plane_target(plane, y, 0);
         int32_t column = 0;
         for (; full > 0 && column + full <= count; column += full) {
             tile(all, &line, target, column * step + first, taps, step, full, full, false);
@@ -172,22 +154,14 @@ TT_INLINE void rows_of_tiles(const plane_t *plane, int32_t from, int32_t to, int
     }
 }
 
-#define TT_ROWS(taps, step, full, rest)                                                      \
-    static TT_NOINLINE void rows_##taps##_##step(const plane_t *plane, int32_t from, int32_t to) \
+#define TT_PLANE(taps, step, full, rest)                                                      \
+    static TT_NOINLINE void plane_##taps##_##step(const tt_plane_t *plane)                      \
     {                                                                                        \
-        rows_of_tiles(plane, from, to, taps, step, full, rest);                              \
-    }
-
-#define TT_PLANE(taps, step, full, rest)                               \
-    TT_ROWS(taps, step, full, rest)                                    \
-    static void plane_##taps##_##step(const plane_t *plane)            \
-    {                                                                  \
-        rows_##taps##_##step(plane, 0, plane->all->vertical.count);    \
+        rows_of_tiles(plane, 0, plane->all->vertical.count, taps, step, full, rest);         \
     }
 
 TT_PLANE(1, 1, 0, 8)
 TT_PLANE(2, 1, 0, 8)
-TT_PLANE(3, 1, 8, 4)
 TT_PLANE(4, 1, 0, 6)
 TT_PLANE(5, 1, 8, 4)
 TT_PLANE(7, 1, 6, 4)
@@ -195,170 +169,17 @@ TT_PLANE(3, 2, 0, 4)
 TT_PLANE(5, 2, 0, 4)
 TT_PLANE(7, 2, 0, 4)
 
-/* One column of sources under some rows of three taps; the sum that tap k adds to is at acc[(newest - k) mod 3]. */
-TT_INLINE void column_of_sources(float *acc0, float *acc1, const float (*w0)[3], const float (*w1)[3], const float **x,
-                                 int32_t pitch, int newest, int rows)
+void tt_depthwise_rows_3(const tt_plane_t *plane, int32_t from, int32_t to)
 {
-    TT_UNROLL
-    for (int r = 0; r < rows; ++r) {
-        const tt_pair_t value = TT_LOAD_PAIR(x[r]);
-        TT_STEP(x[r], pitch);
-        TT_UNROLL
-        for (int k = 0; k < 3; ++k) {
-            const int t = (newest - k + 3) % 3;
-            acc0[t] = TT_MAC(acc0[t], value.f[0], w0[r][k]);
-            acc1[t] = TT_MAC(acc1[t], value.f[1], w1[r][k]);
-        }
-    }
+    rows_of_tiles(plane, from, to, 3, 1, 8, 4);
 }
 
-/* Two stores: as a pair, sums would first be moved side by side. */
-TT_INLINE void finish(float *target, float sum0, float sum1, float low, float high, bool bounded, bool in_place)
+static void plane_3_1(const tt_plane_t *plane)
 {
-    if (in_place) {
-        sum0 += target[0];
-        sum1 += target[1];
-    }
-    target[0] = bounded ? tt_min(tt_max(sum0, low), high) : sum0;
-    target[1] = bounded ? tt_min(tt_max(sum1, low), high) : sum1;
+    tt_depthwise_rows_3(plane, 0, plane->all->vertical.count);
 }
 
-/*
- * Windows of 3 x 3 and stride 1: all taps of the two channels and the sums of three columns stay in registers, while
- * the sources pass by. Of the window rows, so many from r0 on lie on the image at the destination rows [from, to).
- */
-TT_INLINE void slide_rows(const plane_t *plane, int32_t from, int32_t to, int32_t r0, int rows, bool bounded,
-                          bool in_place)
-{
-    const tt_correlation_t all = *plane->all;
-    const tt_axis_t v = all.vertical;
-    const tt_axis_t h = all.horizontal;
-    float w0[3][3];
-    float w1[3][3];
-    const int32_t tap_pitch = h.tap_step * all.channels;
-    const float *tap = plane->taps + ((v.tap + r0 * v.tap_step) * all.tap_width + h.tap) * all.channels;
-    TT_UNROLL
-    for (int r = 0; r < rows; ++r) {
-        TT_UNROLL
-        for (int k = 0; k < 3; ++k) {
-            const tt_pair_t w = TT_LOAD_PAIR(tap);
-            w0[r][k] = w.f[0];
-            w1[r][k] = w.f[1];
-            TT_STEP(tap, tap_pitch);
-        }
-        TT_STEP(tap, v.tap_step * all.tap_width * all.channels - 3 * tap_pitch);
-    }
-    const float seed0 = bounded ? plane->seed[0] : 0.0f;
-    const float seed1 = bounded ? plane->seed[1] : 0.0f;
-    const float low = all.low;
-    const float high = all.high;
-    const int32_t first = tt_max_i32(0, h.source_start);
-    const int32_t sources = tt_min_i32(h.size, h.source_start + h.count + 2) - first;
-    /* With the first sources, so many, no destination column ends. */
-    const int32_t early = 2 + tt_min_i32(0, h.source_start);
-    const int32_t target_pitch = h.step * all.channels;
-    const int32_t pitch = all.channels;
-    const int32_t row_pitch = all.source_width * pitch;
-    const float *line = plane->source + (from + v.source_start + r0) * row_pitch + first * pitch;
-    float *target_line = target_of(plane, from, 0);
-    for (int32_t y = from; y < to; ++y) {
-        const float *x[3] = {line, line + row_pitch, line + (rows - 1) * row_pitch};
-        float *target = target_line;
-        TT_STEP(line, row_pitch);
-        TT_STEP(target_line, v.step * all.target_width * pitch);
-        float acc0[3] = {seed0, seed0, seed0};
-        float acc1[3] = {seed1, seed1, seed1};
-        int32_t left = h.count;
-        if (early == 2) {
-            TT_UNROLL
-            for (int r = 0; r < rows; ++r) {
-                const tt_pair_t value = TT_LOAD_PAIR(x[r]);
-                TT_STEP(x[r], pitch);
-                acc0[1] = TT_MAC(acc0[1], value.f[0], w0[r][0]);
-                acc1[1] = TT_MAC(acc1[1], value.f[1], w1[r][0]);
-            }
-        }
-        if (early > 0) {
-            TT_UNROLL
-            for (int r = 0; r < rows; ++r) {
-                const tt_pair_t value = TT_LOAD_PAIR(x[r]);
-                TT_STEP(x[r], pitch);
-                acc0[1] = TT_MAC(acc0[1], value.f[0], w0[r][1]);
-                acc1[1] = TT_MAC(acc1[1], value.f[1], w1[r][1]);
-                acc0[2] = TT_MAC(acc0[2], value.f[0], w0[r][0]);
-                acc1[2] = TT_MAC(acc1[2], value.f[1], w1[r][0]);
-            }
-        }
-        int32_t n = sources - early;
-        left -= n;
-        for (; n >= 3; n -= 3) {
-            TT_UNROLL
-            for (int newest = 0; newest < 3; ++newest) {
-                acc0[newest] = seed0;
-                acc1[newest] = seed1;
-                column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, newest, rows);
-                finish(target, acc0[(newest + 1) % 3], acc1[(newest + 1) % 3], low, high, bounded, in_place);
-                TT_STEP(target, target_pitch);
-            }
-        }
-        /* What is left of the sources, and the columns that end on padding. */
-        for (n += left; n > 0; --n) {
-            acc0[0] = acc0[1];
-            acc1[0] = acc1[1];
-            acc0[1] = acc0[2];
-            acc1[1] = acc1[2];
-            acc0[2] = seed0;
-            acc1[2] = seed1;
-            if (n > left) {
-                column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, 2, rows);
-            }
-            finish(target, acc0[0], acc1[0], low, high, bounded, in_place);
-            TT_STEP(target, target_pitch);
-        }
-    }
-}
-
-typedef void (*slide_function_t)(const plane_t *plane, int32_t from, int32_t to, int32_t r0);
-
-/* Destination row by row: where three or two source rows lie on the image the window slides, elsewhere it takes tiles. */
-static void slide_plane(const plane_t *plane, slide_function_t three, slide_function_t two)
-{
-    const tt_axis_t *v = &plane->all->vertical;
-    int32_t to;
-    for (int32_t from = 0; from < v->count; from = to) {
-        const tt_span_t rows = tt_taps_on_image(from + v->source_start, 3, v->size);
-        /* Between the borders all rows are alike. */
-        const int32_t last = v->size - 2 - v->source_start;
-        to = rows.first == 0 && rows.last == 3 ? tt_min_i32(v->count, last) : from + 1;
-        if (rows.last - rows.first == 3) {
-            three(plane, from, to, 0);
-        } else if (rows.last - rows.first == 2) {
-            two(plane, from, to, rows.first);
-        } else {
-            rows_3_1(plane, from, to);
-        }
-    }
-}
-
-#define TT_SLIDE(name, bounded, in_place)                                                                        \
-    static TT_NOINLINE void name##_three(const plane_t *plane, int32_t from, int32_t to, int32_t r0)             \
-    {                                                                                                            \
-        slide_rows(plane, from, to, r0, 3, bounded, in_place);                                                   \
-    }                                                                                                            \
-    static TT_NOINLINE void name##_two(const plane_t *plane, int32_t from, int32_t to, int32_t r0)               \
-    {                                                                                                            \
-        slide_rows(plane, from, to, r0, 2, bounded, in_place);                                                   \
-    }                                                                                                            \
-    static void name(const plane_t *plane)                                                                       \
-    {                                                                                                            \
-        slide_plane(plane, name##_three, name##_two);                                                            \
-    }
-
-TT_SLIDE(slide_forward, true, false)
-TT_SLIDE(slide_gradient, false, false)
-TT_SLIDE(slide_in_place, false, true)
-
-typedef void (*plane_function_t)(const plane_t *plane);
+typedef void (*plane_function_t)(const tt_plane_t *plane);
 
 /* NULL where there is no plane of tiles. */
 static plane_function_t plane_for(const tt_correlation_t *all)
@@ -372,7 +193,10 @@ static plane_function_t plane_for(const tt_correlation_t *all)
     const bool unit = horizontal->source_step == 1 && all->vertical.source_step == 1;
     const bool wide = horizontal->size - tt_max_i32(0, horizontal->source_start) >= 2;
     if (unit && wide && horizontal->taps == 3 && all->vertical.taps == 3) {
-        return all->seed == all->target ? slide_in_place : all->seed == NULL ? slide_gradient : slide_forward;
+        if (all->seed == NULL) {
+            return tt_depthwise_slide_gradient;
+        }
+        return all->seed == all->target ? tt_depthwise_slide_in_place : tt_depthwise_slide_forward;
     }
     switch (horizontal->taps * 4 + tt_min_i32(horizontal->source_step, 3)) {
     case 1 * 4 + 1: return plane_1_1;
@@ -389,7 +213,7 @@ static plane_function_t plane_for(const tt_correlation_t *all)
 }
 
 /* Any window, one channel. */
-static void plane_of_points(const plane_t *plane)
+static void plane_of_points(const tt_plane_t *plane)
 {
     const tt_correlation_t *all = plane->all;
     for (int32_t y = 0; y < all->vertical.count; ++y) {
@@ -398,7 +222,7 @@ static void plane_of_points(const plane_t *plane)
         for (int32_t q = 0; q < all->horizontal.count; ++q) {
             const int32_t left = q * all->horizontal.source_step + all->horizontal.source_start;
             const tt_span_t columns = tt_taps_on_image(left, all->horizontal.taps, all->horizontal.size);
-            float *target = target_of(plane, y, q);
+            float *target = tt_plane_target(plane, y, q);
             float sum = plane->in_place ? *target : *plane->seed;
             for (int32_t r = rows.first; r < rows.last; ++r) {
                 const int32_t tap_row = (all->vertical.tap + r * all->vertical.tap_step) * all->tap_width;
@@ -419,7 +243,7 @@ void tt_depthwise_correlate(const tt_correlation_t *correlation)
     const int32_t together = tiles != NULL ? 2 : 1;
     const bool in_place = correlation->seed == correlation->target;
     for (int32_t c = 0; c < correlation->channels; c += together) {
-        plane_t plane = {.all = correlation};
+        tt_plane_t plane = {.all = correlation};
         plane.source = correlation->source + c;
         plane.taps = correlation->taps + c;
         plane.seed = correlation->seed != NULL ? correlation->seed + c : ZEROS.f;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The correlation that the forward pass and the input gradient of a depthwise convolution are. Internal to ops/kernels. */
+/*
+ * The correlation that the forward pass and the input gradient of a depthwise convolution both are. Internal to
+ * ops/kernels.
+ */
 #ifndef TT_DEPTHWISE_CORRELATE_H
 #define TT_DEPTHWISE_CORRELATE_H
 
@@ -23,9 +26,9 @@ typedef struct {
 } tt_axis_t;
 
 /*
- * target = min(max(seed + sum of source * tap, low), high), for all channels, which are neighbours everywhere. seed, the
- * start of the sums, is [channels] (a bias), NULL for zeros, or target, which is then added to; low and high count where
- * bounded is set, and always with a bias.
+ * target = min(max(seed + sum of source * tap, low), high), for all channels, which are neighbours everywhere. seed,
+ * the start of the sums, is [channels] (a bias), NULL for zeros, or target, which is then added to. low and high count
+ * where bounded is set, and always with a bias.
  */
 typedef struct {
     tt_axis_t vertical;

@@ -34,7 +34,7 @@ tt_status_t tt_window_check(const tt_window_t *window)
     if (!fits((int64_t)w.kh * w.kw * w.C + 2, w.O, 1)) {
         return TT_ERROR_INVALID_ARGUMENT;
     }
-    /* Positions count from the corner of the padding; one on padding is an element number, too, before it is skipped. */
+    /* Positions count from the corner of the padding; one on padding is an element number, too, until it is skipped. */
     const int64_t rows = largest((int64_t)w.OH * w.sh + w.kh, (int64_t)w.H + w.pt);
     const int64_t columns = largest((int64_t)w.OW * w.sw + w.kw, (int64_t)w.W + w.pl);
     const int64_t channels = largest(w.C, w.O);

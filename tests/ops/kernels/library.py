@@ -129,7 +129,8 @@ def results(trial: Trial) -> list[tuple[str, Written]]:
         for overlay in (None, *trial.kernel.overlay):
             call = Call(trial, overlay)
             run(call)
-            found.append((f"{trial.kernel.op}, {run.__name__}" + (f" over {overlay}" if overlay else ""), call.written()))
+            where = f"{trial.kernel.op}, {run.__name__}" + (f" over {overlay}" if overlay else "")
+            found.append((where, call.written()))
     return found
 
 

@@ -63,26 +63,32 @@ def test_random_shapes(name: str) -> None:
     check(CASES[name], EXAMPLES if "conv2d" in name else EXAMPLES // 4)
 
 
+def _axis(size: int, taps: int, stride: int, *, same: bool) -> tuple[int, int]:
+    """Output positions and padding before the first, as Keras has them."""
+    if not same:
+        return (size - taps) // stride + 1, 0
+    out = -(-size // stride)
+    return out, max(0, (out - 1) * stride + taps - size) // 2
+
+
 def _layers(draw: Draw, *, depthwise: bool) -> Window:
     """Windows as networks have them, wide enough for whole tiles and what is left over."""
     taps, stride = draw(st.sampled_from((3, 3, 5, 7, 2))), draw(st.sampled_from((1, 1, 2, 3)))
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 27))
     rows = draw(st.sampled_from((taps, taps, 1, 3)))
     same = draw(st.booleans()) or height < rows or width < taps
-    out_height, out_width = (-(-n // stride) if same else (n - t) // stride + 1 for n, t in ((height, rows), (width, taps)))
-    top, left = (
-        max(0, (out - 1) * stride + t - n) // 2 if same else 0
-        for out, t, n in ((out_height, rows, height), (out_width, taps, width))
-    )
+    out_height, top = _axis(height, rows, stride, same=same)
+    out_width, left = _axis(width, taps, stride, same=same)
     channels = draw(st.sampled_from((1, 2, 4, 5, 6)))
     out_channels = channels if depthwise else draw(st.sampled_from((1, 3, 4, 8, 10)))
     return Window(height, width, channels, out_height, out_width, out_channels, rows, taps, stride, stride, top, left)
 
 
-LAYERS = {
-    **Weighted("conv2d", conv2d, lambda draw: _layers(draw, depthwise=False), lambda w: w.taps * w.C).cases(),
-    **Weighted("depthwise_conv2d", depthwise_conv2d, lambda draw: _layers(draw, depthwise=True), lambda w: w.taps).cases(),
-}
+_DENSE = Weighted("conv2d", conv2d, lambda draw: _layers(draw, depthwise=False), lambda w: w.taps * w.C)
+_DEPTHWISE = Weighted(
+    "depthwise_conv2d", depthwise_conv2d, lambda draw: _layers(draw, depthwise=True), lambda w: w.taps
+)
+LAYERS = {**_DENSE.cases(), **_DEPTHWISE.cases()}
 
 
 @pytest.mark.parametrize("op", LAYERS)
