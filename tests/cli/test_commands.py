@@ -29,7 +29,7 @@ REPORT_KEYS = {
     "updated_parameters",
     "layers",
 }
-ADAPTATION_KEYS = {"device", "plan", "accuracy_before", "accuracy_after", "losses", "instructions"}
+ADAPTATION_KEYS = {"device", "plan", "accuracy_before", "accuracy_after", "losses", "instructions", "stack_bytes"}
 
 
 @pytest.fixture
