@@ -83,7 +83,7 @@ def assemble(
         files = _tflm_files()
     else:
         files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
-    sources = sorted(name for name in files if name.endswith((".c", ".cc")) and not name.startswith("sim/"))
+    sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
         files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)

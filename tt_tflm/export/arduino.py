@@ -16,6 +16,7 @@ from tt_tflm.build import Build
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.export.arduino_boards import BOARDS, ArduinoBoard
+from tt_tflm.export.backend import need_c_backend
 from tt_tflm.export.render import rendered
 
 LIBRARY = "TinyTrain"
@@ -77,8 +78,9 @@ def arduino_files(build: Build) -> dict[str, str]:
     """The files of the library: path below its folder -> text.
 
     Raises:
-        InputError: the build is for the host, or fits no Arduino board.
+        InputError: the build is of the backend ``tflm`` or for the host, or fits no Arduino board.
     """
+    need_c_backend(build)
     profile = build.device.profile
     if profile.is_host:
         raise InputError(

@@ -11,6 +11,7 @@ from typing import Any
 from tt_tflm.build import Build
 from tt_tflm.devices.profiles import BASE_FLAGS, CORTEX_M_KERNEL_FLAGS
 from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.export.backend import need_c_backend
 from tt_tflm.export.render import rendered
 from tt_tflm.new_folder import new_folder
 from tt_tflm.ops_path import ops_path
@@ -36,7 +37,7 @@ def export_zephyr(build: Build, folder: str | Path) -> None:
     ``samples/enroll_and_adapt`` is an application that finds the module by itself.
 
     Raises:
-        InputError: the folder is not empty or cannot be written.
+        InputError: the build is of the backend ``tflm``, or the folder is not empty or cannot be written.
     """
     with new_folder(folder) as draft:
         for name, text in zephyr_files(build).items():
@@ -46,7 +47,12 @@ def export_zephyr(build: Build, folder: str | Path) -> None:
 
 
 def zephyr_files(build: Build) -> dict[str, str]:
-    """The files of the module: path below its folder -> text."""
+    """The files of the module: path below its folder -> text.
+
+    Raises:
+        InputError: the build is of the backend ``tflm``.
+    """
+    need_c_backend(build)
     model = {name: text for name, text in build.files.items() if name.startswith(("include/", "src/"))}
     console = {
         f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
