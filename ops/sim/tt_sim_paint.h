@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Deeper than this is not seen: what takes as much or more is reported with this size. */
+/* Deeper than this is not seen: what is reported is at most this. */
 #define TT_SIM_STACK_WATCHED 32768u
 
 /* Paints the stack below the caller. */

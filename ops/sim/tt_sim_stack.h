@@ -6,12 +6,12 @@
 
 #include "tt_sim_clock.h"
 
-/* Measures what of the stack the counting itself takes. To be called once, after tt_sim_clock_start. */
+/* Measures where the stack of a counted call begins. To be called once, after tt_sim_clock_start. */
 void tt_sim_stack_start(void);
 
 /*
  * tt_sim_count, and how deep the stack gets below the call, return addresses and saved registers included: it is painted
- * before and looked at afterwards.
+ * before and looked at afterwards. A call that takes less than the counting (some 40 bytes) is given that much.
  *
  * stack_bytes: out, not NULL.
  */
