@@ -11,6 +11,7 @@ import click
 
 from tt_tflm import cli_options as options
 from tt_tflm import terminal
+from tt_tflm.cli_board import board
 from tt_tflm.cli_devices import devices
 from tt_tflm.cli_evaluate import evaluate
 from tt_tflm.cli_export import export
@@ -265,6 +266,7 @@ def supported_ops(json_path: Path | None) -> None:
         report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
 
 
+cli.add_command(board)
 cli.add_command(devices)
 cli.add_command(export)
 cli.add_command(inspect)

@@ -7,4 +7,7 @@
 /* Instructions of the sampling loop in tt_sim_timed_call.S. */
 #define TT_SIM_CLOCK_SPACING 7
 
+/* What tt_sim_take_stack takes: more than the counting itself. */
+#define TT_SIM_KNOWN_STACK 1024
+
 #endif /* TT_SIM_CLOCK_SAMPLES_H */

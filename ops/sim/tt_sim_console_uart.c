@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The console on the CMSDK APB UART of an emulated board, polled. The storage is the file "storage.bin" of the host. */
+/*
+ * The console on the CMSDK APB UART of an emulated board, polled. The storage is the file "storage.bin" of the host; the
+ * most of the stack that the console has taken goes to "stack_bytes.bin".
+ */
 #include <stdint.h>
 
 #include "tt_sim_console.h"
+#include "tt_sim_paint.h"
 #include "tt_sim_semihost.h"
 
 #define REGISTER(offset) (*(volatile uint32_t *)(uintptr_t)(TT_SIM_UART + (offset)))
@@ -16,6 +20,7 @@
 #define LEAST_DIVISOR 16u
 
 static const char STORAGE_FILE[] = "storage.bin";
+static const char STACK_FILE[] = "stack_bytes.bin";
 
 static void send(void *context, const char *text, size_t count)
 {
@@ -27,14 +32,19 @@ static void send(void *context, const char *text, size_t count)
     }
 }
 
-static bool keep(const uint8_t *storage)
+static bool write_file(const char *name, const void *bytes, uint32_t count)
 {
-    const int32_t file = tt_sim_open(STORAGE_FILE, TT_SIM_OPEN_WRITE);
+    const int32_t file = tt_sim_open(name, TT_SIM_OPEN_WRITE);
     if (file < 0) {
         return false;
     }
-    const bool kept = tt_sim_write(file, storage, TT_SIM_CONSOLE_STORAGE_BYTES);
-    return tt_sim_close(file) && kept;
+    const bool written = tt_sim_write(file, bytes, count);
+    return tt_sim_close(file) && written;
+}
+
+static bool keep(const uint8_t *storage)
+{
+    return write_file(STORAGE_FILE, storage, TT_SIM_CONSOLE_STORAGE_BYTES);
 }
 
 int main(void)
@@ -49,10 +59,18 @@ int main(void)
     }
     BAUD_DIVISOR = LEAST_DIVISOR;
     CONTROL = BOTH_ENABLED;
-    for (;;) {
+    tt_sim_paint_stack();
+    for (uint32_t most = 0u;;) {
         while ((STATE & RECEIVER_FULL) == 0u) {
         }
         const uint8_t byte = (uint8_t)DATA;
         tt_console_feed(console, &byte, 1u);
+        if (byte == '\n') {
+            const uint32_t used = tt_sim_painted_over();
+            if (used > most) {
+                most = used;
+                (void)write_file(STACK_FILE, &most, sizeof most);
+            }
+        }
     }
 }

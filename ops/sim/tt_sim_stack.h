@@ -6,15 +6,12 @@
 
 #include "tt_sim_clock.h"
 
-/* Deeper than this is not seen: a call that takes as much is reported with this size. */
-#define TT_SIM_STACK_WATCHED 32768u
-
-/* Measures what of the stack the counting itself takes. To be called once, after tt_sim_clock_start. */
+/* Measures where the stack of a counted call begins. To be called once, after tt_sim_clock_start. */
 void tt_sim_stack_start(void);
 
 /*
- * tt_sim_count, and the largest depth of the stack below the call, return addresses and saved registers included: the
- * memory is painted before and looked at afterwards.
+ * tt_sim_count, and how deep the stack gets below the call, return addresses and saved registers included: it is painted
+ * before and looked at afterwards. A call that takes less than the counting (some 40 bytes) is given that much.
  *
  * stack_bytes: out, not NULL.
  */

@@ -50,3 +50,13 @@ next_sample:                            /* TT_SIM_CLOCK_SPACING instructions */
     .thumb_func
 tt_sim_return_at_once:
     bx      lr
+
+/* Writes the word TT_SIM_KNOWN_STACK bytes below its caller's stack. */
+    .global tt_sim_take_stack
+    .type tt_sim_take_stack, %function
+    .thumb_func
+tt_sim_take_stack:
+    sub     sp, sp, #TT_SIM_KNOWN_STACK
+    str     r0, [sp]
+    add     sp, sp, #TT_SIM_KNOWN_STACK
+    bx      lr

@@ -190,6 +190,9 @@ def test_a_repeated_request_is_performed_once(program):
     # Another frame under the same number is another request.
     said = answers(program, *sample(1), enroll, *sample(4), request(3, "enroll", 2), "status")
     assert said[5] == "!ok #3 samples=2" and " samples=2 " in said[6]
+    # Whatever noise comes between.
+    said = answers(program, *sample(1), enroll, "noise*00000000", "fly", enroll, "status")
+    assert said[2] == said[5] == "!ok #3 samples=1" and " samples=1 " in said[6]
     # An error is told twice.
     said = answers(program, request(1, "enroll", 0), request(1, "enroll", 0))
     assert said[0] == said[1] and said[0].startswith("!error 106 #1 ")

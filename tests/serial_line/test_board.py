@@ -16,6 +16,7 @@ from tt_tflm.personalisation import Personalisation
 from .noisy_line import noisy_line
 
 ITERATIONS = 4
+MOST_STACK = 4096
 RELATIVE = 1e-5  # pixels are scaled in single precision on the board, in double precision here
 
 
@@ -233,6 +234,7 @@ def test_emulated_boards_learn_save_reboot_and_remember(device, builds, support,
         before = np.array([board.predict(image) for image in images])
         np.testing.assert_allclose(before, scores, rtol=100 * RELATIVE)
         state = board.save()
+        assert 256 < process.stack_bytes() <= MOST_STACK
     with build.console(device, tmp_path) as process, tt_tflm.Board(process.port) as board:
         assert board.dump() == state
         np.testing.assert_array_equal([board.predict(image) for image in images], before)

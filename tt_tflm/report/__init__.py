@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures for people (tables) and for programs (JSON)."""
 
+from tt_tflm.report.board_tables import board_figures, board_table
 from tt_tflm.report.device_tables import device_table, memory_table
 from tt_tflm.report.json_file import check_writable, write_json
 from tt_tflm.report.learning_tables import history_table, meta_training_table, paired_table, strategies_table
@@ -10,6 +11,8 @@ from tt_tflm.report.tables import adaptation_table, build_table, layer_table, su
 
 __all__ = [
     "adaptation_table",
+    "board_figures",
+    "board_table",
     "build_table",
     "check_writable",
     "choice_table",

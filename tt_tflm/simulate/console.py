@@ -20,15 +20,17 @@ from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
 
 _SOURCES = ("tt_sim_console.c",)
 _HOST_SOURCES = (*_SOURCES, "tt_sim_console_host.c")
-_DEVICE_SOURCES = (*_SOURCES, "tt_sim_console_uart.c", "tt_sim_start.c", "tt_sim_semihost.c")
+_DEVICE_SOURCES = (*_SOURCES, "tt_sim_console_uart.c", "tt_sim_paint.c", "tt_sim_start.c", "tt_sim_semihost.c")
 STORAGE_FILE = "storage.bin"
+STACK_FILE = "stack_bytes.bin"
 
 
 class ConsoleProcess:
     """A running board with a console; a context manager that ends it.
 
     What the board saves lies in ``storage.bin`` of its folder: another one started there takes it up, as a board does
-    after a reboot.
+    after a reboot. An emulated board writes the most of the stack that its console has taken so far, everything that it
+    calls included, to ``stack_bytes.bin``: a uint32, little-endian.
 
     Args:
         files: the build.
@@ -49,6 +51,8 @@ class ConsoleProcess:
         self, files: SimulationFiles, device: str, folder: str | Path, *, capacity: int = 25, pixels: bool = True
     ) -> None:
         command = console_command(files, device, capacity=capacity, pixels=pixels)
+        self._folder = Path(folder)
+        (self._folder / STACK_FILE).unlink(missing_ok=True)
         resources = contextlib.ExitStack()
         self._end = weakref.finalize(self, resources.close)
         try:
@@ -63,6 +67,13 @@ class ConsoleProcess:
         except BaseException:
             self.close()
             raise
+
+    def stack_bytes(self) -> int | None:
+        """The most of the stack that the console has taken so far; None where that is not measured (host)."""
+        try:
+            return int.from_bytes((self._folder / STACK_FILE).read_bytes(), "little") or None
+        except FileNotFoundError:
+            return None
 
     def close(self) -> None:
         """Ends the board as a cut of power does; further calls do nothing."""

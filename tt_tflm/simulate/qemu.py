@@ -28,6 +28,7 @@ SIM_SOURCES = (
     "tt_sim_start.c",
     "tt_sim_clock.c",
     "tt_sim_stack.c",
+    "tt_sim_paint.c",
     "tt_sim_timed_call.S",
     "tt_sim_semihost.c",
     "tt_sim_task.c",
