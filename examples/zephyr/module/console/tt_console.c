@@ -207,7 +207,9 @@ static void perform(tt_console_t *console, const tt_console_request_t *request, 
     }
     const bool again = console->has_sequence && console->answered && console->sequence == console->last_sequence &&
                        crc == console->last_crc;
-    if (!again || command->answer != NULL) {
+    if (again && command->answer == NULL) {
+        console->code = console->last_code; /* refused lines may have come between */
+    } else {
         console->fields[0] = '\0';
         console->code = request->count > TT_CONSOLE_MAX_WORDS ? (uint32_t)TT_CONSOLE_BAD_ARGUMENT
                                                               : command->perform(console, request);
@@ -215,6 +217,7 @@ static void perform(tt_console_t *console, const tt_console_request_t *request, 
     console->answered = console->has_sequence;
     console->last_sequence = console->sequence;
     console->last_crc = crc;
+    console->last_code = console->code;
     answer(console, command->answer);
 }
 

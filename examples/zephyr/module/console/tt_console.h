@@ -134,8 +134,9 @@ typedef struct {
     uint32_t sequence;
     uint32_t last_sequence;
     uint32_t last_crc;
-    uint32_t code;          /* of the answer at hand or last given */
-    char fields[TT_CONSOLE_FIELDS_BYTES];
+    uint32_t last_code;
+    uint32_t code;          /* of the answer at hand */
+    char fields[TT_CONSOLE_FIELDS_BYTES]; /* of the request performed last */
     uint32_t kept;
     uint32_t losses;        /* of the last adapt */
     tt_console_format_t format; /* of the new sample */
