@@ -94,7 +94,7 @@ def test_a_build_has_its_files_and_says_whose_they_are(name, saved):
     assert build.text("CMakeLists.txt").startswith("# SPDX-License-Identifier: Apache-2.0\n")
     includes = re.findall(r'#include "(\w+\.h)"', "".join(build.text(p) for p in present if p.endswith((".c", ".h"))))
     for header in set(includes) - {"tt_sim_description.h"}:
-        assert {f"include/{header}", f"src/{header}", f"sim/{header}"} & present, header
+        assert {f"{folder}/{header}" for folder in ("include", "src", "console", "sim")} & present, header
 
 
 @pytest.mark.parametrize("name", RECIPES)
