@@ -16,6 +16,7 @@ class RecordingBoard:
     def __init__(self, instructions: dict[str, int] | None = None) -> None:
         self.calls: list[tuple[str, float, int]] = []
         self.instructions = instructions or {}
+        self.stack_bytes: dict[str, int] = {}
         self._trained = 0
 
     def enroll(self, x: np.ndarray, label: int) -> None:
