@@ -38,13 +38,7 @@
 #endif
 
 #if TT_MODEL_ADAPTABLE
-/* As tt_adapt_workspace_bytes has it, which an array cannot ask: too small a value is refused at the start. */
-#define WORKSPACE_FLOATS                                                                                               \
-	(2u * SAMPLES * TT_MODEL_EMBEDDING_ELEMENTS + TT_MODEL_CLASSES * (TT_MODEL_EMBEDDING_ELEMENTS + 2u) +          \
-	 TT_MODEL_EMBEDDING_ELEMENTS + TT_MODEL_INPUT_ELEMENTS)
-#define WORKSPACE_BYTES (4u * WORKSPACE_FLOATS + 8u * SAMPLES)
-
-static uint8_t workspace[WORKSPACE_BYTES] __aligned(16) IN_SUPPORT_SECTION;
+static uint8_t workspace[TT_MODEL_ADAPT_WORKSPACE_BYTES(SAMPLES)] __aligned(16) IN_SUPPORT_SECTION;
 #endif
 
 static tt_session_t session;
