@@ -22,14 +22,9 @@ FLASH_BYTES = 32768
 
 
 @pytest.fixture(scope="module")
-def build():
+def build(small_net):
     """The build of the example."""
-    sys.path.insert(0, str(EXAMPLE))
-    try:
-        from small_model import small_build
-    finally:
-        sys.path.remove(str(EXAMPLE))
-    return small_build()
+    return small_net.small_build()
 
 
 @pytest.fixture(scope="module")
