@@ -83,19 +83,31 @@ def build(
     folder.mkdir()
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
+    own = (module / name for name in ("include", "console", "model", "zephyr/include"))
+    includes = [f"-I{path}" for path in (SHIM, *own)]
+    chosen = [s for s in sources_of(module, config) if s.suffix == ".c" and (only is None or only.match(s.name))]
+    # The model knows nothing of the configuration: one compilation serves all applications.
+    model = [source for source in chosen if source.parent == module / "src"]
+    compiled = module.parent / "model_objects"
+    if not compiled.exists():
+        compiled.mkdir()
+        _gcc(*includes, "-c", *model, cwd=compiled)
     sources = [
-        *(s for s in sources_of(module, config) if s.suffix == ".c" and (only is None or only.match(s.name))),
+        *(source for source in chosen if source not in model),
+        *(compiled / f"{source.stem}.o" for source in model),
         *sorted((module / application / "src").glob("*.c")),
         *sorted(SHIM.glob("*.c")),
     ]
-    own = (module / name for name in ("include", "console", "model", "zephyr/include"))
-    includes = [f"-I{path}" for path in (SHIM, *own)]
     program = folder / "zephyr.exe"
-    command = ["gcc", *FLAGS, *WARNINGS, "-imacros", str(header), *includes, *map(str, sources), *map(str, objects)]
     libraries = ["-lm", "-lpthread", *(["-lstdc++"] if objects else [])]
-    result = subprocess.run([*command, *libraries, "-o", str(program)], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    _gcc("-imacros", header, *includes, *sources, *objects, *libraries, "-o", program)
     return program
+
+
+def _gcc(*arguments: str | Path, cwd: Path | None = None) -> None:
+    command = ["gcc", *FLAGS, *WARNINGS, *map(str, arguments)]
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @contextmanager
