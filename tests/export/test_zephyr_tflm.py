@@ -74,6 +74,9 @@ def test_the_sample_describes_itself(module):
     assert about["samples"] == ["samples"] and "tests" not in about
     sample = yaml.safe_load((module / "samples" / "train_and_remember" / "sample.yaml").read_text())
     assert sample["common"]["harness_config"]["regex"]
+    readme = (module / "samples" / "train_and_remember" / "README.rst").read_text().splitlines()
+    titles = [line for line, rule in zip(readme, readme[1:], strict=False) if set(rule) in ({"*"}, {"#"})]
+    assert titles[1:] == ["Overview", "Requirements", "Building and Running", "Sample Output"]
     assert (module / "samples" / "train_and_remember" / "boards" / "mps3_corstone300_an547.overlay").is_file()
 
 
