@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the sample in a Zephyr tree and runs it in QEMU: enroll, adapt, predict, save, reboot, predict again.
 #
-#   ZEPHYR_BASE=~/zephyrproject/zephyr ./run_in_qemu.sh [folder to build in]
+#   ZEPHYR_BASE=~/zephyrproject/zephyr ./run_in_qemu.sh [folder to build in [option of CMake]...]
 #
 # ZEPHYR_BASE     the tree, 3.0 or later
 # BOARD           mps3_an547 (the default) or mps2_an521, under these names or those of later versions
@@ -16,6 +16,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${ZEPHYR_BASE:?expected the folder of a Zephyr tree in ZEPHYR_BASE, received none}"
 build=${1:-$here/work}
+[ $# -eq 0 ] || shift
 board=${BOARD:-mps3_an547}
 mkdir -p "$build"
 
@@ -51,6 +52,6 @@ if [ -z "${ZEPHYR_TOOLCHAIN_VARIANT:-}" ]; then
 fi
 
 cmake -GNinja -S "$here/module/samples/enroll_and_adapt" -B "$build/$machine" -DBOARD="$board" -DEMU_PLATFORM=qemu \
-    "-DZEPHYR_MODULES=${ZEPHYR_MODULES:-}"
+    "-DZEPHYR_MODULES=${ZEPHYR_MODULES:-}" "$@"
 ninja -C "$build/$machine"
 exec "${PYTHON:-python3}" "$here/drive_in_qemu.py" "$build/$machine/zephyr/zephyr.elf" --machine "$machine"

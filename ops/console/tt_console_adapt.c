@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Learning from the kept samples, as the build can: choose, then adapt, or train step by step. */
-#include <string.h>
-
 #include "tt_console_parts.h"
 #include "tt_console_text.h"
+#include "tt_task.h"
 
 static void show(tt_console_t *console, const char *stage, uint32_t done, uint32_t total, const float *loss)
 {
@@ -27,111 +26,103 @@ static bool goes_on(const tt_console_t *console, const char *stage, uint32_t don
     return config->progress == NULL || config->progress(config->progress_context, stage, done, total);
 }
 
-#if TT_MODEL_HAS_PROTOTYPES && (TT_MODEL_DYNAMIC || !TT_MODEL_ADAPTABLE)
-static uint32_t enroll_all(tt_console_t *console)
-{
-    tt_status_t status = tt_forget_prototypes(console->config.session);
-    for (uint32_t i = 0; i < console->kept && status == TT_OK; ++i) {
-        status = tt_enroll(console->config.session, tt_console_sample(console, i), console->config.labels[i]);
-    }
-    return status;
-}
-#endif
-
-#if TT_MODEL_DYNAMIC
-static uint32_t choose(tt_console_t *console)
-{
-    static const tt_budget_t BUDGET = TT_MODEL_BUDGET;
-    tt_session_t *session = console->config.session;
-    uint32_t code = (uint32_t)tt_fisher_clear(session);
-#if TT_MODEL_HAS_PROTOTYPES
-    if (code == TT_OK) {
-        code = enroll_all(console);
-    }
-#endif
-    for (uint32_t i = 0; i < console->kept && code == TT_OK; ++i) {
-        if (!goes_on(console, "inspecting", i, console->kept)) {
-            return TT_CONSOLE_STOPPED;
-        }
-        code = (uint32_t)tt_fisher_accumulate(session, tt_console_sample(console, i), console->config.labels[i]);
-        if (code == TT_OK) {
-            show(console, "inspecting", i + 1u, console->kept, NULL);
-        }
-    }
-    return code == TT_OK ? (uint32_t)tt_select(session, &BUDGET) : code;
-}
-#else
-static uint32_t choose(tt_console_t *console)
-{
-    (void)console;
-    return TT_OK;
-}
-#endif
-
-#if TT_MODEL_ADAPTABLE
-
-/* An adaptation as seen from the samples that it asks for: that many before the first iteration, and in each. */
+#if TT_MODEL_DYNAMIC || TT_MODEL_ADAPTABLE
+/* A call that learns, as seen from the samples that it asks for: that many before its first step, and in each. */
 typedef struct {
     tt_console_t *console;
-    uint32_t iterations;
+    const char *stage;
+    const float *losses; /* [steps]; NULL where there are none */
+    uint32_t steps;
     uint32_t in_each;
-    uint32_t asked;  /* since the iteration began */
-    uint32_t before; /* still to be asked for before the first iteration */
-    uint32_t done;   /* iterations */
+    uint32_t before; /* still to be asked for before the first step */
+    uint32_t asked;  /* since the step began */
+    uint32_t done;   /* steps */
     bool stopped;
 } watch_t;
+
+static void end_step(watch_t *watch)
+{
+    watch->asked = 0u;
+    ++watch->done;
+    show(watch->console, watch->stage, watch->done, watch->steps,
+         watch->losses == NULL ? NULL : &watch->losses[watch->done - 1u]);
+}
 
 static const float *watched_sample(void *context, uint32_t index)
 {
     watch_t *watch = context;
-    tt_console_t *console = watch->console;
-    if (watch->before > 0u) {
-        --watch->before;
-    } else if (watch->done < watch->iterations) {
-        if (watch->asked == watch->in_each) {
-            watch->asked = 0u;
-            ++watch->done;
-            show(console, "adapting", watch->done, watch->iterations, &console->config.losses[watch->done - 1u]);
-        }
-        ++watch->asked;
+    if (watch->asked == watch->in_each && watch->done < watch->steps) {
+        end_step(watch);
     }
-    if (!goes_on(console, "adapting", watch->done * watch->in_each + watch->asked, watch->iterations * watch->in_each)) {
+    if (!goes_on(watch->console, watch->stage, watch->done * watch->in_each + watch->asked,
+                 watch->steps * watch->in_each)) {
         watch->stopped = true;
         return NULL;
     }
-    return tt_console_sample(console, index);
+    if (watch->before > 0u) {
+        --watch->before;
+    } else if (watch->done < watch->steps) {
+        ++watch->asked;
+    }
+    return tt_console_sample(watch->console, index);
 }
+#endif
+
+static uint32_t choose(tt_console_t *console)
+{
+#if TT_MODEL_DYNAMIC
+    watch_t watch = {console, "inspecting", NULL, console->kept, 1u, 0u, 0u, 0u, false};
+#if TT_MODEL_HAS_PROTOTYPES
+    watch.before = console->kept; /* to enroll */
+#endif
+    const tt_status_t status =
+        tt_task_choose(console->config.session, watched_sample, &watch, console->config.labels, console->kept);
+    if (status == TT_OK) {
+        end_step(&watch);
+    }
+    return watch.stopped ? (uint32_t)TT_CONSOLE_STOPPED : (uint32_t)status;
+#else
+    (void)console;
+    return TT_OK;
+#endif
+}
+
+#if TT_MODEL_ADAPTABLE
 
 static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant)
 {
-    const float first = TT_MODEL_INPUT_SHIFT;
-    const float last = 255.0f * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
-    tt_augment_t augment = TT_AUGMENT_DEFAULTS;
+    tt_console_config_t *config = &console->config;
+    watch_t watch = {console, "adapting", config->losses, iterations, console->kept * (constant ? 2u : 4u),
+                     2u * console->kept, /* to enroll, and to set the pace */
+                     0u, 0u, false};
     tt_adaptation_t task;
-    watch_t watch;
-    memset(&watch, 0, sizeof watch);
-    watch.console = console;
-    watch.iterations = iterations;
-    watch.before = 2u * console->kept; /* to enroll, and to set the pace */
-    watch.in_each = console->kept * (constant ? 2u : 4u);
-    augment.flip = flip;
-    augment.low = first < last ? first : last;
-    augment.high = first < last ? last : first;
     task.sample = watched_sample;
     task.context = &watch;
-    task.labels = console->config.labels;
+    task.labels = config->labels;
     task.samples = console->kept;
     task.iterations = iterations;
     task.seed = seed;
     task.exact = constant ? 0u : 1u;
     task.paced = 1u;
-    task.augment = augment;
-    const tt_status_t status = tt_adapt(console->config.session, &task, console->config.workspace,
-                                        console->config.workspace_bytes, console->config.losses);
+    task.augment = tt_task_augment(flip);
+    const tt_status_t status =
+        tt_adapt(config->session, &task, config->workspace, config->workspace_bytes, config->losses);
     return watch.stopped ? (uint32_t)TT_CONSOLE_STOPPED : (uint32_t)status;
 }
 
 #else
+
+#if TT_MODEL_HAS_PROTOTYPES
+static const float *kept_sample(void *context, uint32_t index)
+{
+    return tt_console_sample(context, index);
+}
+
+static uint32_t enroll_all(tt_console_t *console)
+{
+    return tt_task_enroll(console->config.session, kept_sample, console, console->config.labels, console->kept);
+}
+#endif
 
 /* Visits every sample once, in an order that differs from pass to pass: a stride without a factor in common with the
  * number of samples, so that no list has to be kept. */

@@ -1,67 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each command does. */
+/* What each command does; those on samples are in tt_console_samples.c. */
 #include <stdbool.h>
 #include <string.h>
 
 #include "tt_console_parts.h"
 #include "tt_console_text.h"
-#include "tt_finite.h"
 #include "tt_state.h"
 
 /* Of a line with data: "#4294967295 data 4294967295 " before them, the checksum and a NUL after them. */
 #define DATA_OVERHEAD 38u
-#define FLOAT_BYTES 4u
-
-static const char *const FORMATS[] = {"uint8", "float32"};
 
 static uint32_t data_bytes(const tt_console_t *console)
 {
     return (uint32_t)((console->config.line_bytes - DATA_OVERHEAD) / 4u * 3u);
 }
 
-static bool complete(const tt_console_t *console)
-{
-    return console->expected > 0u && console->received == console->expected;
-}
-
-static uint8_t *kept_sample(const tt_console_t *console, uint32_t index)
-{
-    const bool pixels = console->config.format == TT_CONSOLE_UINT8;
-    return (uint8_t *)console->config.samples + index * (pixels ? TT_CONSOLE_UINT8_BYTES : TT_CONSOLE_FLOAT32_BYTES);
-}
-
-/* Where a new sample lies: behind the kept ones; floats that could not be kept go where the model reads. */
-static uint8_t *new_sample(const tt_console_t *console)
-{
-    return console->format == console->config.format ? kept_sample(console, console->kept)
-                                                     : (uint8_t *)(void *)console->config.input;
-}
-
-static void drop_new_sample(tt_console_t *console)
-{
-    console->expected = 0u;
-    console->received = 0u;
-}
-
-const float *tt_console_sample(tt_console_t *console, uint32_t index)
-{
-    const uint8_t *pixels = kept_sample(console, index);
-    float *x = console->config.input;
-    if (console->config.format == TT_CONSOLE_FLOAT32) {
-        return (const float *)(const void *)pixels;
-    }
-    for (uint32_t i = 0; i < TT_MODEL_INPUT_ELEMENTS; ++i) {
-        x[i] = (float)pixels[i] * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
-    }
-    return x;
-}
-
-static const float *new_input(tt_console_t *console)
-{
-    return console->format == console->config.format ? tt_console_sample(console, console->kept) : console->config.input;
-}
-
-static bool no_arguments(const tt_console_request_t *request)
+bool tt_console_bare(const tt_console_request_t *request)
 {
     return request->count == 1u;
 }
@@ -114,7 +68,7 @@ static void answer_nothing(tt_console_t *console)
 static uint32_t status(tt_console_t *console, const tt_console_request_t *request)
 {
     (void)console;
-    return no_arguments(request) ? (uint32_t)TT_OK : (uint32_t)TT_CONSOLE_BAD_ARGUMENT;
+    return tt_console_bare(request) ? (uint32_t)TT_OK : (uint32_t)TT_CONSOLE_BAD_ARGUMENT;
 }
 
 static void answer_status(tt_console_t *console)
@@ -122,7 +76,7 @@ static void answer_status(tt_console_t *console)
     const tt_storage_t *storage = console->config.storage;
     put_field(console, " protocol=", TT_CONSOLE_PROTOCOL);
     tt_console_put(console, " fingerprint=" TT_MODEL_FINGERPRINT " shape=" TT_MODEL_INPUT_SHAPE " format=");
-    tt_console_put(console, FORMATS[console->config.format]);
+    tt_console_put(console, tt_console_formats[console->config.format]);
     put_bits(console, " scale=", TT_MODEL_INPUT_SCALE);
     put_bits(console, " shift=", TT_MODEL_INPUT_SHIFT);
     put_field(console, " classes=", TT_MODEL_CLASSES);
@@ -138,125 +92,17 @@ static void answer_status(tt_console_t *console)
     put_field(console, " storage=", storage == NULL ? 0u : storage->size(storage->context));
 }
 
-/* ---- samples ---- */
-
-static uint32_t begin(tt_console_t *console, const tt_console_request_t *request)
-{
-    uint32_t format = 0u;
-    if (request->count != 2u) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-    while (format < 2u && strcmp(request->words[1], FORMATS[format]) != 0) {
-        ++format;
-    }
-    if (format == 2u) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-    if (format == TT_CONSOLE_UINT8 && console->config.format != TT_CONSOLE_UINT8) {
-        return TT_CONSOLE_OTHER_FORMAT;
-    }
-    console->format = (tt_console_format_t)format;
-    console->received = 0u;
-    console->expected = TT_MODEL_INPUT_ELEMENTS * (format == TT_CONSOLE_UINT8 ? 1u : FLOAT_BYTES);
-    tt_console_add_field(console, "bytes", console->expected);
-    return TT_OK;
-}
-
-static uint32_t data(tt_console_t *console, const tt_console_request_t *request)
-{
-    uint32_t offset;
-    uint32_t bytes;
-    if (request->count != 3u || !tt_console_decimal(request->words[1], &offset)) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-    if (console->expected == 0u) {
-        return TT_CONSOLE_NO_SAMPLE;
-    }
-    const size_t characters = strlen(request->words[2]);
-    if (!tt_console_base64_size(request->words[2], characters, &bytes)) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-    if (offset > console->received) {
-        return TT_CONSOLE_OUT_OF_ORDER;
-    }
-    if (bytes > console->expected - offset) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-    tt_console_from_base64(request->words[2], characters, new_sample(console) + offset);
-    if (offset + bytes > console->received) {
-        console->received = offset + bytes;
-    }
-    tt_console_add_field(console, "bytes", console->received);
-    return TT_OK;
-}
-
-static uint32_t label_of(const tt_console_request_t *request, uint32_t *label)
-{
-    if (request->count != 2u || !tt_console_decimal(request->words[1], label)) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-    return *label < TT_MODEL_CLASSES ? (uint32_t)TT_OK : (uint32_t)TT_ERROR_LABEL_OUT_OF_RANGE;
-}
-
-static uint32_t enroll(tt_console_t *console, const tt_console_request_t *request)
-{
-    uint32_t label;
-    const uint32_t code = label_of(request, &label);
-    if (code != TT_OK) {
-        return code;
-    }
-    if (!complete(console)) {
-        return TT_CONSOLE_NO_SAMPLE;
-    }
-    if (console->format != console->config.format) {
-        return TT_CONSOLE_OTHER_FORMAT;
-    }
-    if (console->kept == console->config.capacity) {
-        return TT_CONSOLE_FULL;
-    }
-    const float *x = new_input(console);
-#if TT_MODEL_HAS_PROTOTYPES
-    const tt_status_t enrolled = tt_enroll(console->config.session, x, label);
-    if (enrolled != TT_OK) {
-        return enrolled;
-    }
-#else
-    if (!tt_all_finite(x, TT_MODEL_INPUT_ELEMENTS)) {
-        return TT_ERROR_NOT_FINITE;
-    }
-#endif
-    console->config.labels[console->kept] = label;
-    ++console->kept;
-    drop_new_sample(console);
-    tt_console_add_field(console, "samples", console->kept);
-    return TT_OK;
-}
-
-static uint32_t forget(tt_console_t *console, const tt_console_request_t *request)
-{
-    if (!no_arguments(request)) {
-        return TT_CONSOLE_BAD_ARGUMENT;
-    }
-#if TT_MODEL_HAS_PROTOTYPES
-    const tt_status_t forgotten = tt_forget_prototypes(console->config.session);
-    if (forgotten != TT_OK) {
-        return forgotten;
-    }
-#endif
-    console->kept = 0u;
-    drop_new_sample(console);
-    return TT_OK;
-}
-
 /* ---- predict, train, adapt ---- */
 
 static uint32_t predict(tt_console_t *console, const tt_console_request_t *request)
 {
-    if (!no_arguments(request)) {
+    if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
-    return complete(console) ? (uint32_t)tt_predict(console->config.session, new_input(console), console->scores)
-                             : (uint32_t)TT_CONSOLE_NO_SAMPLE;
+    if (!tt_console_complete(console)) {
+        return TT_CONSOLE_NO_SAMPLE;
+    }
+    return tt_predict(console->config.session, tt_console_new_input(console), console->scores);
 }
 
 static void answer_predict(tt_console_t *console)
@@ -267,21 +113,21 @@ static void answer_predict(tt_console_t *console)
     }
     put_field(console, " class=", best);
     tt_console_put(console, " scores=");
-    tt_console_put_bytes(console, (const uint8_t *)(const void *)console->scores, TT_MODEL_CLASSES * FLOAT_BYTES);
+    tt_console_put_bytes(console, (const uint8_t *)(const void *)console->scores, (uint32_t)sizeof console->scores);
 }
 
 static uint32_t train(tt_console_t *console, const tt_console_request_t *request)
 {
     uint32_t label;
     float loss = 0.0f;
-    uint32_t code = label_of(request, &label);
+    uint32_t code = tt_console_label(request, &label);
     if (code != TT_OK) {
         return code;
     }
-    if (!complete(console)) {
+    if (!tt_console_complete(console)) {
         return TT_CONSOLE_NO_SAMPLE;
     }
-    code = (uint32_t)tt_train_step(console->config.session, new_input(console), label, &loss);
+    code = (uint32_t)tt_train_step(console->config.session, tt_console_new_input(console), label, &loss);
     if (code == TT_OK) {
         tt_console_add_loss(console, loss);
     }
@@ -320,7 +166,7 @@ static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request
         return TT_CONSOLE_NO_SAMPLE;
     }
     if (console->config.format == TT_CONSOLE_UINT8 && console->format == TT_CONSOLE_FLOAT32) {
-        drop_new_sample(console); /* it lies where the kept ones are going to be scaled */
+        tt_console_drop_sample(console); /* it lies where the kept ones are going to be scaled */
     }
     console->losses = 0u;
     const uint32_t code = tt_console_adapt(console, iterations, seed, flip, constant);
@@ -358,7 +204,7 @@ static void answer_piece(tt_console_t *console, const char *name, const uint8_t 
 
 static uint32_t losses(tt_console_t *console, const tt_console_request_t *request)
 {
-    return piece_of(console, request, console->losses, FLOAT_BYTES);
+    return piece_of(console, request, console->losses, (uint32_t)sizeof(float));
 }
 
 static void answer_losses(tt_console_t *console)
@@ -382,7 +228,8 @@ static uint32_t dump(tt_console_t *console, const tt_console_request_t *request)
         return code;
     }
     /* The request has been read by now: its buffer is free. */
-    const bool read = storage->read(storage->context, slot.offset + console->offset, console->config.line, console->piece);
+    const bool read =
+        storage->read(storage->context, slot.offset + console->offset, console->config.line, console->piece);
     return read ? (uint32_t)TT_OK : (uint32_t)TT_ERROR_STORAGE;
 }
 
@@ -395,7 +242,7 @@ static void answer_dump(tt_console_t *console)
 
 static uint32_t save(tt_console_t *console, const tt_console_request_t *request)
 {
-    if (!no_arguments(request)) {
+    if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
     if (console->config.storage == NULL) {
@@ -407,7 +254,7 @@ static uint32_t save(tt_console_t *console, const tt_console_request_t *request)
 
 static uint32_t load(tt_console_t *console, const tt_console_request_t *request)
 {
-    if (!no_arguments(request)) {
+    if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
     if (console->config.storage == NULL) {
@@ -420,14 +267,14 @@ static uint32_t load(tt_console_t *console, const tt_console_request_t *request)
 
 static uint32_t reset(tt_console_t *console, const tt_console_request_t *request)
 {
-    if (!no_arguments(request)) {
+    if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
     const tt_status_t done = tt_reset(console->config.session);
     if (done == TT_OK) {
         console->kept = 0u;
         console->losses = 0u;
-        drop_new_sample(console);
+        tt_console_drop_sample(console);
     }
     return done;
 }
@@ -435,13 +282,20 @@ static uint32_t reset(tt_console_t *console, const tt_console_request_t *request
 const tt_console_command_t *tt_console_find(const char *name)
 {
     static const tt_console_command_t COMMANDS[] = {
-        {"help", help, answer_nothing, false},      {"status", status, answer_status, false},
-        {"begin", begin, NULL, false},              {"data", data, NULL, true},
-        {"enroll", enroll, NULL, false},            {"predict", predict, answer_predict, false},
-        {"train", train, NULL, false},              {"adapt", adapt, NULL, false},
-        {"losses", losses, answer_losses, false},   {"forget", forget, NULL, false},
-        {"save", save, NULL, false},                {"load", load, NULL, false},
-        {"dump", dump, answer_dump, false},         {"reset", reset, NULL, false},
+        {"help", help, answer_nothing, false},
+        {"status", status, answer_status, false},
+        {"begin", tt_console_begin, NULL, false},
+        {"data", tt_console_data, NULL, true},
+        {"enroll", tt_console_enroll, NULL, false},
+        {"predict", predict, answer_predict, false},
+        {"train", train, NULL, false},
+        {"adapt", adapt, NULL, false},
+        {"losses", losses, answer_losses, false},
+        {"forget", tt_console_forget, NULL, false},
+        {"save", save, NULL, false},
+        {"load", load, NULL, false},
+        {"dump", dump, answer_dump, false},
+        {"reset", reset, NULL, false},
     };
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; ++i) {
         if (strcmp(name, COMMANDS[i].name) == 0) {

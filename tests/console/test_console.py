@@ -66,7 +66,9 @@ def test_no_compiler_warns(name, folders, tmp_path):
         mains = ["tt_sim_console_host.c"] if compiler != "cortex-m4" else ["tt_sim_console_uart.c"]
         sources = [*folder.glob("console/*.c"), *(folder / "sim" / main for main in ["tt_sim_console.c", *mains])]
         uart = "-DTT_SIM_UART=0x40004000"
-        run_quietly(*COMPILERS[compiler], *WARNINGS, "-O1", uart, *includes, "-c", *sources, cwd=tmp_path)
+        # Types differ between compilers and cores; what the optimiser finds is asked of one.
+        depth = ("-O1", "-c") if compiler == "gcc" else ("-fsyntax-only",)
+        run_quietly(*COMPILERS[compiler], *WARNINGS, *depth, uart, *includes, *sources, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("language", ["c", "c++"])

@@ -3,15 +3,29 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tt_tflm.export import export_arduino
 
 from .arduino_builds import build
+
+
+@pytest.fixture(scope="session")
+def small_net() -> ModuleType:
+    """The model of the Zephyr example."""
+    example = str(Path(__file__).parents[2] / "examples" / "zephyr")
+    sys.path.insert(0, example)
+    try:
+        import small_model
+    finally:
+        sys.path.remove(example)
+    return small_model
 
 
 @pytest.fixture(scope="session")

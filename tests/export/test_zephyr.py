@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,14 +22,9 @@ FLASH_BYTES = 32768
 
 
 @pytest.fixture(scope="module")
-def build():
+def build(small_net):
     """The build of the example."""
-    sys.path.insert(0, str(EXAMPLE))
-    try:
-        from small_model import small_build
-    finally:
-        sys.path.remove(str(EXAMPLE))
-    return small_build()
+    return small_net.small_build()
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +85,40 @@ def test_a_section_of_the_arena(module):
     config = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_ARENA_SECTION="DTCM")
     assert config.syms["TINYTRAIN_ARENA_PLACED"].str_value == "y"
     assert config.syms["TINYTRAIN_ROW_POOL_PLACED"].str_value == "n"
+
+
+@pytest.mark.parametrize(("section", "of"), [("DTCM", "zephyr,sram"), ("ITCM", "zephyr,flash"), ("SDRAM1", None)])
+def test_a_section_on_top_of_the_image_is_refused(module, tmp_path, section, of):
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        pytest.skip("not installed: cmake")
+    script = tmp_path / "zephyr.cmake"
+    script.write_text(f"""
+        function(dt_chosen result ignored property)
+            set(${{result}} /${{property}} PARENT_SCOPE)
+        endfunction()
+        function(dt_prop result ignored path)
+            set(regions_sram DTCM)
+            set(regions_flash ITCM)
+            string(REPLACE "/zephyr," "regions_" region ${{path}})
+            set(${{result}} ${{${{region}}}} PARENT_SCOPE)
+        endfunction()
+        foreach(command zephyr_include_directories zephyr_library zephyr_library_sources zephyr_library_sources_ifdef
+                zephyr_library_compile_options set_source_files_properties)
+            cmake_language(EVAL CODE "function(${{command}})\nendfunction()")
+        endforeach()
+        set(CONFIG_TINYTRAIN y)
+        set(CONFIG_TINYTRAIN_ROW_POOL_PLACED y)
+        set(CONFIG_TINYTRAIN_ROW_POOL_SECTION {section})
+        include({module / "zephyr" / "CMakeLists.txt"})
+    """)
+    result = subprocess.run([cmake, "-P", script], capture_output=True, text=True, check=False)
+    said = " ".join(result.stderr.split())
+    if of is None:
+        assert (result.returncode, said) == (0, "")
+    else:
+        assert result.returncode == 1
+        assert f"as CONFIG_TINYTRAIN_ROW_POOL_SECTION, received {section}, which is {of}: leave it empty" in said
 
 
 def test_descriptions_for_the_build_system(module):

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,24 +63,51 @@ def sources_of(module: Path, config: kconfiglib.Kconfig) -> list[Path]:
     return sources
 
 
-def build(module: Path, application: str, config: kconfiglib.Kconfig, folder: Path) -> Path:
-    """The program of an application of the module, compiled without a word from the compiler."""
+def build(
+    module: Path,
+    application: str,
+    config: kconfiglib.Kconfig,
+    folder: Path,
+    *,
+    only: re.Pattern[str] | None = None,
+    objects: Sequence[Path] = (),
+) -> Path:
+    """The program of an application of the module, compiled without a word from the compiler.
+
+    Args:
+        only: names of the module's C sources to compile; None for all.
+        objects: what is made of its other sources.
+    """
     if shutil.which("gcc") is None:
         pytest.skip("not installed: gcc")
     folder.mkdir()
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
+    own = (module / name for name in ("include", "console", "model", "zephyr/include"))
+    includes = [f"-I{path}" for path in (SHIM, *own)]
+    chosen = [s for s in sources_of(module, config) if s.suffix == ".c" and (only is None or only.match(s.name))]
+    # The model knows nothing of the configuration: one compilation serves all applications.
+    model = [source for source in chosen if source.parent == module / "src"]
+    compiled = module.parent / "model_objects"
+    if not compiled.exists():
+        compiled.mkdir()
+        _gcc(*includes, "-c", *model, cwd=compiled)
     sources = [
-        *sources_of(module, config),
+        *(source for source in chosen if source not in model),
+        *(compiled / f"{source.stem}.o" for source in model),
         *sorted((module / application / "src").glob("*.c")),
         *sorted(SHIM.glob("*.c")),
     ]
-    includes = [f"-I{path}" for path in (SHIM, module / "include", module / "console", module / "zephyr" / "include")]
     program = folder / "zephyr.exe"
-    command = ["gcc", *FLAGS, *WARNINGS, "-imacros", str(header), *includes, *map(str, sources), "-lm", "-lpthread"]
-    result = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    libraries = ["-lm", "-lpthread", *(["-lstdc++"] if objects else [])]
+    _gcc("-imacros", header, *includes, *sources, *objects, *libraries, "-o", program)
     return program
+
+
+def _gcc(*arguments: str | Path, cwd: Path | None = None) -> None:
+    command = ["gcc", *FLAGS, *WARNINGS, *map(str, arguments)]
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @contextmanager

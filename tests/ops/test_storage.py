@@ -12,7 +12,7 @@ import pytest
 
 from .test_compile import COMPILERS, OPS, RUNTIME, WARNINGS, compile_quietly
 
-PROGRAM = Path(__file__).parent / "storage_cuts.c"
+PROGRAM = sorted(Path(__file__).parent.glob("storage_*.c"))
 TRIALS, CORRUPTIONS = 60, 10_000
 
 
@@ -25,7 +25,7 @@ def cut_counts(request, tmp_path_factory) -> list[dict[str, int]]:
     """What happened to cuts, to corruptions and to what is to be refused, under both sanitisers."""
     program = tmp_path_factory.mktemp("cuts") / "storage_cuts"
     flags = ("-g", "-O1", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{OPS / 'include'}")
-    compile_quietly((request.param,), *flags, PROGRAM, *RUNTIME, "-lm", "-o", program)
+    compile_quietly((request.param,), *flags, *PROGRAM, *RUNTIME, "-lm", "-o", program)
     command = [program, "7", str(TRIALS), str(CORRUPTIONS)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")

@@ -16,5 +16,5 @@ def need_c_backend(build: Build) -> None:
     if build.backend != "c":
         raise InputError(
             f"expected a build of backend 'c' to export, received one of backend '{build.backend}': convert without "
-            "--backend, or see examples/tflm_firmware"
+            "--backend, or see --zephyr and examples/tflm_firmware"
         )

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* The kernel's own, where the application has none; the threads go on without it. */
-int main(void)
+__attribute__((weak)) int main(void)
 {
 	for (;;) {
 		(void)pause();

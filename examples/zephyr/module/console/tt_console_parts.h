@@ -45,6 +45,27 @@ void tt_console_end_line(tt_console_t *console);
 void tt_console_add_field(tt_console_t *console, const char *name, uint32_t value);
 void tt_console_add_loss(tt_console_t *console, float loss);
 
+/* Names of tt_console_format_t. */
+extern const char *const tt_console_formats[];
+
+/* Whether a request is its command alone. */
+bool tt_console_bare(const tt_console_request_t *request);
+
+/* The argument of a command with a label alone. label: out. Returns a code. */
+uint32_t tt_console_label(const tt_console_request_t *request, uint32_t *label);
+
+/* Whether the new sample has come in whole, and that sample as the model takes it. */
+bool tt_console_complete(const tt_console_t *console);
+const float *tt_console_new_input(tt_console_t *console);
+
+void tt_console_drop_sample(tt_console_t *console);
+
+/* The commands on samples. */
+uint32_t tt_console_begin(tt_console_t *console, const tt_console_request_t *request);
+uint32_t tt_console_data(tt_console_t *console, const tt_console_request_t *request);
+uint32_t tt_console_enroll(tt_console_t *console, const tt_console_request_t *request);
+uint32_t tt_console_forget(tt_console_t *console, const tt_console_request_t *request);
+
 /* Kept sample index, or the new one for index kept: as the model takes it. */
 const float *tt_console_sample(tt_console_t *console, uint32_t index);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "TinyTrain.h"
 
+#include "tt_task.h"
+
 bool TinyTrain::ends(tt_status_t status) {
     status_ = status;
     return status == TT_OK;
@@ -34,33 +36,8 @@ bool TinyTrain::enroll(const float *x, uint32_t label) { return ends(tt_enroll(&
 #endif
 
 #if TT_MODEL_ADAPTABLE
-#if TT_MODEL_DYNAMIC
-/* Inspect the samples, then choose what to train under the budget of the conversion. */
-static tt_status_t choose(tt_session_t *session, tt_sample_t sample, void *context, const uint32_t *labels,
-                          uint32_t samples) {
-    const tt_budget_t budget = TT_MODEL_BUDGET;
-    tt_status_t status = tt_forget_prototypes(session);
-    if (status == TT_OK) {
-        status = tt_fisher_clear(session);
-    }
-    for (uint32_t i = 0; i < samples && status == TT_OK; ++i) {
-        status = tt_enroll(session, sample(context, i), labels[i]);
-    }
-    for (uint32_t i = 0; i < samples && status == TT_OK; ++i) {
-        status = tt_fisher_accumulate(session, sample(context, i), labels[i]);
-    }
-    return status == TT_OK ? tt_select(session, &budget) : status;
-}
-#endif
-
 bool TinyTrain::adapt(tt_sample_t sample, void *context, const uint32_t *labels, uint32_t samples, uint32_t iterations,
                       void *workspace, size_t workspace_bytes) {
-    /* The range of the input is that of pixels as the model scales them. */
-    tt_augment_t augment = TT_AUGMENT_DEFAULTS;
-    const float first = TT_MODEL_INPUT_SHIFT;
-    const float last = 255.0f * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
-    augment.low = first < last ? first : last;
-    augment.high = first < last ? last : first;
     float losses[kMaxIterations];
     if (sample == nullptr || labels == nullptr) {
         return ends(TT_ERROR_NULL_POINTER);
@@ -69,11 +46,11 @@ bool TinyTrain::adapt(tt_sample_t sample, void *context, const uint32_t *labels,
         return ends(TT_ERROR_INVALID_ARGUMENT);
     }
 #if TT_MODEL_DYNAMIC
-    if (!ends(choose(&session_, sample, context, labels, samples))) {
+    if (!ends(tt_task_choose(&session_, sample, context, labels, samples))) {
         return false;
     }
 #endif
-    const tt_adaptation_t task = {sample, context, labels, samples, iterations, 0u, 1u, 1u, augment};
+    const tt_adaptation_t task = {sample, context, labels, samples, iterations, 0u, 1u, 1u, tt_task_augment(false)};
     if (!ends(tt_adapt(&session_, &task, workspace, workspace_bytes, losses))) {
         return false;
     }
