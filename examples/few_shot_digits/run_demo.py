@@ -98,7 +98,7 @@ def show(console: Console, build: tt_tflm.Build, hosts: list[AdaptationResult], 
         table.add_row(label, "", "", f"{value:,}")
     console.print(table)
     chosen = ", ".join(f"{len(channels)} of {name}" for name, (channels, *_) in device.plan.layers.items())
-    console.print(f"Channels that the board chose for episode 0: {chosen}.", highlight=False)
+    console.print(f"Channels that the board chose for episode 0: {chosen}.", highlight=False, soft_wrap=True)
     gains = 100 * _gains(hosts)
     error = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
     console.print(
@@ -112,13 +112,17 @@ def _gains(results: list[AdaptationResult]) -> np.ndarray:
     return np.array([result.accuracy_after - result.accuracy_before for result in results])
 
 
+def _apart(host: AdaptationResult, device: AdaptationResult) -> float:
+    return float(np.max(np.abs(np.subtract(host.losses, device.losses))))
+
+
 def check(hosts: list[AdaptationResult], device: AdaptationResult) -> list[str]:
     """Returns what is wrong, a line each."""
     faults = []
     host = hosts[0]
     if host.plan.to_json() != device.plan.to_json():
         faults.append("expected the same selection on host and Cortex-M7, received different ones")
-    apart = float(np.max(np.abs(np.subtract(host.losses, device.losses))))
+    apart = _apart(host, device)
     if not apart <= LOSS_TOLERANCE:
         faults.append(f"expected the same losses on host and Cortex-M7, received some that are {apart:.2g} apart")
     if host.accuracy_before != device.accuracy_before or host.accuracy_after != device.accuracy_after:
@@ -155,7 +159,10 @@ def main() -> None:
         print(f"demo: error: {fault}", file=sys.stderr)
     if faults:
         sys.exit(1)
-    console.print("Host and Cortex-M7 agree.")
+    console.print(
+        f"Host and Cortex-M7 agree: the same selection, losses at most {_apart(hosts[0], device):.1g} apart.",
+        highlight=False,
+    )
 
 
 if __name__ == "__main__":
