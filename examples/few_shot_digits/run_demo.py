@@ -33,8 +33,8 @@ BUDGET = tt_tflm.Budget(ram="192KB")
 # Chosen on other episodes (seeds 100 to 139).
 LEARNING_RATE = 0.003
 ITERATIONS = 10
-# Iterations multiply the rounding differences of two compilers and C libraries.
-LOSS_TOLERANCE = 1e-3
+# Iterations multiply the rounding differences of two compilers and C libraries; measured: 5e-7.
+LOSS_TOLERANCE = 1e-4
 
 
 def convert(model: Path) -> tt_tflm.Build:

@@ -126,7 +126,6 @@ def test_rounding_costs_less_after_training_through_it() -> None:
         )
         assert exact > 0.9
         lost[share] = exact - rounded
-    print(lost)
     assert lost[0.0] > 0.03
     assert lost[0.5] < lost[0.0] / 2
 
