@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 DEVICE = "cortex-m7"
 # Leaves a board of 256 KB, such as the Nano 33 BLE, 64 KB for its stack and 25 samples of a kilobyte each.
 BUDGET = tt_tflm.Budget(ram="192KB")
-# Chosen on other episodes (seeds 100 to 139).
+# Chosen on other episodes (seeds 100 to 115) out of rates 0.001 and 0.003, 10 and 20 iterations.
 LEARNING_RATE = 0.003
 ITERATIONS = 10
 # Iterations multiply the rounding differences of two compilers and C libraries; measured: 5e-7.
@@ -72,14 +72,16 @@ def adapt_to(build: tt_tflm.Build, device: str, paths: list[Path], progress: Pro
     return results
 
 
-def show(console: Console, build: tt_tflm.Build, hosts: list[AdaptationResult], device: AdaptationResult) -> None:
-    """Prints the one table of the demo."""
+def show(
+    console: Console, build: tt_tflm.Build, seed: int, hosts: list[AdaptationResult], device: AdaptationResult
+) -> None:
+    """Prints the one table of the demo; seed: of the first episode, which the device had."""
     report = build.report
     table = Table(title=f"5-way 5-shot on unseen handwritten digits, {ITERATIONS} iterations over 25 samples")
     table.add_column("", no_wrap=True)
     table.add_column(f"host, mean of\n{len(hosts)} episodes", justify="right")
-    table.add_column("host,\nepisode 0", justify="right")
-    table.add_column("Cortex-M7,\nepisode 0", justify="right")
+    table.add_column(f"host,\nepisode {seed}", justify="right")
+    table.add_column(f"Cortex-M7,\nepisode {seed}", justify="right")
     for name, label in (("accuracy_before", "accuracy before"), ("accuracy_after", "accuracy after")):
         mean = np.mean([getattr(result, name) for result in hosts])
         table.add_row(label, f"{mean:.1%}", f"{getattr(hosts[0], name):.1%}", f"{getattr(device, name):.1%}")
@@ -98,7 +100,7 @@ def show(console: Console, build: tt_tflm.Build, hosts: list[AdaptationResult], 
         table.add_row(label, "", "", f"{value:,}")
     console.print(table)
     chosen = ", ".join(f"{len(channels)} of {name}" for name, (channels, *_) in device.plan.layers.items())
-    console.print(f"Channels that the board chose for episode 0: {chosen}.", highlight=False, soft_wrap=True)
+    console.print(f"Channels that the board chose for episode {seed}: {chosen}.", highlight=False, soft_wrap=True)
     gains = 100 * _gains(hosts)
     error = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
     console.print(
@@ -138,7 +140,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=STARTER, help=".keras file that ends in an embedding")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for the episodes")
     parser.add_argument("--episodes", type=int, default=20, help="on the host; the first also runs in QEMU")
-    parser.add_argument("--first-seed", type=int, default=0, help="of the episodes; settings were chosen on 100 to 139")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the episodes; settings were chosen on 100 to 115")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     console = Console()
@@ -153,7 +155,7 @@ def main() -> None:
     with Progress(*columns, console=console, transient=True) as progress:
         hosts = adapt_to(build, "host", paths, progress)
         (device,) = adapt_to(build, DEVICE, paths[:1], progress)
-    show(console, build, hosts, device)
+    show(console, build, arguments.first_seed, hosts, device)
     faults = check(hosts, device)
     for fault in faults:
         print(f"demo: error: {fault}", file=sys.stderr)
