@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tt_tflm.episode import InputScaling, load_episode, resize_bilinear
 from tt_tflm.errors import InputError
 
@@ -69,6 +70,12 @@ def test_grey_is_repeated_for_a_colour_model(save, arrays) -> None:
     episode = load_episode(save(arrays), (12, 10, 3))
     assert episode.support_x.shape == (6, 12, 10, 3)
     np.testing.assert_array_equal(episode.support_x[..., 0], episode.support_x[..., 2])
+
+
+def test_colour_becomes_grey_for_a_grey_model_as_in_files(save, arrays) -> None:
+    episode = load_episode(save(arrays), (*SHAPE[:2], 1))
+    expected = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in arrays["support_x"]])
+    np.testing.assert_allclose(episode.support_x[..., 0], expected / 127.5 - 1, atol=1e-6)
 
 
 def test_float_samples_are_taken_as_they_are(save, arrays) -> None:
@@ -151,8 +158,9 @@ def test_images_without_a_channel_axis(save, arrays) -> None:
     check_refused(save(arrays), "support_x", "(N, H, W, C)")
 
 
-def test_colour_images_for_a_grey_model(save, arrays) -> None:
-    check_refused(save(arrays), "support_x", "grey", input_shape=(6, 5, 1))
+def test_images_of_four_channels(save, arrays) -> None:
+    arrays["support_x"] = np.repeat(arrays["support_x"][..., :1], 4, axis=3)
+    check_refused(save(arrays), "support_x", "as many channels", "3, received 4")
 
 
 def test_number_instead_of_samples(save, arrays) -> None:

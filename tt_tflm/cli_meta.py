@@ -90,6 +90,14 @@ class CountOrRange(click.ParamType):
     help="For int8: penalise weights beyond that many times their channel's rms.",
 )
 @click.option(
+    "--fake-quantize",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="For int8: over that last share of the run, train with weights rounded to int8.",
+)
+@click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
     metavar="FILE",

@@ -14,6 +14,7 @@ import click
 
 from tt_tflm import terminal
 from tt_tflm.errors import InputError
+from tt_tflm.models import STARTER
 
 if TYPE_CHECKING:
     from tt_tflm.options import Loss, Optimizer
@@ -39,7 +40,14 @@ STRATEGY_NAMES = (
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
-model_argument = click.argument("model", type=click.Path(path_type=Path))
+class ModelPath(click.Path):
+    """A .keras file, or the word `starter` for the model that comes with the package."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return STARTER if value == "starter" else super().convert(value, param, ctx)
+
+
+model_argument = click.argument("model", type=ModelPath(path_type=Path))
 json_option = click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures to FILE."
 )

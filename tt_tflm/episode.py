@@ -66,8 +66,8 @@ def load_episode(
     """Reads an episode and fits it to a model's input.
 
     uint8 images are resized bilinearly (half-pixel centres, no antialiasing: what `tf.image.resize` does by default),
-    a single channel is repeated where the model takes three, and pixels are scaled. float32 samples are taken as they
-    are.
+    a single channel is repeated where the model takes three, colour becomes grey (ITU-R 601) where it takes one, and
+    pixels are scaled. float32 samples are taken as they are.
 
     Args:
         path: an .npz file with `support_x`, `support_y`, `query_x` and `query_y`; x is uint8 or float32 (N, H, W, C),
@@ -192,15 +192,22 @@ def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> 
     if images.ndim != 4 or 0 in images.shape:
         raise InputError(f"episode array {name}: expected images (N, H, W, C), received {images.shape}")
     received = images.shape[3]
-    if received != channels:
-        if received != 1 or channels != 3:
-            cure = ": convert the images to grey" if (received, channels) == (3, 1) else ""
-            raise InputError(
-                f"episode array {name}: expected images with as many channels as the model takes, {channels}, "
-                f"received {received}{cure}"
-            )
+    if (received, channels) == (1, 3):
         images = np.repeat(images, 3, axis=3)
+    elif (received, channels) == (3, 1):
+        images = _grey(images)
+    elif received != channels:
+        raise InputError(
+            f"episode array {name}: expected images with as many channels as the model takes, {channels}, "
+            f"received {received}"
+        )
     return resize_bilinear(images, height, width)
+
+
+def _grey(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W, 3) to (N, H, W, 1), number for number as Pillow makes files grey (ITU-R 601)."""
+    luma = images.astype(np.int64) @ np.array([19595, 38470, 7471])
+    return ((luma + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
 def resize_bilinear(images: np.ndarray, height: int, width: int) -> np.ndarray:

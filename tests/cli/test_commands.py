@@ -181,7 +181,7 @@ def test_simulate_episodes_that_do_not_fit(run, prototype_build: Path, episode: 
     run("simulate", prototype_build, "--episode", tmp_path / "none.npz").check_refused("none.npz")
     arrays = dict(np.load(episode))
     path = tmp_path / "wrong.npz"
-    np.savez(path, **{**arrays, "support_x": arrays["support_x"].repeat(3, axis=-1)})
+    np.savez(path, **{**arrays, "support_x": arrays["support_x"].repeat(4, axis=-1)})
     run("simulate", prototype_build, "--episode", path).check_refused("support_x", "channel")
     np.savez(path, **{**arrays, "support_y": np.arange(9)})
     run("simulate", prototype_build, "--episode", path).check_refused("at most 3 classes", "received 9")

@@ -112,7 +112,7 @@ def spoilt(episode: Path, fault: str) -> dict[str, np.ndarray]:
     elif fault == "no labels":
         del arrays["support_y"]
     elif fault == "shape":
-        arrays["support_x"] = arrays["support_x"].repeat(3, axis=-1)
+        arrays["support_x"] = arrays["support_x"].repeat(4, axis=-1)
     elif fault == "objects":
         arrays["support_x"] = np.array([None] * 9, dtype=object)
     elif fault == "classes":

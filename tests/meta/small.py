@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,23 @@ def backbone(shape: tuple[int, int, int] = SHAPE):
             layers.ReLU(6.0, name="relu"),
             layers.DepthwiseConv2D(3, 2, "same", name="depthwise"),
             layers.Conv2D(12, 1, name="project"),
+            layers.GlobalAveragePooling2D(name="embedding"),
+        ]
+    )
+
+
+def tiny():
+    """An embedding of 4 elements of images (16, 16, 3), for runs that are not about what is learned."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            layers.Input(SHAPE),
+            layers.Conv2D(4, 3, 4, use_bias=False, name="stem"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(6.0, name="relu"),
             layers.GlobalAveragePooling2D(name="embedding"),
         ]
     )
@@ -58,8 +74,8 @@ SETTINGS = {
 }
 
 
-def train(target: str, **further) -> None:
-    """Trains and writes the weights, in order, as an .npz file, whole or not at all."""
+def train(target: str, make=backbone, **further) -> None:
+    """Trains what ``make`` makes and writes the weights, in order, as an .npz file, whole or not at all."""
     from tt_tflm.meta.checkpoint import write_whole
     from tt_tflm.frontend.quiet import import_keras
     from tt_tflm.meta.distribution import make_strategy
@@ -70,7 +86,7 @@ def train(target: str, **further) -> None:
     if strategy is not None:  # has to be made before anything else of TensorFlow
         import_keras()
         strategy = make_strategy(strategy)
-    result = fit(backbone(), images(), strategy=strategy, **{**SETTINGS, "augment": OFF, **further})
+    result = fit(make(), images(), strategy=strategy, **{**SETTINGS, "augment": OFF, **further})
     weights = {str(i): weight for i, weight in enumerate(result.model.get_weights())}
     weights["losses"] = np.array([row["loss"] for row in result.history[1:]])
     weights["temperature"] = np.array(result.temperature)
@@ -80,9 +96,3 @@ def train(target: str, **further) -> None:
 def weights_of(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-if __name__ == "__main__":
-    import json
-
-    train(sys.argv[1], **json.loads(sys.argv[2]))

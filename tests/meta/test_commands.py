@@ -35,12 +35,13 @@ def check_refused(outcome: tuple[int, str, str], *parts: str) -> None:
 def test_meta_training_writes_a_model_and_its_history(run, files: tuple[Path, Path], tmp_path: Path) -> None:
     backbone, data = files
     output, figures = tmp_path / "ready.keras", tmp_path / "figures.json"
-    code, out, err = run(
-        "meta-train", backbone, "--data", data, "-o", output, *SHORT, "--json", figures, "--log", tmp_path / "log"
-    )
+    options = ("--fake-quantize", 0.5, "--json", figures, "--log", tmp_path / "log")
+    code, out, err = run("meta-train", backbone, "--data", data, "-o", output, *SHORT, *options)
     assert (code, err) == (0, "")
     content = json.loads(figures.read_text())
-    assert [row["episode"] for row in content["history"]] == [0, 2, 4]
+    rows = [(row["episode"], row["fake_quantized"]) for row in content["history"]]
+    assert rows == [(0, False), (2, True), (4, True)]
+    assert "rounded to int8" in out
     assert (content["episodes"], content["stopped"], content["skipped"]) == (4, "episodes", [])
     assert f"{content['temperature']:.2f}" in out
     trained = keras.saving.load_model(output)
@@ -102,6 +103,7 @@ def test_bad_usage_is_one_line(run, files: tuple[Path, Path], tmp_path: Path) ->
     check_refused(run(*train, "-o", tmp_path / "out.keras", "--ways", "9-5"), "--ways", "'9-5'")
     check_refused(run(*train, "-o", tmp_path / "out.keras", "--ways", "9"), "at least 9 classes", "received 8")
     check_refused(run(*train, "-o", tmp_path / "out.keras", "--strategy", "multiworker"), "TF_CONFIG")
+    check_refused(run(*train, "-o", tmp_path / "out.keras", "--fake-quantize", "2"), "--fake-quantize", "2")
     check_refused(run("meta-train", model, "-o", tmp_path / "out.keras"), "expected --data")
     check_refused(run("meta-train", data, "--data", data, "-o", tmp_path / "out.keras"), "data.npz")
     judge = ("evaluate", model, "--data", data)

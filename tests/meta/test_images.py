@@ -161,6 +161,6 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_images_that_do_not_fit_the_model_are_refused() -> None:
-    images = load_images((np.zeros((4, 8, 8, 3), np.uint8), np.arange(4)))
+    images = load_images((np.zeros((4, 8, 8, 4), np.uint8), np.arange(4)))
     with pytest.raises(InputError, match="image 2: expected images with as many channels as the model takes, 1"):
         images.images([2], (8, 8, 1))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.meta.fake_quantization import call_fake_quantized, linear_kernels
 from tt_tflm.meta.prototypical import episode_loss, range_penalty
 
 if TYPE_CHECKING:
@@ -105,15 +107,23 @@ class Trainer:
         self._batch_norm_trained = batch_norm_trained
         self._weight_range = weight_range
         self._variables = [variable.value for variable in model.trainable_variables] + [log_temperature]
-        self._kernels = _kernels(model)
+        self._kernels = linear_kernels(model)
         self._mine = _local_replicas(strategy)
-        self._step = tf.function(self._replicated, input_signature=self._signature(), reduce_retracing=True)
+        # Compiled when first called: a run without fake quantisation pays for one of them.
+        self._steps = {
+            fake: tf.function(
+                functools.partial(self._replicated, fake), input_signature=self._signature(), reduce_retracing=True
+            )
+            for fake in (False, True)
+        }
 
     def my_episodes(self) -> list[int]:
         """Which episodes of a step this process computes."""
         return [replica * self._per_replica + i for replica in self._mine for i in range(self._per_replica)]
 
-    def step(self, episodes: dict[int, EpisodeArrays], learning_rate: float) -> tuple[float, float]:
+    def step(
+        self, episodes: dict[int, EpisodeArrays], learning_rate: float, *, fake_quantized: bool = False
+    ) -> tuple[float, float]:
         """One update.
 
         Args:
@@ -121,6 +131,7 @@ class Trainer:
                 class are its support, int32 (classes,); for at least those of ``my_episodes``. Of a class, the support
                 comes first.
             learning_rate: of this step.
+            fake_quantized: whether the loss is that of weights rounded to int8 (straight-through gradients).
 
         Returns:
             Mean loss and mean accuracy over all episodes of the step.
@@ -129,7 +140,7 @@ class Trainer:
         values = self._strategy.experimental_distribute_values_from_function(
             lambda context: self._of_replica(episodes, context.replica_id_in_sync_group)
         )
-        loss, accuracy = self._step(values)
+        loss, accuracy = self._steps[fake_quantized](values)
         return float(loss), float(accuracy)
 
     def _of_replica(self, episodes: dict[int, EpisodeArrays], replica: int) -> Any:
@@ -149,21 +160,23 @@ class Trainer:
         numbers = tf.TensorSpec((None,), tf.int32)
         return [((images, numbers, numbers),) * self._per_replica]
 
-    def _replicated(self, values: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _replicated(self, fake_quantized: bool, values: Any) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
-        loss, accuracy = self._strategy.run(self._on_replica, args=(values,))
+        loss, accuracy = self._strategy.run(self._on_replica, args=(fake_quantized, values))
         add = tf.distribute.ReduceOp.SUM
         return self._strategy.reduce(add, loss, axis=None), self._strategy.reduce(add, accuracy, axis=None)
 
-    def _on_replica(self, episodes: Sequence[Sequence[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _on_replica(
+        self, fake_quantized: bool, episodes: Sequence[Sequence[tf.Tensor]]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
         total_loss = total_accuracy = tf.constant(0.0)
         totals = [tf.zeros_like(variable) for variable in self._variables]
         for images, labels, shots in episodes:
             with tf.GradientTape() as tape:
-                loss, accuracy = self._loss(images, labels, shots)
+                loss, accuracy = self._loss(fake_quantized, images, labels, shots)
             gradients = tape.gradient(loss, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             totals = [total + gradient / self._episodes for total, gradient in zip(totals, gradients, strict=True)]
             total_loss += loss / self._episodes
@@ -174,10 +187,15 @@ class Trainer:
         self._optimizer.apply(totals, [*self._model.trainable_variables, self._log_temperature])
         return total_loss, total_accuracy
 
-    def _loss(self, images: tf.Tensor, labels: tf.Tensor, shots: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _loss(
+        self, fake_quantized: bool, images: tf.Tensor, labels: tf.Tensor, shots: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
-        embeddings = self._model(images, training=self._batch_norm_trained)
+        if fake_quantized:
+            embeddings = call_fake_quantized(self._model, self._kernels, images, training=self._batch_norm_trained)
+        else:
+            embeddings = self._model(images, training=self._batch_norm_trained)
         embeddings = tf.reshape(embeddings, (tf.shape(images)[0], -1))
         sizes = tf.math.bincount(labels, minlength=tf.size(shots))
         position = tf.range(tf.size(labels)) - tf.gather(tf.cumsum(sizes, exclusive=True), labels)
@@ -206,17 +224,6 @@ def _local_replicas(strategy: tf.distribute.Strategy) -> list[int]:
 
     strategy.experimental_distribute_values_from_function(note)
     return numbers
-
-
-def _kernels(model: keras.Model) -> list[tuple[Any, int]]:
-    """Kernels of the linear layers, and how many of their last axes are output channels."""
-    found = []
-    for layer in model._flatten_layers(include_self=False):
-        for name, axes in (("kernel", 1), ("depthwise_kernel", 2), ("pointwise_kernel", 1)):
-            kernel = getattr(layer, name, None)
-            if kernel is not None and len(kernel.shape) > 1:
-                found.append((kernel, 2 if type(layer).__name__ == "DepthwiseConv2D" else axes))
-    return found
 
 
 def schedule(base: float, warm_up: float) -> Callable[[float], float]:

@@ -31,6 +31,9 @@ class Settings:
         validate_every: episodes between validations.
         patience: validations without a better one that end the run; None for no end.
         weight_range: weights beyond that many times the rms of their channel are penalised; None for no penalty.
+        fake_quantize: share of the run, at its end, in which the model computes with weights rounded to int8, 0 to 1.
+            Validations there are those of rounded weights, and the best is looked for, and patience counted, there
+            alone.
         seed: of classes held out, episodes and augmentation.
     """
 
@@ -46,6 +49,7 @@ class Settings:
     validate_every: int = 100
     patience: int | None = 10
     weight_range: float | None = None
+    fake_quantize: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -62,7 +66,8 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise InputError(f"{name}: expected a whole number of at least {least}, received {value!r}")
         for name, low, high in (
-            ("learning_rate", 0.0, 1e3), ("warm_up", 0.0, 0.99), ("temperature", 1e-3, 1e4), ("validation", 0.0, 0.9)
+            ("learning_rate", 0.0, 1e3), ("warm_up", 0.0, 0.99), ("temperature", 1e-3, 1e4), ("validation", 0.0, 0.9),
+            ("fake_quantize", 0.0, 1.0),
         ):  # fmt: skip
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:

@@ -20,6 +20,7 @@ from tt_tflm.frontend.quiet import import_keras, silence
 from tt_tflm.meta.checkpoint import clear_unfinished, load_checkpoint, save_checkpoint
 from tt_tflm.meta.distribution import EpisodeArrays, Trainer, is_chief, make_strategy, schedule
 from tt_tflm.meta.episodes import Range, Sampling
+from tt_tflm.meta.fake_quantization import call_fake_quantized, linear_kernels
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.meta.logs import Logs
 from tt_tflm.meta.mixed_augment import augment_episode
@@ -42,8 +43,8 @@ class FitResult:
         temperature: that was learned, for ``PrototypeLoss``.
         episodes: that were trained on.
         history: a row for each validation; keys ``episode``, ``loss``, ``accuracy``, ``learning_rate``,
-            ``temperature``, ``validation_accuracy``, ``validation_ci95`` and ``seconds``. The first, episode 0, is the
-            backbone as given.
+            ``temperature``, ``validation_accuracy``, ``validation_ci95``, ``fake_quantized`` (whether the validation is
+            that of weights rounded to int8) and ``seconds``. The first, episode 0, is the backbone as given.
         stopped: ``episodes``, ``minutes`` or ``patience``.
         skipped: files that could not be decoded.
     """
@@ -215,7 +216,8 @@ class _Run:
                 following = self._episode + self.settings.episodes_per_step
                 coming = pool.submit(self._step_images, following)
                 learning_rate = float(rate(self._progress(following)))
-                self._window.append(self._trainer.step(episodes, learning_rate))
+                fake_quantized = self._fake_quantized()
+                self._window.append(self._trainer.step(episodes, learning_rate, fake_quantized=fake_quantized))
                 self._seconds = time.monotonic() - started
                 before, self._episode = self._episode, following
                 stopped = self._stopped()
@@ -248,7 +250,9 @@ class _Run:
         return min(1.0, progress)
 
     def _stopped(self) -> str | None:
-        if self.settings.patience is not None and self._worse >= self.settings.patience:
+        # With fake quantisation, patience is counted from the first validation of rounded weights.
+        counted = not self.settings.fake_quantize or (self._history and self._history[-1]["fake_quantized"])
+        if counted and self.settings.patience is not None and self._worse >= self.settings.patience:
             return "patience"
         if self._episode >= self.settings.episodes:
             return "episodes"
@@ -256,13 +260,28 @@ class _Run:
             return "minutes"
         return None
 
+    def _fake_quantized(self) -> bool:
+        """Whether the next step, or a validation now, is of weights rounded to int8."""
+        share = self.settings.fake_quantize
+        return share > 0 and self._progress(self._episode) >= 1 - share
+
+    def _embed(self, images: np.ndarray) -> Any:
+        if self._fake_quantized():
+            return call_fake_quantized(self.model, linear_kernels(self.model), images, training=False)
+        return self.model(images, training=False)
+
+    def _best_accuracy(self, fake_quantized: bool) -> float:
+        """Of the validations so far, with weights as they are or with rounded ones; below 0 where there is none."""
+        accuracies = (row["validation_accuracy"] for row in self._history if row["fake_quantized"] == fake_quantized)
+        return max((accuracy for accuracy in accuracies if accuracy is not None), default=-1.0)
+
     def _stage(self) -> str:
         accuracy = np.mean([accuracy for _, accuracy in self._window[-50:]]) if self._window else None
         text = f"episode {self._episode}"
         if accuracy is not None:
             text += f", training {accuracy:.1%}"
-        best = max((row["validation_accuracy"] or 0.0 for row in self._history), default=0.0)
-        return text + (f", validation {best:.1%}" if best else "")
+        best = self._best_accuracy(self._fake_quantized())
+        return text + (f", validation {best:.1%}" if best > 0 else "")
 
     def _step_images(self, first: int) -> dict[int, EpisodeArrays]:
         return {i: self._episode_images(first + i) for i in self._trainer.my_episodes()}
@@ -286,11 +305,11 @@ class _Run:
             row["loss"], row["accuracy"] = (float(value) for value in np.mean(self._window, axis=0))
         temperature = float(np.exp(np.asarray(self._log_temperature)))
         row |= {"temperature": temperature, "validation_accuracy": None, "validation_ci95": None}
-        row["seconds"] = round(self._seconds, 1)
+        row |= {"fake_quantized": self._fake_quantized(), "seconds": round(self._seconds, 1)}
         self._window = []
         if self._validation is not None:
-            best = max((past["validation_accuracy"] for past in self._history), default=-1.0)
-            row["validation_accuracy"], row["validation_ci95"] = self._validation.accuracy(self.model)
+            best = self._best_accuracy(row["fake_quantized"])
+            row["validation_accuracy"], row["validation_ci95"] = self._validation.accuracy(self._embed)
             self._worse = 0 if row["validation_accuracy"] > best else self._worse + 1
         if self._worse == 0:
             self._best = [np.array(weight) for weight in self.model.get_weights()]

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,6 @@ from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import Sampling
 from tt_tflm.meta.images import ImageSet
 from tt_tflm.meta.statistics import mean_and_ci95, nearest_prototype
-
-if TYPE_CHECKING:
-    import keras
 
 _MOST_IMAGES = 40
 _EPISODES = 200
@@ -68,12 +66,16 @@ class Validation:
         places = np.split(np.arange(len(self._rows)), np.cumsum([len(part) for part in rows])[:-1])
         self._episodes = [sampling.draw(places, random) for _ in range(_EPISODES)]
 
-    def accuracy(self, model: keras.Model) -> tuple[float, float]:
-        """Mean share of right answers over the episodes, and half its 95% interval."""
+    def accuracy(self, model: Callable[[np.ndarray], Any]) -> tuple[float, float]:
+        """Mean share of right answers over the episodes, and half its 95% interval.
+
+        Args:
+            model: images, float32 (N, *shape), to embeddings (N, ...).
+        """
         parts = []
         for first in range(0, len(self._rows), _BATCH):
             images = self._images.images(self._rows[first : first + _BATCH].tolist(), self._shape, self._scaling)
-            parts.append(np.asarray(model(images, training=False)).reshape(len(images), -1))
+            parts.append(np.asarray(model(images)).reshape(len(images), -1))
         embeddings = np.concatenate(parts)
         shares = []
         for episode in self._episodes:

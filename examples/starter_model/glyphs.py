@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Source domain of the demo: letters rendered from the fonts that matplotlib ships, and random distortions of them.
+"""Letters rendered from the fonts that matplotlib ships, and random distortions of grey images.
 
 Letters only. Digits stay unseen, so that the handwritten digits of the demo are new classes as well as a new domain.
 """
@@ -87,7 +87,8 @@ def _draw(letter: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
 
 
 def distort(glyphs: tf.Tensor, side: int) -> tf.Tensor:
-    """Shifts, turns, scales, shears, thickens, blurs, dims, inverts and adds noise, each image by its own draw.
+    """Shifts, turns, scales, shears, thickens, blurs, dims, inverts, lights unevenly and adds noise, each image by its
+    own draw.
 
     Args:
         glyphs: uint8 (N, 48, 48).
@@ -113,6 +114,9 @@ def distort(glyphs: tf.Tensor, side: int) -> tf.Tensor:
     shape = (count, 1, 1, 1)
     contrast = tf.random.uniform(shape, 0.6, 1.0)
     image = 2.0 * ink * contrast - 1.0 + tf.random.uniform(shape, 0.0, 0.3)
+    # Light that falls from a side, and a background that is not even: coarse noise without edges.
+    background = tf.image.resize(tf.random.normal((count, 3, 3, 1)), (side, side), "bicubic")
+    image += background * tf.random.uniform(shape, 0.0, 0.25)
     image += tf.random.normal(tf.shape(image)) * tf.random.uniform(shape, 0.0, 0.15)
     image = _choose(count, 0.3, -image, image)
     return tf.clip_by_value(image, -1.0, 1.0)
