@@ -74,7 +74,7 @@ def samples(model: keras.Model, count: int = 6) -> tuple[list[np.ndarray], list[
 def check(model: keras.Model, set_up) -> None:
     builds, (x, labels) = pair(model, set_up), samples(model)
     c, tflm = (use(builds[backend], x, labels) for backend in ("c", "tflm"))
-    check_equal(builds["tflm"], c, tflm)
+    assert check_equal(builds["tflm"], c, tflm)
     check_exported(c, x[0])
     check_exported(tflm, x[0])
 
@@ -147,6 +147,6 @@ def test_backbones_train_as_the_c_backend(name: str, mode: str, data_folder: Pat
 
     builds, (x, labels) = pair(model, set_up), pictures(data_folder)
     c, tflm = (use(builds[backend], x, labels) for backend in ("c", "tflm"))
-    check_equal(builds["tflm"], c, tflm)
+    assert check_equal(builds["tflm"], c, tflm)
     if mode == "static":
         check_exported(tflm, x[0])
