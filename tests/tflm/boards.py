@@ -30,9 +30,14 @@ class Run:
 
 def pair(model: keras.Model, set_up: Callable[[tt_tflm.TrainableConverter], None]) -> dict[str, tt_tflm.Build]:
     """The builds of both backends, by name."""
-    builds = {}
     converter = tt_tflm.TrainableConverter.from_keras_model(model)
     set_up(converter)
+    return both(converter)
+
+
+def both(converter: tt_tflm.TrainableConverter) -> dict[str, tt_tflm.Build]:
+    """The builds of both backends, by name, of a converter that is set up."""
+    builds = {}
     for backend in ("c", "tflm"):
         converter.backend = backend
         builds[backend] = converter.convert()
