@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import keras
 import pytest
 import tt_tflm
-from hypothesis import assume, event, given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle.random_nets import Net, net_settings, nets
+from oracle.random_nets import FOCUSES, Net, net_settings, nets
 from oracle.reference import PrototypeLoss
 
 from .boards import check_equal, check_exported, pair, use
 
 # For a long search of faults: TT_ORACLE_NETS=100 pytest tests/tflm/test_random_nets.py
-NETS = int(os.environ.get("TT_ORACLE_NETS", "8"))
+NETS_PER_FOCUS = int(os.environ.get("TT_ORACLE_NETS", "2"))
 STEPS = 4
 # With its usual epsilon Adam would move an entry whose gradient is rounding alone as far as any other.
 OPTIMIZERS = (
@@ -33,7 +34,8 @@ def multiplies(model: keras.Model, name: str) -> bool:
     return getattr(model.get_layer(name), "depth_multiplier", 1) > 1
 
 
-def check(net: Net, mode: str, optimizer: tt_tflm.options.Optimizer) -> None:
+def outcome(net: Net, mode: str, optimizer: tt_tflm.options.Optimizer) -> str:
+    """Compares the builds of a net; returns what came of it."""
     count = 2 * net.classes
     samples = net.samples(count)
     assume(len(samples) == count)
@@ -52,20 +54,27 @@ def check(net: Net, mode: str, optimizer: tt_tflm.options.Optimizer) -> None:
         message = str(error)
         assert "expected depth_multiplier 1 where TFLM's ops train or pass a gradient, received" in message
         assert multiplies(net.model, message.split("'")[1].split("/")[0])
-        event("refused")
-        return
+        return "refused"
+    except tt_tflm.InputError as error:
+        # TensorFlow Lite's converter stumbles over sums of one-dimensional convolutions with one channel.
+        assert "expected a model that TensorFlow Lite and TVM can convert, received" in str(error)
+        return "not imported"
     x, labels = [sample for sample, _ in samples], [i % net.classes for i in range(count)]
     c, tflm = (use(builds[backend], x, labels, STEPS) for backend in ("c", "tflm"))
-    event("trained" if check_equal(builds["tflm"], c, tflm) else "without a gradient")
+    changed = check_equal(builds["tflm"], c, tflm)
     check_exported(tflm, x[0])
+    return "trained" if changed else "without a gradient"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_random_nets_train_as_in_the_c_backend(mode: str) -> None:
-    @net_settings(NETS)
-    @given(nets(), st.sampled_from(OPTIMIZERS))
-    def run(net: Net, optimizer: tt_tflm.options.Optimizer) -> None:
-        check(net, mode, optimizer)
+@pytest.mark.parametrize("focus", FOCUSES)
+def test_random_nets_train_as_in_the_c_backend(focus: str) -> None:
+    outcomes: Counter[str] = Counter()
+
+    @net_settings(NETS_PER_FOCUS)
+    @given(nets(focus), st.sampled_from(("static", "dynamic")), st.sampled_from(OPTIMIZERS))
+    def run(net: Net, mode: str, optimizer: tt_tflm.options.Optimizer) -> None:
+        outcomes[outcome(net, mode, optimizer)] += 1
 
     run()
+    print(f"{focus}: {dict(outcomes)}")
+    assert outcomes["trained"] >= 1
