@@ -104,13 +104,14 @@ def assemble(
         "backend": backend,
         "tflm": tflm,
         "prototypes": _prototypes(program, loss),
-        "adaptable": emitted.adaptable and backend == "c",
+        "adaptable": emitted.adaptable,
         "target": device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
         "state_bytes": largest_state_bytes(emitted),
         "rows": _trained_rows(model, program),
         "copies": 1 + len(program.optimizer.state),
+        "learning_rate": optimizer.learning_rate,
         "choice": _choice(model, program, budget, backward_macs_full),
     }
     if backend == "tflm" and program.choice is not None:

@@ -49,10 +49,10 @@ class Strategies(click.ParamType):
 @click.option("--strategies", type=Strategies(), default=_DEFAULT, show_default=True, metavar="NAME,NAME...")
 @click.option(
     "--backend",
-    type=terminal.OneOf(("c", "tf", "tflm")),
+    type=terminal.OneOf(("c", "tflm", "tf")),
     default="c",
     show_default=True,
-    help="The device code on this machine, or TensorFlow.",
+    help="The device code on this machine, TensorFlow Lite Micro's interpreter, or TensorFlow.",
 )
 @click.option("--precision", type=terminal.OneOf(("float32", "int8")), default="float32", show_default=True)
 @options.budget_options

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ class Program:
     classes: int
     choice: BoardChoice | None = None
 
-    @property
+    @functools.cached_property
     def functions(self) -> dict[str, PlannedFunction]:
         """The planned functions by name."""
         return planned_functions(self.module)

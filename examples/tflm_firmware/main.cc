@@ -20,7 +20,7 @@ extern "C" const int32_t tt_samples[]; /* number of samples, floats of an x; the
 
 namespace {
 
-/* Inputs and outputs of a train.tflite; those after them are what the model keeps between two runs. */
+/* Inputs and outputs of a train.tflite; after them come an adaptable model's seed and what the model keeps. */
 constexpr size_t kX = 0;
 constexpr size_t kLabel = 1;
 constexpr size_t kCommand = 2;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tt_call.h"
+#include "tt_finite.h"
 #include "tt_op_table.h"
 #include "tt_prototype.h"
 
@@ -17,6 +18,7 @@ constexpr int kLabel = 1;
 constexpr int kCommand = 2;
 constexpr int kSums = 3;
 constexpr int kCounts = 4;
+constexpr int kSeed = 5;
 
 TfLiteStatus Report(TfLiteContext *context, const char *name, tt_status_t status)
 {
@@ -47,6 +49,7 @@ TfLiteStatus PrepareSoftmax(TfLiteContext *context, TfLiteNode *node)
     p.Counts(3, in_place ? 1 : 2);
     p.Expect(params.classes >= 1, "at least one class", params.classes);
     p.Expect(params.elements == params.classes, "one logit for each class", params.elements);
+    p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
     p.Floats(Input(kValues), "logits", params.classes);
     p.Ints(Input(kLabel), "label", 1);
     p.Ints(Input(kCommand), "command", 1);
@@ -78,10 +81,12 @@ constexpr const char *kPrototypeName = "TT_PROTOTYPE_LOSS";
 TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node)
 {
     Preparation p(context, node, kPrototypeName);
-    const auto params = p.Read<tt_op_loss_t>(TT_OP_PROTOTYPE_LOSS, 0u);
-    p.Counts(5, 3);
+    const auto params = p.Read<tt_op_loss_t>(TT_OP_PROTOTYPE_LOSS, TT_OP_FLAG_SEED);
+    const bool seed = (params.header.flags & TT_OP_FLAG_SEED) != 0u;
+    p.Counts(seed ? 6 : 5, 3);
     p.Expect(params.classes >= 1, "at least one class", params.classes);
     p.Expect(params.elements >= 1, "an embedding of at least one element", params.elements);
+    p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
     p.ExpectValue(std::isfinite(params.temperature) && params.temperature > 0.0f, "a finite temperature above 0",
                   params.temperature);
     p.Floats(Input(kValues), "embedding", params.elements);
@@ -91,6 +96,9 @@ TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node)
     p.Writes(Input(kSums), "sums");
     p.Ints(Input(kCounts), "counts", params.classes);
     p.Writes(Input(kCounts), "counts");
+    if (seed) {
+        p.Floats(Input(kSeed), "seed", params.elements);
+    }
     p.Floats(Output(0), "loss", 1);
     p.Writes(Output(0), "loss");
     p.Floats(Output(1), "scores", params.classes);
@@ -98,6 +106,18 @@ TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node)
     p.Floats(Output(2), "g", params.elements);
     p.Writes(Output(2), "g");
     return p.status();
+}
+
+/* The gradient with respect to the embedding as the caller has it. */
+tt_status_t CopySeed(const float *seed, const tt_op_loss_t &params, float *g)
+{
+    if (!tt_all_finite(seed, Unsigned(params.elements))) {
+        return TT_ERROR_NOT_FINITE;
+    }
+    for (int32_t i = 0; i < params.elements; ++i) {
+        g[i] = static_cast<float>(params.batch_size) * seed[i];
+    }
+    return TT_OK;
 }
 
 TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node)
@@ -117,11 +137,14 @@ TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node)
         status = tt_prototypes_enroll(&prototypes, embedding, label);
     } else if (WantsLoss(command)) {
         status = tt_prototypes_loss(&prototypes, embedding, label, scores, call.Out(2), loss);
+    } else if (command == TT_COMMAND_ACCUMULATE && (params.header.flags & TT_OP_FLAG_SEED) != 0u) {
+        status = CopySeed(call.In(kSeed), params, call.Out(2));
     }
-    if (status == TT_OK) {
+    const bool scored = command != TT_COMMAND_UPDATE;
+    if (status == TT_OK && scored) {
         status = tt_prototypes_scores(&prototypes, embedding, scores);
     }
-    if (status == TT_ERROR_NOT_ENROLLED && command == TT_COMMAND_PREDICT) {
+    if (!scored || (status == TT_ERROR_NOT_ENROLLED && !WantsLoss(command))) {
         for (int32_t c = 0; c < params.classes; ++c) {
             scores[c] = -FLT_MAX;
         }

@@ -9,8 +9,9 @@
  * The tensors of an op, in order, stand beside its structure; [name] is there only if the flag says so. All tensors are
  * float32 unless a type stands behind the name; their shapes are free as long as the number of elements is right.
  *
- *   active   int32[2]: low and high word of the candidates that this run trains; output of TT_START. An op with
- *            `active` does nothing while (guard & active) is 0, and leaves its output as it finds it.
+ *   active   int32[2]: low and high word of the candidates that this run forms gradients of; output of TT_START. An op
+ *            with `active` does nothing while (guard & active) is 0, and leaves its output as it finds it.
+ *   updating int32[2]: likewise the candidates that this run updates.
  *   rows     of a candidate (candidate >= 0): three inputs base [O, stride], pool and choice (int32); of a frozen layer
  *            (candidate TT_OP_FROZEN): one input filter, as TFLite stores it: [O, kh, kw, C], depthwise [1, kh, kw, C].
  *   choice   int32: choice[3 i ..] = how many channels of candidate i are trained, where its part of the pool begins
@@ -34,7 +35,7 @@ extern "C" {
 #endif
 
 #define TT_OP_MAGIC 0x504f5454u /* "TTOP" */
-#define TT_OP_VERSION 1u
+#define TT_OP_VERSION 2u
 #define TT_OP_FROZEN (-1)    /* as candidate: the layer is not trained */
 #define TT_OP_NO_BLOCK (-1)  /* as block: the gradient is a tensor of its own */
 #define TT_MAX_CANDIDATES 64 /* bits of a guard */
@@ -85,7 +86,8 @@ typedef enum {
     TT_OP_FLAG_WEIGHTS = 16,   /* the gradient of the weights is wanted */
     TT_OP_FLAG_ACCUMULATE = 32, /* the result is added to what is there */
     TT_OP_FLAG_RATE = 64,      /* the gradient is multiplied with minus the learning rate */
-    TT_OP_FLAG_FISHER = 128    /* TT_START of a model that only adds up Fisher potentials */
+    TT_OP_FLAG_FISHER = 128,   /* TT_START of a model that only adds up Fisher potentials */
+    TT_OP_FLAG_SEED = 256      /* the model knows the commands ACCUMULATE and UPDATE */
 } tt_op_flag_t;
 
 /* What one run is to do: the input tensor `command`. */
@@ -93,7 +95,10 @@ typedef enum {
     TT_COMMAND_PREDICT = 0,
     TT_COMMAND_TRAIN = 1,
     TT_COMMAND_ENROLL = 2, /* add the embedding to the prototype of its class */
-    TT_COMMAND_FISHER = 3  /* add to the Fisher potentials; only in a model made for it */
+    TT_COMMAND_FISHER = 3, /* add to the Fisher potentials; only in a model made for it */
+    /* For losses that depend on many samples, in models with an input `seed`: */
+    TT_COMMAND_ACCUMULATE = 4, /* a backward pass from `seed`, whose gradients are added to those that are there */
+    TT_COMMAND_UPDATE = 5      /* update by the gradients added up so far, and clear them */
 } tt_command_t;
 
 /* Words of the tensor `control`. All 0 means: begin afresh, rows as in flash. */
@@ -201,9 +206,9 @@ typedef struct {
 } tt_op_grad_weights_t;
 
 /*
- * SGD, MOMENTUM, ADAM: [gradient [trained * stride],] pool, choice, rate, control, active. The input gradient is there
- * for block TT_OP_NO_BLOCK. Does nothing until batch_size samples have been added up, this one included; clears the
- * block of gradients afterwards. Moments are blocks 1 and 2 of the candidate's part.
+ * SGD, MOMENTUM, ADAM: [gradient [trained * stride],] pool, choice, rate, control, updating. The input gradient is there
+ * for block TT_OP_NO_BLOCK; else the block of gradients is cleared after the update. Moments are blocks 1 and 2 of the
+ * candidate's part. The guard is compared with `updating`.
  */
 typedef struct {
     tt_op_header_t header;
@@ -212,7 +217,6 @@ typedef struct {
     int32_t candidate;
     int32_t copies;
     int32_t block; /* of the gradient, or TT_OP_NO_BLOCK */
-    int32_t batch_size;
     float learning_rate; /* for a rate of 0 */
     float momentum;      /* MOMENTUM, else 0 */
     float beta_1;        /* ADAM, else 0, like the two below */
@@ -224,32 +228,40 @@ typedef struct {
  * SOFTMAX_CROSS_ENTROPY: logits, label int32[1], command int32[1] -> loss [1], g. Flag IN_PLACE: g goes into logits and
  *                        only loss is an output. No label, no loss: PREDICT and ENROLL write NaN and leave g as it is.
  * PROTOTYPE_LOSS:        embedding, label int32[1], command int32[1], sums [classes, elements], counts int32[classes]
- *                        -> loss [1], scores [classes], g. PREDICT writes the scores (-FLT_MAX for a class without
- *                        samples), ENROLL adds to sums and counts, TRAIN and FISHER write loss, scores and g; a loss
- *                        that is not asked for is NaN, scores likewise hold -FLT_MAX while nothing is enrolled.
+ *                        [, seed [elements]] -> loss [1], scores [classes], g. Flag SEED: there is a seed. Every command
+ *                        writes the scores (-FLT_MAX for a class without samples, and for all by UPDATE, for which any
+ *                        embedding will do), ENROLL adds to sums and counts before, TRAIN and FISHER write loss and g,
+ *                        ACCUMULATE writes batch_size * seed to g, since the ops after it divide by the batch; a loss that
+ *                        is not asked for is NaN.
  */
 typedef struct {
     tt_op_header_t header;
     int32_t classes;
     int32_t elements;  /* of the embedding; SOFTMAX_CROSS_ENTROPY: classes */
+    int32_t batch_size; /* samples of an update by TRAIN */
     float temperature; /* SOFTMAX_CROSS_ENTROPY: 0 */
 } tt_op_loss_t;
 
 /*
- * START: label int32[1], command int32[1], choice, control, pool, base [O, stride] of every candidate -> active. The
- * first op of a model. Refuses labels and commands out of range. Unless control says that it has been done, copies the
- * chosen rows from the bases into the pool, clears the rest of the candidates' parts, and counts steps and samples from
- * 0. Flag FISHER: command FISHER makes every candidate active; without it command TRAIN makes those active of which a
- * channel is chosen.
+ * START: label int32[1], command int32[1], choice, control, pool, base [O, stride] of every candidate -> active,
+ * updating. The first op of a model. Refuses labels and commands out of range. Unless control says that it has been done,
+ * copies the chosen rows from the bases into the pool, clears the rest of the candidates' parts, and counts steps and
+ * samples from 0. Flag FISHER: command FISHER makes every candidate active. Without it TRAIN and ACCUMULATE make those
+ * active of which a channel is chosen; UPDATE, and TRAIN where this sample completes a batch, makes them updating. Flag
+ * SEED: ACCUMULATE and UPDATE are known; not together with FISHER.
  */
 typedef struct {
     tt_op_header_t header;
     int32_t candidates; /* 1 to TT_MAX_CANDIDATES */
     int32_t copies;
     int32_t classes;
+    int32_t batch_size;
 } tt_op_start_t;
 
-/* FINISH: command int32[1], control. The last op of a model: counts the sample, and the update if there was one. */
+/*
+ * FINISH: command int32[1], control. The last op of a model: counts the sample that TRAIN has shown, and the update if
+ * there was one, after which samples are counted from 0.
+ */
 typedef struct {
     tt_op_header_t header;
     int32_t batch_size;

@@ -30,7 +30,7 @@ struct Inputs {
     int choice;
     int rate;
     int control;
-    int active;
+    int updating;
 };
 
 Inputs InputsOf(const tt_op_optimizer_t &params)
@@ -109,7 +109,6 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     const auto params = p.Read<tt_op_optimizer_t>(Op::kCode, 0u);
     p.Expect(params.stride >= 2 && params.stride <= INT32_MAX / 4 && params.stride % 2 == 0, "an even stride",
              params.stride);
-    p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
     p.Expect(params.copies >= 1 + Op::kMoments, "a copy for the rows and for each moment", params.copies);
     p.Expect(params.block == TT_OP_NO_BLOCK || (params.block > Op::kMoments && params.block < params.copies),
              "a block of gradients after the moments", params.block);
@@ -122,17 +121,16 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     const Inputs in = InputsOf(params);
     int32_t trained;
     CheckLayer(p, layer, false);
-    p.Counts(in.active + 1, 0);
+    p.Counts(in.updating + 1, 0);
     CheckChoice(p, layer, in.pool, in.choice, &trained);
     p.Writes(Input(in.pool), "pool");
     if (params.block == TT_OP_NO_BLOCK) {
-        p.Expect(params.batch_size == 1, "a batch of one sample for a gradient in a tensor of its own", params.batch_size);
         p.Expect(trained > 0, "a constant choice of at least one channel for a gradient in a tensor of its own", trained);
         p.Floats(Input(0), "gradient", int64_t{trained} * layer.stride);
     }
     p.Floats(Input(in.rate), "rate", 1);
     p.Ints(Input(in.control), "control", TT_CONTROL_WORDS);
-    p.Active(in.active);
+    p.Active(in.updating);
     return p.status();
 }
 
@@ -143,7 +141,7 @@ TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
     const auto params = call.Read<tt_op_optimizer_t>();
     const Inputs in = InputsOf(params);
     const int32_t *control = call.Ints(in.control);
-    if (!call.Runs(params.header, in.active) || control[TT_CONTROL_SAMPLES] < params.batch_size - 1) {
+    if (!call.Runs(params.header, in.updating)) {
         return kTfLiteOk;
     }
     const Layer layer = LayerOf(params);

@@ -69,7 +69,7 @@ bool Preparation::CheckHeader(tt_op_code_t op, uint32_t flags, size_t bytes)
     tt_op_header_t header;
     std::memcpy(&header, node_->custom_initial_data, sizeof header);
     Expect(header.magic == TT_OP_MAGIC, "parameters that begin with TTOP", static_cast<int64_t>(header.magic));
-    Expect(header.version == TT_OP_VERSION, "version 1 of the op's parameters", header.version);
+    Expect(header.version == TT_OP_VERSION, "version 2 of the op's parameters", header.version);
     Expect(header.op == op, "parameters of this op", header.op);
     Expect((header.flags & ~flags) == 0u, "flags of this op alone", static_cast<int64_t>(header.flags));
     return ok();

@@ -13,6 +13,7 @@ constexpr int kChoice = 2;
 constexpr int kControl = 3;
 constexpr int kPool = 4;
 constexpr int kBases = 5;
+constexpr uint32_t kBoth = TT_OP_FLAG_FISHER | TT_OP_FLAG_SEED;
 
 /* The layer of a candidate, by the shape [O, stride] of its base. */
 Layer LayerOf(const TfLiteEvalTensor *base, int32_t candidate, int32_t copies)
@@ -24,17 +25,21 @@ Layer LayerOf(const TfLiteEvalTensor *base, int32_t candidate, int32_t copies)
 TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node)
 {
     Preparation p(context, node, kStartName);
-    const auto params = p.Read<tt_op_start_t>(TT_OP_START, TT_OP_FLAG_FISHER);
+    const auto params = p.Read<tt_op_start_t>(TT_OP_START, TT_OP_FLAG_FISHER | TT_OP_FLAG_SEED);
     p.Expect(params.candidates >= 1 && params.candidates <= TT_MAX_CANDIDATES, "1 to 64 candidates", params.candidates);
     p.Expect(params.classes >= 1, "at least one class", params.classes);
+    p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
+    p.Expect((params.header.flags & kBoth) != kBoth, "one of the flags FISHER and SEED at most", params.header.flags);
     TF_LITE_ENSURE_STATUS(p.status());
-    p.Counts(kBases + params.candidates, 1);
+    p.Counts(kBases + params.candidates, 2);
     p.Ints(Input(kLabel), "label", 1);
     p.Ints(Input(kCommand), "command", 1);
     p.Ints(Input(kControl), "control", TT_CONTROL_WORDS);
     p.Writes(Input(kControl), "control");
     p.Ints(Output(0), "active", 2);
     p.Writes(Output(0), "active");
+    p.Ints(Output(1), "updating", 2);
+    p.Writes(Output(1), "updating");
     for (int32_t i = 0; i < params.candidates && p.ok(); ++i) {
         p.Floats(Input(kBases + i), "base");
         TF_LITE_ENSURE_STATUS(p.status());
@@ -51,19 +56,47 @@ TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
+bool Knows(uint32_t flags, int32_t command)
+{
+    switch (command) {
+    case TT_COMMAND_PREDICT:
+    case TT_COMMAND_ENROLL:
+        return true;
+    case TT_COMMAND_TRAIN:
+        return (flags & TT_OP_FLAG_FISHER) == 0u;
+    case TT_COMMAND_FISHER:
+        return (flags & TT_OP_FLAG_FISHER) != 0u;
+    case TT_COMMAND_ACCUMULATE:
+    case TT_COMMAND_UPDATE:
+        return (flags & TT_OP_FLAG_SEED) != 0u;
+    default:
+        return false;
+    }
+}
+
+const char *KnownCommands(uint32_t flags)
+{
+    if ((flags & TT_OP_FLAG_FISHER) != 0u) {
+        return "0, 2 or 3";
+    }
+    return (flags & TT_OP_FLAG_SEED) != 0u ? "0, 1, 2, 4 or 5" : "0, 1 or 2";
+}
+
+bool NeedsLabel(int32_t command)
+{
+    return command == TT_COMMAND_TRAIN || command == TT_COMMAND_ENROLL || command == TT_COMMAND_FISHER;
+}
+
 TfLiteStatus CheckCommand(const Call &call, const tt_op_start_t &params)
 {
     const int32_t command = call.Ints(kCommand)[0];
     const int32_t label = call.Ints(kLabel)[0];
-    const bool fisher = (params.header.flags & TT_OP_FLAG_FISHER) != 0u;
-    const int32_t allowed = fisher ? TT_COMMAND_FISHER : TT_COMMAND_TRAIN;
-    if (command != TT_COMMAND_PREDICT && command != TT_COMMAND_ENROLL && command != allowed) {
-        TF_LITE_KERNEL_LOG(call.context(), "%s: expected a command of %d, %d or %d, received %d", kStartName,
-                           static_cast<int>(TT_COMMAND_PREDICT), static_cast<int>(TT_COMMAND_ENROLL),
-                           static_cast<int>(allowed), static_cast<int>(command));
+    if (!Knows(params.header.flags, command)) {
+        TF_LITE_KERNEL_LOG(call.context(), "%s: expected a command of %s, received %d", kStartName,
+                           KnownCommands(params.header.flags), static_cast<int>(command));
         return kTfLiteError;
     }
-    if (command != TT_COMMAND_PREDICT && (label < 0 || label >= params.classes)) {
+    if (NeedsLabel(command) && (label < 0 || label >= params.classes)) {
         TF_LITE_KERNEL_LOG(call.context(), "%s: expected a label from 0 to %d, received %d", kStartName,
                            static_cast<int>(params.classes - 1), static_cast<int>(label));
         return kTfLiteError;
@@ -90,7 +123,7 @@ TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node)
     const int32_t command = call.Ints(kCommand)[0];
     int32_t *control = call.IntsInOut(kControl);
     const bool fresh = control[TT_CONTROL_INITIALISED] == 0;
-    uint32_t active[2] = {0u, 0u};
+    uint32_t named[2] = {0u, 0u};
     int64_t end = 0;
     for (int32_t i = 0; i < params.candidates; ++i) {
         const Layer layer = LayerOf(TensorAt(context, node, Input(kBases + i)), i, params.copies);
@@ -102,8 +135,8 @@ TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node)
             return kTfLiteError;
         }
         end = candidate.trained > 0u ? candidate.end : end;
-        if (command == TT_COMMAND_FISHER || (command == TT_COMMAND_TRAIN && candidate.trained > 0u)) {
-            active[i / 32] |= 1u << (i % 32);
+        if (command == TT_COMMAND_FISHER || candidate.trained > 0u) {
+            named[i / 32] |= 1u << (i % 32);
         }
         if (fresh) {
             Initialise(layer, candidate, call.In(kBases + i));
@@ -114,7 +147,13 @@ TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node)
         control[TT_CONTROL_STEPS] = 0;
         control[TT_CONTROL_SAMPLES] = 0;
     }
-    std::memcpy(call.IntsOut(0), active, sizeof active);
+    const bool trains = command == TT_COMMAND_TRAIN;
+    const bool completes = control[TT_CONTROL_SAMPLES] >= params.batch_size - 1;
+    const uint32_t none[2] = {0u, 0u};
+    const bool active = trains || command == TT_COMMAND_FISHER || command == TT_COMMAND_ACCUMULATE;
+    const bool updating = (trains && completes) || command == TT_COMMAND_UPDATE;
+    std::memcpy(call.IntsOut(0), active ? named : none, sizeof named);
+    std::memcpy(call.IntsOut(1), updating ? named : none, sizeof named);
     return kTfLiteOk;
 }
 
@@ -137,10 +176,11 @@ TfLiteStatus InvokeFinish(TfLiteContext *context, TfLiteNode *node)
     const Call call(context, node);
     const auto params = call.Read<tt_op_finish_t>();
     int32_t *control = call.IntsInOut(1);
-    if (call.Ints(0)[0] != TT_COMMAND_TRAIN) {
+    const int32_t command = call.Ints(0)[0];
+    if (command != TT_COMMAND_TRAIN && command != TT_COMMAND_UPDATE) {
         return kTfLiteOk;
     }
-    if (control[TT_CONTROL_SAMPLES] < params.batch_size - 1) {
+    if (command == TT_COMMAND_TRAIN && control[TT_CONTROL_SAMPLES] < params.batch_size - 1) {
         control[TT_CONTROL_SAMPLES] += 1;
         return kTfLiteOk;
     }

@@ -109,7 +109,7 @@ def test_bad_usage_is_one_line(run, files: tuple[Path, Path], tmp_path: Path) ->
     judge = ("evaluate", model, "--data", data)
     check_refused(run(*judge, "--shots", 10), "at least 25 images of every class (10 shots, 15 queries), received 20")
     check_refused(run(*judge, "--strategies", "none,best"), "'best'")
-    check_refused(run(*judge, "--backend", "tflm"), "'tflm'")
+    check_refused(run(*judge, "--backend", "tvm"), "'tvm'")
     check_refused(run(*judge, "--precision", "int8"), "'int8'")
     check_refused(run(*judge, "--learning-rate", "fast"), "'fast'")
     check_refused(run(*judge, "--plot", tmp_path / "plot.txt"), ".png")

@@ -44,6 +44,14 @@ def test_device_code_and_tensorflow_agree(model: Path, on_boards: Evaluation) ->
         assert in_tensorflow.strategies[name].accuracies == pytest.approx(expected.accuracies, abs=1e-9), name
 
 
+def test_device_code_and_tflm_agree(model: Path, on_boards: Evaluation) -> None:
+    names = ("none", "full", "sparse_update", "tinytrain", "magnitude")
+    in_tflm = evaluate(model, small.images(), strategies=names, backend="tflm", **EPISODES, **OPTIONS)
+    for name in names:
+        assert in_tflm.strategies[name].costs == on_boards.strategies[name].costs
+        assert in_tflm.strategies[name].accuracies == pytest.approx(on_boards.strategies[name].accuracies, abs=1e-9), name
+
+
 def test_adapting_changes_something(on_boards: Evaluation) -> None:
     accuracies = {name: result.accuracies for name, result in on_boards.strategies.items()}
     assert all(len(values) == EPISODES["count"] for values in accuracies.values())
@@ -109,7 +117,7 @@ REFUSED = {
     "a strategy": ({"strategies": ("none", "best")}, "received 'best'"),
     "a strategy twice": ({"strategies": ("none", "none")}, "every strategy once"),
     "no strategy": ({"strategies": ()}, "at least one strategy"),
-    "tflm": ({"backend": "tflm"}, "backend: expected one of c, tf, received 'tflm', which cannot"),
+    "backend": ({"backend": "tvm"}, "backend: expected one of c, tflm, tf, received 'tvm'"),
     "int8": ({"precision": "int8"}, "precision: expected float32, received 'int8', which is not"),
     "jobs": ({"jobs": 0}, "jobs: expected"),
     "count": ({"count": 0}, "count: expected"),

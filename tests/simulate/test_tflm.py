@@ -90,8 +90,11 @@ def test_what_other_boards_refuse_is_refused(fixed: tt_tflm.Build) -> None:
             board.predict(X[None])
         with pytest.raises(InputError, match="expected a build of mode 'dynamic'"):
             board.select()
-        with pytest.raises(InputError, match="adapt: expected a build of backend 'c'"):
+        with pytest.raises(InputError, match="adapt: expected a build with PrototypeLoss and accumulated gradients"):
             board.adapt(X[None], np.array([0]))
+        for name, call in (("save", board.save), ("load", board.load)):
+            with pytest.raises(InputError, match=f"{name}: expected a build of backend 'c', received one of backend 'tflm'"):
+                call()
     with pytest.raises(DeviceError, match="one that is closed"):
         board.predict(X)
 

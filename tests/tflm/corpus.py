@@ -15,6 +15,7 @@ from passes.trials import same_in_every_run
 from tt_tflm.emit.tflm_params import Command, Flag, Op, pack
 
 from .one_op import OneOp, choice_words, ints
+from .test_losses import prototype
 from .test_ops import CASES, is_supported
 from .trials_as_models import models_of
 
@@ -38,15 +39,24 @@ def valid_models(examples: int) -> list[OneOp]:
 
 def _state_models() -> list[OneOp]:
     models = []
-    for command, fisher in ((Command.TRAIN, Flag.NONE), (Command.PREDICT, Flag.NONE), (Command.FISHER, Flag.FISHER)):
+    runs = (
+        (Command.TRAIN, Flag.NONE),
+        (Command.PREDICT, Flag.NONE),
+        (Command.FISHER, Flag.FISHER),
+        (Command.ACCUMULATE, Flag.SEED),
+        (Command.UPDATE, Flag.SEED),
+    )
+    for command, flag in runs:
         bases = (np.zeros((3, 4), np.float32), np.ones((5, 2), np.float32), np.ones((1, 6), np.float32))
         choice = choice_words([((0, 2), 2), ((), 0), ((0,), 18)])
         control, pool = np.zeros(3, np.int32), np.zeros(32, np.float32)
         inputs = (np.int32([1]), np.int32([command]), choice, control, pool, *bases)
-        params = pack(Op.START, fisher, candidates=3, copies=2, classes=3)
+        params = pack(Op.START, flag, candidates=3, copies=2, classes=3, batch_size=2)
         for constants in (frozenset({5, 6, 7}), frozenset({2, 5, 6, 7})):
-            models.append(OneOp(Op.START, params, inputs, (ints(2),), constants))
+            models.append(OneOp(Op.START, params, inputs, (ints(2), ints(2)), constants))
         models.append(OneOp(Op.FINISH, pack(Op.FINISH, batch_size=3), (np.int32([command]), control)))
+        if flag is Flag.SEED:
+            models.append(prototype(command))
     return models
 
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tt_tflm.emit.tflm_params import Command, Op, pack
+from tt_tflm.emit.tflm_params import Command, Flag, Op, pack
 from tt_tflm.errors import DeviceError
 
 from .one_op import OneOp, floats
@@ -14,14 +14,18 @@ SUMS = np.float32([[6, 8], [0, 0], [-4, 3]])
 COUNTS = np.int32([2, 0, 1])
 
 
-def prototype(command: int, label: int = 0, embedding=EMBEDDING, sums=SUMS, counts=COUNTS) -> OneOp:
-    params = pack(Op.PROTOTYPE_LOSS, classes=3, elements=2, temperature=10.0)
-    inputs = (embedding, np.int32([label]), np.int32([command]), sums, counts)
+SEED = np.float32([0.5, -0.25])
+BATCH_SIZE = 3
+
+
+def prototype(command: int, label: int = 0, embedding=EMBEDDING, sums=SUMS, counts=COUNTS, seed=SEED) -> OneOp:
+    params = pack(Op.PROTOTYPE_LOSS, Flag.SEED, classes=3, elements=2, batch_size=BATCH_SIZE, temperature=10.0)
+    inputs = (embedding, np.int32([label]), np.int32([command]), sums, counts, seed)
     return OneOp(Op.PROTOTYPE_LOSS, params, inputs, (floats(1), floats(3), floats(2)))
 
 
 def softmax(command: int, label: int = 0, logits: tuple[float, ...] = (1, 2, 3)) -> OneOp:
-    params = pack(Op.SOFTMAX_CROSS_ENTROPY, classes=3, elements=3, temperature=0.0)
+    params = pack(Op.SOFTMAX_CROSS_ENTROPY, classes=3, elements=3, batch_size=1, temperature=0.0)
     inputs = (np.float32(logits), np.int32([label]), np.int32([command]))
     return OneOp(Op.SOFTMAX_CROSS_ENTROPY, params, inputs, (floats(1), floats(3)))
 
@@ -33,8 +37,9 @@ def test_predicting_gives_scores_and_no_loss():
     assert scores == pytest.approx([10, lowest, 0])
 
 
-def test_predicting_before_any_sample_is_enrolled_gives_the_lowest_scores():
-    loss, scores, _ = prototype(Command.PREDICT, counts=np.zeros(3, np.int32)).run().outputs
+@pytest.mark.parametrize("command", [Command.PREDICT, Command.ACCUMULATE, Command.UPDATE])
+def test_before_any_sample_is_enrolled_scores_are_the_lowest(command):
+    loss, scores, _ = prototype(command, counts=np.zeros(3, np.int32)).run().outputs
     assert np.isnan(loss[0])
     assert np.array_equal(scores, np.full(3, np.finfo(np.float32).min, np.float32))
 
@@ -52,6 +57,25 @@ def test_training_changes_no_prototype():
     assert np.array_equal(result.inputs[4], COUNTS)
 
 
+def test_a_seed_stands_for_the_gradient_of_a_loss_and_is_divided_by_the_batch_later():
+    result = prototype(Command.ACCUMULATE, label=-5).run()
+    loss, scores, g = result.outputs
+    assert np.isnan(loss[0])
+    assert scores == pytest.approx([10, np.finfo(np.float32).min, 0])
+    assert g.tolist() == [1.5, -0.75]
+    assert np.array_equal(result.inputs[3], SUMS)
+
+
+def test_an_update_takes_whatever_the_other_tensors_hold():
+    loss, scores, _ = prototype(Command.UPDATE, label=-5, embedding=EMBEDDING * np.nan, seed=SEED * np.nan).run().outputs
+    assert np.isnan(loss[0])
+    assert np.array_equal(scores, np.full(3, np.finfo(np.float32).min, np.float32))
+
+
+def test_a_seed_counts_for_no_other_command():
+    assert np.isfinite(prototype(Command.TRAIN, seed=SEED * np.nan).run().outputs[0]).all()
+
+
 def test_softmax_without_a_loss():
     result = softmax(Command.PREDICT, label=77).run()
     assert np.isnan(result.outputs[0][0])
@@ -64,6 +88,7 @@ def test_softmax_without_a_loss():
         (softmax(Command.TRAIN, logits=(1, np.nan, 2)), "TT_SOFTMAX_CROSS_ENTROPY: .*NaN"),
         (prototype(Command.TRAIN, label=1), "TT_PROTOTYPE_LOSS: .*enrolled"),
         (prototype(Command.TRAIN, label=-1), "TT_PROTOTYPE_LOSS: .*label"),
+        (prototype(Command.ACCUMULATE, seed=np.float32([1, np.nan])), "TT_PROTOTYPE_LOSS: .*NaN"),
         (prototype(Command.ENROLL, label=3), "TT_PROTOTYPE_LOSS: .*label"),
         (prototype(Command.ENROLL, embedding=np.float32([1, np.inf])), "TT_PROTOTYPE_LOSS: .*NaN"),
         (prototype(Command.PREDICT, sums=SUMS * np.nan), "TT_PROTOTYPE_LOSS: .*NaN"),

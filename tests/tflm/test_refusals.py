@@ -52,8 +52,8 @@ def test_parameters_of_another_length_version_or_op(one_of_each, op):
         expected = "expected parameters of the length that this version of the op has, "
         refused(replace(model, params=params), f"{expected}received {len(params)}")
     refused(word(model, 0, 0x464C5454), "expected parameters that begin with TTOP, received ")
-    refused(word(model, 1, op << 16 | 2), "expected version 1 of the op's parameters, received 2")
-    refused(word(model, 1, (op + 1) << 16 | 1), f"expected parameters of this op, received {op + 1}")
+    refused(word(model, 1, op << 16 | 1), "expected version 2 of the op's parameters, received 1")
+    refused(word(model, 1, (op + 1) << 16 | 2), f"expected parameters of this op, received {op + 1}")
     refused(word(model, 4, 1 << 20), f"expected flags of this op alone, received {1 << 20}")
 
 
@@ -136,7 +136,6 @@ ADAM = {
     "candidate": 0,
     "copies": 4,
     "block": 3,
-    "batch_size": 2,
     "learning_rate": 0.1,
     "momentum": 0.0,
     "beta_1": 0.9,
@@ -154,6 +153,21 @@ def grad_weights(flags: Flag, **changed) -> OneOp:
     fields = {"window": WINDOW, "stride": 28, "candidate": 0, "copies": 2, "block": 1, "scale": 1.0} | changed
     inputs = (zeros(48), zeros(80), zeros(112), choice_words([((1, 3), 0)]), EVERY)
     return OneOp(Op.CONV2D_GRAD_WEIGHTS, pack(Op.CONV2D_GRAD_WEIGHTS, flags, **fields), inputs)
+
+
+def start(flags: Flag = Flag.NONE, **changed) -> OneOp:
+    fields = {"candidates": 1, "copies": 1, "classes": 2, "batch_size": 1} | changed
+    label = command = np.int32([0])
+    base, control = np.zeros((2, 2), np.float32), np.zeros(3, np.int32)
+    inputs = (label, command, choice_words([((1,), 0)]), control, zeros(2), base)
+    return OneOp(Op.START, pack(Op.START, flags, **fields), inputs, (ints(2), ints(2)), frozenset({5}))
+
+
+def prototype_loss(**changed) -> OneOp:
+    fields = {"classes": 3, "elements": 2, "batch_size": 1, "temperature": 10.0} | changed
+    inputs = (zeros(2), np.int32([0]), np.int32([0]), zeros(6), np.zeros(3, np.int32), zeros(2))
+    outputs = (floats(1), floats(3), floats(2))
+    return OneOp(Op.PROTOTYPE_LOSS, pack(Op.PROTOTYPE_LOSS, Flag.SEED, **fields), inputs, outputs)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +209,10 @@ def grad_weights(flags: Flag, **changed) -> OneOp:
         (adam(learning_rate=float("nan")), "expected a finite learning rate of at least 0, received nan"),
         (adam(copies=2, block=1), "expected a copy for the rows and for each moment, received 2"),
         (adam(block=2), "expected a block of gradients after the moments, received 2"),
-        (adam(batch_size=0), "expected a batch of at least one sample, received 0"),
+        (start(batch_size=0), "expected a batch of at least one sample, received 0"),
+        (start(Flag.SEED | Flag.FISHER), "expected one of the flags FISHER and SEED at most, received 384"),
+        (prototype_loss(batch_size=0), "expected a batch of at least one sample, received 0"),
+        (prototype_loss().with_inputs({5: zeros(3)}), "expected seed to have 2 elements, received 3"),
         (adam(stride=27), "expected an even stride, received 27"),
         (adam().with_inputs({2: zeros(2)}), "expected rate to have 1 elements, received 2"),
         (grad_weights(Flag.NONE), "expected the flag BIAS or WEIGHTS, received 0"),
@@ -229,6 +246,6 @@ def test_a_choice_that_changes_between_runs_is_checked_in_every_run():
 
 @pytest.mark.parametrize("rate", [-0.1, np.nan, np.inf])
 def test_a_learning_rate_that_is_none(rate):
-    model = adam(batch_size=1).with_inputs({2: np.float32([rate])})
+    model = adam().with_inputs({2: np.float32([rate])})
     with pytest.raises(DeviceError, match="TT_ADAM: expected a finite learning rate of at least 0, received"):
         model.run()

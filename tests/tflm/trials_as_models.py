@@ -193,7 +193,7 @@ def _loss(op: Op, trial: Trial) -> list[Model]:
         struct = trial.arguments["prototypes"]
         sums, counts = struct.keep
         classes, elements = sums.shape
-        params = pack(op, classes=classes, elements=elements, temperature=struct.temperature)
+        params = pack(op, classes=classes, elements=elements, batch_size=3, temperature=struct.temperature)
         inputs = (_value(trial, "embedding"), label, train, flat(sums), _tensor(counts))
 
         def written(result: Result) -> Written:
@@ -204,7 +204,7 @@ def _loss(op: Op, trial: Trial) -> list[Model]:
 
         return [(OneOp(op, params, inputs, (floats(1), floats(classes), floats(elements))), written)]
     logits = _value(trial, "logits")
-    fields = {"classes": logits.size, "elements": logits.size, "temperature": 0.0}
+    fields = {"classes": logits.size, "elements": logits.size, "batch_size": 3, "temperature": 0.0}
     inputs = (logits, label, train)
     return [
         (
@@ -244,21 +244,21 @@ def _optimizer(op: Op, trial: Trial) -> list[Model]:
     gradient, given, none = _value(trial, "g"), np.float32([0]), np.float32([rate])
     # The trial is the second step of the optimiser.
     first = (choice, given, np.int32([1, 1, 0]), EVERY)
-    fourth_of_four = (choice, none, np.int32([1, 1, 3]), EVERY)
+    of_a_batch = (choice, none, np.int32([1, 1, 3]), EVERY)
 
     def written(pool: np.ndarray) -> Written:
         blocks = pool[GAP : GAP + (1 + len(moments)) * n].reshape(-1, n)
         return dict(zip(("pool", *moments), blocks, strict=True))
 
-    own = pack(op, block=-1, copies=1 + len(moments), batch_size=1, **fields)
-    batch = pack(op, block=1 + len(moments), copies=2 + len(moments), batch_size=4, **fields)
+    own = pack(op, block=-1, copies=1 + len(moments), **fields)
+    batch = pack(op, block=1 + len(moments), copies=2 + len(moments), **fields)
     return [
         (
             OneOp(op, own, (gradient, np.concatenate([gap, *state]), *first), (), frozenset({2})),
             lambda result: written(result.inputs[1]),
         ),
         (
-            OneOp(op, batch, (np.concatenate([gap, *state, gradient]), *fourth_of_four)),
+            OneOp(op, batch, (np.concatenate([gap, *state, gradient]), *of_a_batch)),
             lambda result: written(result.inputs[0]),
         ),
     ]

@@ -52,6 +52,8 @@ def emit_backward(
         return inputs[-1]
     if kernel.op == "add" and inputs[1].offset == offset:
         inputs.reverse()
+    if kernel.op == "copy" and inputs[0].offset == offset:
+        return inputs[0]
     if kernel.overlay and inputs[0].offset == offset:
         graph.custom(op.tflite_name, [*inputs, active], [], pack(op, flags | Flag.IN_PLACE, guard, **fields))
         return inputs[0]

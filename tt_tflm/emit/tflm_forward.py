@@ -112,6 +112,9 @@ class ForwardEmitter:
         if is_vector(kernel):
             return self._dense(kernel, inputs, new)
         padding, fused = _padding(w), _FUSED.get(bounds_of(kernel))
+        if self._plain and padding == tflite.Padding.SAME and (w.sh > w.kh or w.sw > w.kw):
+            # XNNPACK, which TFLite runs by default, puts a window that steps over inputs elsewhere.
+            padding = None
         special = padding is None or fused is None
         # The custom op has one filter per input channel.
         if special and not self._plain and (kernel.op == "conv2d" or w.O == w.C):
@@ -242,7 +245,8 @@ def _padding(w: Window) -> int | None:
     """The padding of TFLite that the window has, None if it has neither."""
     rows = _paddings(w.H, w.OH, w.kh, w.sh, w.pt)
     both = rows & _paddings(w.W, w.OW, w.kw, w.sw, w.pl)
-    return min(both, default=None)
+    # Where both fit, the one that says what is read.
+    return max(both, default=None)
 
 
 def _paddings(size: int, out: int, taps: int, stride: int, before: int) -> set[int]:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TFLM emitter: a planned training program as .tflite files for TensorFlow Lite Micro.
 
-``train.tflite`` does everything that a run may be asked for (``tflm_params.Command``): predict, train, enroll. It holds
-the forward pass in TFLite's own operators, trained layers and what lies behind them in custom ops (ops/tflm), and its
+``train.tflite`` does everything that a run may be asked for (``tflm_params.Command``): predict, train, enroll, and in
+adaptable builds a backward pass from a given gradient and an update of their own. It holds the forward pass in TFLite's own operators, trained layers and what lies behind them in custom ops (ops/tflm), and its
 state in variable tensors that are inputs and outputs of the model too. Its tensors, in order:
 
-- inputs: ``x``, ``label`` int32 (1,), ``command`` int32 (1,), then the state;
+- inputs: ``x``, ``label`` int32 (1,), ``command`` int32 (1,), in adaptable builds ``seed`` (elements,), the gradient with
+  respect to the embedding for the command ACCUMULATE, then the state;
 - outputs: ``loss`` (1,), NaN unless trained, ``scores`` (classes,), with the prototype loss ``embedding``, then the state;
 - state: ``pool`` (rows and what belongs to them), ``control`` int32 (3,), ``rate`` (1,), with the prototype loss ``sums``
   and ``counts``, where the board chooses ``choice``.
@@ -93,7 +94,8 @@ class _Emitter:
         self._values: dict[int, Value] = {}
         self._x = graph.tensor("x", _image(model.input_shape))
         self._label, self._command = graph.tensor("label", (1,), "int32"), graph.tensor("command", (1,), "int32")
-        self._active = graph.tensor("active", (2,), "int32")
+        self._active, self._updating = (graph.tensor(name, (2,), "int32") for name in ("active", "updating"))
+        self._seed: Value | None = None
         self._state: dict[str, Value] = {}
         self._loss = graph.tensor("loss", (1,))
         self._scores = graph.tensor("scores", (1, model.classes))
@@ -101,15 +103,16 @@ class _Emitter:
 
     def training(self) -> TfliteModel:
         """Prediction, enrolment and training."""
+        if self._model.adaptable:
+            self._seed = self._graph.tensor("seed", (self._embedding_elements(),))
         self._declare_state()
         self._state["rate"] = self._graph.variable("rate", (1,))
-        batch = self._model.optimizer.batch_size
-        self._start(Flag.NONE)
+        self._start(Flag.NONE if self._seed is None else Flag.SEED)
         self._calls(self._functions["train_step"].calls)
         if "apply_update" in self._functions:
             self._calls(self._functions["apply_update"].calls)
         finish = [self._command, self._state["control"]]
-        self._graph.custom(Op.FINISH.tflite_name, finish, [], pack(Op.FINISH, batch_size=batch))
+        self._graph.custom(Op.FINISH.tflite_name, finish, [], pack(Op.FINISH, batch_size=self._model.optimizer.batch_size))
         return self._finished()
 
     def fisher(self) -> TfliteModel:
@@ -146,12 +149,18 @@ class _Emitter:
     def _start(self, flags: Flag) -> None:
         bases = [self._base(i) for i in self._candidates]
         inputs = [self._label, self._command, self._choice, self._state["control"], self._state["pool"], *bases]
-        params = pack(Op.START, flags, candidates=len(bases), copies=self._copies, classes=self._model.classes)
-        self._graph.custom(Op.START.tflite_name, inputs, [self._active], params)
+        params = pack(
+            Op.START, flags, candidates=len(bases), copies=self._copies, classes=self._model.classes,
+            batch_size=self._model.optimizer.batch_size,
+        )  # fmt: skip
+        self._graph.custom(Op.START.tflite_name, inputs, [self._active, self._updating], params)
 
     def _finished(self) -> TfliteModel:
         state = self._state
-        inputs = {"x": self._x, "label": self._label, "command": self._command, **state}
+        inputs = {"x": self._x, "label": self._label, "command": self._command}
+        if self._seed is not None:
+            inputs["seed"] = self._seed
+        inputs |= state
         outputs = {"loss": self._loss, "scores": self._scores}
         if self._embedding is not None:
             outputs["embedding"] = self._embedding
@@ -292,11 +301,11 @@ class _Emitter:
         rows = self._model.layers[layer].rows
         constants = {name: optimizer.constants.get(name, 0.0) for name in ("momentum", "beta_1", "beta_2", "epsilon")}
         own = isinstance(gradient, Place)
-        state = [self._state["pool"], self._choice, self._state["rate"], self._state["control"], self._active]
+        state = [self._state["pool"], self._choice, self._state["rate"], self._state["control"], self._updating]
         params = pack(
             op, Flag.NONE, _guard(call), channels=rows.shape[0], stride=rows.shape[1], copies=self._copies,
             candidate=self._candidates.index(layer), block=NO_BLOCK if own else self._copies - 1,
-            batch_size=optimizer.batch_size, learning_rate=self._model.learning_rate, **constants,
+            learning_rate=self._model.learning_rate, **constants,
         )  # fmt: skip
         self._graph.custom(op.tflite_name, [*([self._operand(gradient)] if own else []), *state], [], params)
 
@@ -306,9 +315,9 @@ class _Emitter:
         model, graph = self._model, self._graph
         value, place = self._operand(call.operands[0]), call.operands[-1]
         op = Op[call.kernel.op.upper()]
-        inputs = [value, self._label, self._command]
+        inputs, batch = [value, self._label, self._command], model.optimizer.batch_size
         if model.temperature is None:
-            fields = {"classes": model.classes, "elements": model.classes, "temperature": 0.0}
+            fields = {"classes": model.classes, "elements": model.classes, "batch_size": batch, "temperature": 0.0}
             self._emit_scores(value)
             if value.offset == place.offset:
                 graph.custom(op.tflite_name, inputs, [self._loss], pack(op, Flag.IN_PLACE, **fields))
@@ -318,10 +327,15 @@ class _Emitter:
             graph.custom(op.tflite_name, inputs, [self._loss, g], pack(op, **fields))
             self._keep(call, g)
             return
-        fields = {"classes": model.classes, "elements": value.elements, "temperature": model.temperature}
+        fields = {
+            "classes": model.classes, "elements": value.elements, "batch_size": batch, "temperature": model.temperature,
+        }  # fmt: skip
         self._embedding = self._copied(value, graph.tensor("embedding", (1, value.elements)))
         g, inputs = self._out(call), [*inputs, self._state["sums"], self._state["counts"]]
-        graph.custom(op.tflite_name, inputs, [self._loss, self._scores, g], pack(op, **fields))
+        flags = Flag.NONE
+        if self._seed is not None:
+            flags, inputs = Flag.SEED, [*inputs, self._seed]
+        graph.custom(op.tflite_name, inputs, [self._loss, self._scores, g], pack(op, flags, **fields))
         self._keep(call, g)
 
     def _emit_scores(self, logits: Value) -> None:

@@ -12,7 +12,7 @@ from enum import IntEnum, IntFlag
 from typing import Any
 
 MAGIC = int.from_bytes(b"TTOP", "little")
-VERSION = 1
+VERSION = 2
 FROZEN = -1
 NO_BLOCK = -1
 MAX_CANDIDATES = 64
@@ -76,6 +76,7 @@ class Flag(IntFlag):
     ACCUMULATE = 32
     RATE = 64
     FISHER = 128
+    SEED = 256
 
 
 class Command(IntEnum):
@@ -85,6 +86,8 @@ class Command(IntEnum):
     TRAIN = 1
     ENROLL = 2
     FISHER = 3
+    ACCUMULATE = 4
+    UPDATE = 5
 
 
 class Control(IntEnum):
@@ -149,15 +152,14 @@ Optimizer = _structure(
     candidate=_INT,
     copies=_INT,
     block=_INT,
-    batch_size=_INT,
     learning_rate=_FLOAT,
     momentum=_FLOAT,
     beta_1=_FLOAT,
     beta_2=_FLOAT,
     epsilon=_FLOAT,
 )
-Loss = _structure("tt_op_loss_t", classes=_INT, elements=_INT, temperature=_FLOAT)
-Start = _structure("tt_op_start_t", candidates=_INT, copies=_INT, classes=_INT)
+Loss = _structure("tt_op_loss_t", classes=_INT, elements=_INT, batch_size=_INT, temperature=_FLOAT)
+Start = _structure("tt_op_start_t", candidates=_INT, copies=_INT, classes=_INT, batch_size=_INT)
 Finish = _structure("tt_op_finish_t", batch_size=_INT)
 
 STRUCTURES: Mapping[Op, type[ctypes.LittleEndianStructure]] = {

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PER_TASK = ("tinytrain", "fisher", "fisher_memory", "fisher_compute", "random", "magnitude")
 FIXED = ("last_layer", "full", "bias_only", "sparse_update")
 STRATEGIES = ("none", *FIXED, *PER_TASK)
-BACKENDS = ("c", "tf")
+BACKENDS = ("c", "tflm", "tf")
 # Chosen on the tuning episodes, see docs/experiments.md.
 LEARNING_RATES = {"full": 1e-4, "last_layer": 1e-3, "bias_only": 3e-3, "sparse_update": 3e-3} | dict.fromkeys(
     PER_TASK, 3e-3
@@ -207,7 +207,8 @@ class Bench:
         table: from ``prepare``.
         budget: that the arms were made for.
         recipe: of every adaptation.
-        backend: ``c``, the device code on this machine, or ``tf``, TensorFlow.
+        backend: ``c``, the device code on this machine, ``tflm``, TensorFlow Lite Micro's interpreter, or ``tf``,
+            TensorFlow; the builds of the arms are of ``tflm`` if this is, else of ``c``.
         model: a .keras file, for backend tf.
         threads: of TensorFlow in this process.
     """
@@ -237,7 +238,7 @@ class Bench:
             DeviceError: training diverged.
         """
         arm = self._arms[strategy]
-        if self._backend == "c" and arm.costs is not None:
+        if self._backend != "tf" and arm.costs is not None:
             return Outcome(self._on_board(arm, episode, None), arm.costs)
         if arm.costs is None:
             plan = self._plan(arm, episode, number)
@@ -245,14 +246,14 @@ class Bench:
             costs = {name: int(spent[name]) for name in _COSTS}
         else:
             plan, costs = self._fixed_plan(arm), arm.costs
-        if self._backend == "c":
-            return Outcome(self._on_board(arm, episode, plan), costs)
-        return Outcome(self._in_tensorflow(arm, episode, plan), costs)
+        if self._backend == "tf":
+            return Outcome(self._in_tensorflow(arm, episode, plan), costs)
+        return Outcome(self._on_board(arm, episode, plan), costs)
 
     def _board(self, folder: str) -> Any:
         if folder not in self._boards:
             self._builds[folder] = load_build(folder)
-            self._boards[folder] = self._builds[folder].simulate("host")
+            self._boards[folder] = self._builds[folder].simulate()
         board = self._boards[folder]
         board.reset()
         return board

@@ -124,7 +124,8 @@ def evaluate(
         episodes: a file of episodes, or their rows; None to draw ``count`` of them by ``ways``, ``shots``, ``queries``
             and ``seed``.
         strategies: out of ``tt_tflm.meta.arms.STRATEGIES``.
-        backend: ``c`` (the device code, compiled for this machine) or ``tf`` (TensorFlow).
+        backend: ``c`` (the device code, compiled for this machine), ``tflm`` (TensorFlow Lite Micro's interpreter) or
+            ``tf`` (TensorFlow).
         precision: ``float32``.
         budget: of the strategies that choose.
         iterations: updates of an adaptation.
@@ -141,7 +142,7 @@ def evaluate(
     Raises:
         InputError: an argument, the model or the data is not as described, or nothing fits the budget.
         DeviceError: training diverged.
-        ToolchainError: there is no C compiler.
+        ToolchainError: there is no C compiler, or for ``tflm`` no tflite-micro wheel.
 
     Example:
         >>> result = tt_tflm.meta.evaluate("model.keras", "target.npz", count=20, strategies=("none", "tinytrain"))
@@ -155,6 +156,7 @@ def evaluate(
         tell("loading the model", 0, 0)
         converter = TrainableConverter.from_keras_file(path)
         converter.input_scaling = tuple(input_scaling)
+        converter.backend = "tflm" if backend == "tflm" else "c"
         scaling = InputScaling(*input_scaling)
         shape = converter.input_shape
         if len(shape) != 3:
@@ -182,10 +184,7 @@ def _check(strategies: Sequence[str], backend: str, precision: str, jobs: int, c
     if len(set(strategies)) != len(strategies):
         raise InputError(f"expected every strategy once, received {', '.join(strategies)}")
     if backend not in BACKENDS:
-        raise InputError(
-            f"backend: expected one of {', '.join(BACKENDS)}, received {backend!r}"
-            + (", which cannot adapt to a whole episode yet" if backend == "tflm" else "")
-        )
+        raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {backend!r}")
     if precision not in PRECISIONS:
         raise InputError(
             f"precision: expected {', '.join(PRECISIONS)}, received {precision!r}"

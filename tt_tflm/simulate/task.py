@@ -106,6 +106,15 @@ class Task:
             raise InputError(f"adapt: expected paced to be true or false, received {paced!r}")
         return cls(samples, labels, int(iterations), gradient == "exact", paced, augment, int(seed))
 
+    @classmethod
+    def unpack(cls, message: bytes, samples: np.ndarray) -> Task:
+        """What `pack` made, with the samples that it leaves out."""
+        _, iterations, seed, exact, paced, flip, *augment = _TASK.unpack(message[:TASK_BYTES])
+        names = ("min_area", "brightness", "contrast", "low", "high")
+        options = Augment(flip=bool(flip), **dict(zip(names, augment, strict=True)))
+        labels = np.frombuffer(message, "<u4", offset=TASK_BYTES)
+        return cls(samples, labels, iterations, bool(exact), bool(paced), options, seed)
+
     def pack(self) -> bytes:
         """As a ``tt_sim_task_t`` and labels."""
         a = self.augment

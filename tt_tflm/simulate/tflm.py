@@ -8,7 +8,7 @@ backend would, so that everything above works alike.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from tt_tflm.simulate.adaptive_board import AdaptiveBoard
 from tt_tflm.simulate.board import SimulationFiles
 from tt_tflm.simulate.choice import pack_choice
 from tt_tflm.simulate.protocol import Command, Reply, Status
+from tt_tflm.simulate.task import Task
+from tt_tflm.simulate.tflm_adaptation import EpisodeRun
+from tt_tflm.simulate.tflm_models import TflmModel
 from tt_tflm.simulate.tflm_wheel import TflmInterpreter
 
 DEVICE = "tflm"
@@ -49,45 +52,8 @@ def tflm_arena_bytes(models: Mapping[str, bytes]) -> int | None:
         return None
 
 
-class _Model:
-    """A model whose tensors are called by name."""
-
-    def __init__(self, content: bytes, layout: Mapping[str, Sequence[str]]) -> None:
-        self._interpreter = TflmInterpreter(content)
-        self._inputs = {name: i for i, name in enumerate(layout["inputs"])}
-        self._outputs = {name: i for i, name in enumerate(layout["outputs"])}
-        self.arena = self._interpreter.arena
-
-    @property
-    def state(self) -> list[str]:
-        """Names of the variable tensors."""
-        return [name for name in self._outputs if name in self._inputs]
-
-    def read(self, name: str) -> np.ndarray:
-        """An output as it is now."""
-        return self._interpreter.output(self._outputs[name])
-
-    def write(self, name: str, value: np.ndarray) -> None:
-        """Set an input or a variable."""
-        self._interpreter.set_input(self._inputs[name], value)
-
-    def run(self, x: np.ndarray, label: int, command: tflm_params.Command) -> None:
-        """One run."""
-        self.write("x", x)
-        self.write("label", np.array([label], np.int32))
-        self.write("command", np.array([command], np.int32))
-        self._interpreter.invoke()
-
-    def reset(self) -> None:
-        """All variables to zero."""
-        self._interpreter.reset()
-
-
 class TflmBoard(AdaptiveBoard):
     """A build of the backend ``tflm`` in TFLM's interpreter in this process.
-
-    ``adapt`` is not among its calls: an episode's exact gradient needs seeds for the backward pass, which ``train.tflite``
-    does not take.
 
     Args:
         files: the build.
@@ -103,8 +69,9 @@ class TflmBoard(AdaptiveBoard):
         missing = [name for name in layouts if name not in files.models]
         if missing:
             raise InputError(f"expected a build with {missing[0]}, received one without: convert again")
-        self._models = {name: _Model(files.models[name], layout) for name, layout in layouts.items()}
-        self._x_shape = (1, 1, *self._input_shape) if len(self._input_shape) == 2 else (1, *self._input_shape)
+        shape = (1, 1, *self._input_shape) if len(self._input_shape) == 2 else (1, *self._input_shape)
+        self._models = {name: TflmModel(files.models[name], layout, shape) for name, layout in layouts.items()}
+        self._learning_rate = np.float32(files.description["learning_rate"])
 
     @property
     def arena_bytes(self) -> dict[str, int]:
@@ -114,18 +81,7 @@ class TflmBoard(AdaptiveBoard):
     def close(self) -> None:
         self._models = {}
 
-    def adapt(self, *_arguments: Any, **_options: Any) -> Any:
-        """Not on this board.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "adapt: expected a build of backend 'c', received one of backend 'tflm', whose train.tflite takes no seeds for "
-            "the backward pass: call train_step in a loop, or convert with backend 'c'"
-        )
-
-    def _open(self) -> dict[str, _Model]:
+    def _open(self) -> dict[str, TflmModel]:
         if not self._models:
             raise DeviceError("expected an open board, received one that is closed: simulate the build again")
         return self._models
@@ -147,21 +103,21 @@ class TflmBoard(AdaptiveBoard):
             for model in self._models.values():
                 model.reset()
         elif command is Command.SET_LEARNING_RATE:
-            rate = np.array([argument], "<u4").view("<f4")
-            train.write("rate", np.maximum(rate, _NO_RATE).astype(np.float32))
+            self._set_rate(np.array([argument], "<u4").view("<f4"))
         elif command is Command.FORGET_PROTOTYPES:
-            for name in ("sums", "counts"):
-                train.write(name, np.zeros_like(train.read(name)))
+            train.forget_prototypes()
+        elif command is Command.ADAPT:
+            return self._adapt(Task.unpack(message, np.stack(samples)), samples)
         elif command is Command.FISHER_CLEAR:
             fisher = self._models[_FISHER]
-            for name in self._potentials(fisher):
-                fisher.write(name, np.zeros_like(fisher.read(name)))
+            fisher.clear(*self._potentials(fisher))
         elif command is Command.CHOOSE:
             return Reply(self._choose(message))
         elif command is Command.SELECT:
             return Reply(self._select(message))
         else:
-            return Reply(Status.INVALID_ARGUMENT)
+            name = command.name.lower()
+            raise InputError(f"{name}: expected a build of backend 'c', received one of backend 'tflm', which keeps no states")
         return Reply(Status.OK)
 
     def _run(self, command: Command, label: int, x: np.ndarray) -> Reply:
@@ -178,10 +134,55 @@ class TflmBoard(AdaptiveBoard):
             for name in model.state:
                 if name in train.state:
                     model.write(name, train.read(name))
-        model.run(x.reshape(self._x_shape), label, _RUNS[command])
+        model.run(x, label, _RUNS[command])
         result = _RESULTS.get(command)
         payload = b"" if result is None else train.read(result).astype("<f4").tobytes()
         return Reply(Status.OK, payload=payload)
+
+    # -------------------------------------------------------------- adaptation
+
+    def _adapt(self, task: Task, samples: Sequence[np.ndarray]) -> Reply:
+        train, temperature = self._models[_TRAIN], float(self._files.description["prototypes"]["temperature"])
+        episode, given = EpisodeRun(train, task, samples, temperature), train.read("rate")
+        try:
+            episode.enroll()
+            if task.paced:
+                self._set_rate((given if given.any() else self._learning_rate) * episode.pace())
+            losses = [episode.iterate(iteration) for iteration in range(task.iterations)]
+        except DeviceError:
+            self._clear_gradients()  # what an unfinished iteration has accumulated
+            raise
+        finally:
+            train.write("rate", given)
+        episode.enroll()
+        return Reply(Status.OK, payload=np.array(losses, "<f4").tobytes())
+
+    def _set_rate(self, rate: np.ndarray) -> None:
+        self._models[_TRAIN].write("rate", np.maximum(rate, _NO_RATE).astype(np.float32).reshape(1))
+
+    def _clear_gradients(self) -> None:
+        train, copies = self._models[_TRAIN], int(self._files.description["copies"])
+        pool = train.read("pool")
+        for begin, floats in self._parts():
+            pool[begin + (copies - 1) * floats : begin + copies * floats] = 0
+        train.write("pool", pool)
+        control = train.read("control")
+        control[tflm_params.Control.SAMPLES] = 0
+        train.write("control", control)
+
+    def _parts(self) -> Iterator[tuple[int, int]]:
+        """Of every trained layer where its part of the pool begins, and the floats of its rows."""
+        about = self._files.description
+        copies, choice = int(about["copies"]), about["choice"]
+        if choice is None:
+            floats = [len(entry["channels"]) * int(entry["stride"]) for entry in about["rows"]]
+        else:
+            counts = self._models[_TRAIN].read("choice")[: 3 * len(choice["candidates"]) : 3].tolist()
+            floats = [n * int(c["stride"]) for n, c in zip(counts, choice["candidates"], strict=True)]
+        begin = 0
+        for size in floats:
+            yield begin, size
+            begin += copies * size
 
     # -------------------------------------------------------------- the row pool of the C backend
 
@@ -189,7 +190,7 @@ class TflmBoard(AdaptiveBoard):
         train, about = self._models[_TRAIN], self._files.description
         if train.read("control")[tflm_params.Control.INITIALISED] == 0:
             # The first run copies the base rows of what is trained.
-            train.run(np.zeros(self._x_shape, np.float32), 0, tflm_params.Command.PREDICT)
+            train.run(None, 0, tflm_params.Command.PREDICT)
         memory = np.zeros(int(about["row_pool_bytes"]), np.uint8)
 
         def put(offset: int, values: np.ndarray) -> None:
@@ -201,11 +202,8 @@ class TflmBoard(AdaptiveBoard):
             put(int(about["prototypes"]["sums_offset"]), train.read("sums"))
             put(int(about["prototypes"]["counts_offset"]), train.read("counts"))
         if choice is None:
-            begin, copies = 0, int(about["copies"])
-            for entry in about["rows"]:
-                floats = len(entry["channels"]) * int(entry["stride"])
+            for entry, (begin, floats) in zip(about["rows"], self._parts(), strict=True):
                 put(int(entry["offset"]), pool[begin : begin + floats])
-                begin += copies * floats
             return memory.tobytes()
         fisher = self._models[_FISHER]
         put(int(choice["potentials_offset"]), np.concatenate([fisher.read(n) for n in self._potentials(fisher)]))
@@ -214,7 +212,7 @@ class TflmBoard(AdaptiveBoard):
         return memory.tobytes()
 
     @staticmethod
-    def _potentials(fisher: _Model) -> list[str]:
+    def _potentials(fisher: TflmModel) -> list[str]:
         return [name for name in fisher.state if name.startswith("potential_")]
 
     @staticmethod

@@ -176,6 +176,16 @@ def build_ops() -> Path:
     return target
 
 
+def ops_library() -> ctypes.CDLL:
+    """The library that holds the ops and the device runtime.
+
+    Raises:
+        ToolchainError: as of `build_ops`, or the wheel is missing or of another version.
+    """
+    _loaded()
+    return ctypes.CDLL(str(build_ops()), mode=ctypes.RTLD_GLOBAL)
+
+
 def _units() -> tuple[list[CompileUnit], tuple[Path, ...]]:
     ops = ops_path()
     base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, _KERNEL_FLAGS, _CPP_FLAGS))
