@@ -31,8 +31,6 @@ from tt_tflm.models import STARTER
 HERE = Path(__file__).parent
 STRATEGIES = ("none", "last_layer", "full", "tinytrain")
 BUDGET = tt_tflm.Budget(ram="192KB")  # as in the demo
-# An evaluation inspects every layer, which takes more RAM than the demo has.
-TRAINING_MEMORY = tt_tflm.Budget(training_memory="128KB")
 LETTER_EPISODES = 200
 
 
@@ -102,7 +100,7 @@ def main() -> None:
             arguments.model,
             digits(),
             strategies=STRATEGIES,
-            budget=TRAINING_MEMORY,
+            budget=BUDGET,
             count=arguments.count,
             iterations=arguments.iterations,
             progress=lambda stage, done, total: progress.update(

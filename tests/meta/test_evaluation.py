@@ -68,6 +68,15 @@ def test_costs_keep_the_budget_and_come_from_the_planner(on_boards: Evaluation) 
     assert 0 < costs["none"]["ram_bytes"] < min(costs[name]["ram_bytes"] for name in STRATEGIES[1:])
 
 
+def test_a_limit_of_ram_leaves_layers_uninspected(model: Path) -> None:
+    whole = evaluate(model, small.images(), strategies=("tinytrain",), **EPISODES, **OPTIONS | {"budget": tt_tflm.Budget()})
+    ram = whole.strategies["tinytrain"].costs["ram_bytes"]
+    limit = tt_tflm.Budget(ram=int(0.7 * ram))
+    result = evaluate(model, small.images(), strategies=("tinytrain", "random"), **EPISODES, **OPTIONS | {"budget": limit})
+    for name in ("tinytrain", "random"):
+        assert 0 < result.strategies[name].costs["ram_bytes"] <= 0.7 * ram, name
+
+
 def test_processes_change_nothing(model: Path, on_boards: Evaluation) -> None:
     names = ("none", "tinytrain")
     spread = evaluate(model, small.images(), strategies=names, jobs=2, **EPISODES, **OPTIONS)

@@ -161,28 +161,28 @@ class _Workshop:
             converter = self._converter
             self._tell("cost of the layers")
             converter.mode, converter.plan, converter.budget = "dynamic", None, self._budget
-            self.table, converter.tail = self._affordable()
+            if self._budget.ram is None:
+                converter.tail = self._affordable()
             self._tell("build that chooses")
             build = converter.convert()
-            fixed = int(build.simulation["choice"]["fixed_ram_bytes"])
-            self.table = replace(self.table, fixed_ram_bytes=fixed)
+            choice = build.simulation["choice"]
+            self.table = replace(
+                self._table(len(choice["candidates"])), fixed_ram_bytes=int(choice["fixed_ram_bytes"])
+            )
             self._dynamic[rate] = self._saved(build, "dynamic")
             converter.budget, converter.tail = Budget(), None
         return next(iter(self._dynamic.values()))
 
-    def _affordable(self) -> tuple[CostTable, int]:
-        """Costs of the last layers, from the earliest of which one channel fits the budget, and their number:
-        inspecting what cannot be chosen would take time and RAM for nothing."""
+    def _affordable(self) -> int:
+        """The number of last layers, from the earliest of which one channel fits the budget: inspecting what cannot be
+        chosen would take time and memory for nothing. A limit of RAM is the converter's to keep."""
         whole = self._table(min(len(self._converter.layers), MAX_CANDIDATES))
-        limits = self._budget.resolve(whole.backward_macs_full)
+        limits = self._budget.resolve(whole.backward_macs_full).to_json()
         for number in range(len(whole.candidates)):
             one = asdict(whole.cost({number: 1}))
-            if all(
-                limit is None or name == "ram_bytes" or one[name] <= limit for name, limit in limits.to_json().items()
-            ):
-                tail = len(whole.candidates) - number
-                return self._table(tail), tail
-        return whole, len(whole.candidates)  # the converter says what would fit
+            if all(limit is None or one[name] <= limit for name, limit in limits.items()):
+                return len(whole.candidates) - number
+        return len(whole.candidates)  # the converter says what would fit
 
     def _table(self, tail: int) -> CostTable:
         converter = self._converter
