@@ -4,10 +4,10 @@ size on the heap, every byte of it but the row pool and the session filled befor
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,26 +22,27 @@ FLAGS = ("-std=gnu99", "-O0", *SANITIZERS)
 FILLINGS = (0xFF, 0x00, 0x5A)
 
 
-@functools.cache
-def _runtime_object(compiler: str, source_text: str, folder: Path, name: str, include: str) -> Path:
-    """The object of a runtime source, compiled once: it is the same text in every build."""
-    source = folder / f"{compiler}_{name}"
-    source.write_text(source_text)
-    target = source.with_suffix(".o")
-    subprocess.run([compiler, *FLAGS, include, "-c", source, "-o", target], check=True)
-    return target
-
-
 @pytest.fixture(scope="session")
-def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runtime")
+def runtime_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path, str], Path]:
+    """The object of a runtime source, compiled once: it is the same text in every build."""
+    folder, objects = tmp_path_factory.mktemp("runtime"), {}
+
+    def compiled(compiler: str, source: Path, include: str) -> Path:
+        key = compiler, source.name, source.read_text()
+        if key not in objects:
+            target = folder / f"{compiler}_{len(objects)}.o"
+            subprocess.run([compiler, *FLAGS, include, "-c", source, "-o", target], check=True)
+            objects[key] = target
+        return objects[key]
+
+    return compiled
 
 
-def _program(compiler: str, build: SavedBuild, runtime: Path, folder: Path) -> Path:
+def _program(compiler: str, build: SavedBuild, runtime_object: Callable[[str, Path, str], Path], folder: Path) -> Path:
     main = folder / "main.c"
     main.write_text(PROGRAM)
     objects = [
-        _runtime_object(compiler, source.read_text(), runtime, source.name, build.include)
+        runtime_object(compiler, source, build.include)
         for source in build.sources
         if source.name not in MODEL_SOURCES
     ]
@@ -67,9 +68,9 @@ _RUNS = [*_TURNS, *((name, compiler) for name in NETS for compiler in ("gcc", "c
 
 
 @pytest.mark.parametrize(("name", "compiler"), _RUNS)
-def test_training_is_clean_and_reads_nothing_that_was_not_written(name, compiler, saved, runtime_folder, tmp_path):
+def test_training_is_clean_and_reads_nothing_that_was_not_written(name, compiler, saved, runtime_object, tmp_path):
     need(compiler)
-    program = _program(compiler, saved(name), runtime_folder, tmp_path)
+    program = _program(compiler, saved(name), runtime_object, tmp_path)
     runs = [_run(program, filling) for filling in FILLINGS]
     assert runs[0] == runs[1] == runs[2]
     lines = [line.split() for line in runs[0]]
