@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What adapting brings in several domains: every strategy on the same episodes, paired differences over all of them.
 
-    python benchmarks/adaptation_pays.py [--data FOLDER] [--split dev|tune] [--strategies NAME,...] [--first N]
-        [--backend c|tf] [--jobs N] [--json FILE]
+    python benchmarks/adaptation_pays.py [--data FOLDER] [--split dev|tune] [--domains NAME,...] [--first N]
+        [--strategies NAME,...] [--backend c|tf] [--jobs N] [--json FILE]
 
 An adaptation of mcunet-5fps takes a core about 20 seconds with the device code, one of `full` a minute.
 """
@@ -34,6 +34,7 @@ DEFAULT_MODEL = "models/mcunet-5fps_metatrained_backbone.keras"
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Below the data folder, or anywhere.")
 @click.option("--split", type=click.Choice(["dev", "tune"]), default="dev", show_default=True)
 @click.option("--strategies", default="none,last_layer,full,random,magnitude,tinytrain", show_default=True)
+@click.option("--domains", "wanted", default=",".join(DOMAINS), show_default=True)
 @click.option("--first", type=click.IntRange(1), help="Episodes of each domain.  [default: all]")
 @click.option("--skip", type=click.IntRange(0), default=0, help="Episodes of each domain left out before these.")
 @click.option("--backend", type=click.Choice(["c", "tf"]), default="c", show_default=True)
@@ -48,6 +49,7 @@ def main(
     model: str,
     split: str,
     strategies: str,
+    wanted: str,
     first: int | None,
     skip: int,
     backend: str,
@@ -63,7 +65,7 @@ def main(
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     from tt_tflm.meta import evaluate
 
-    images, rows, domains = _episodes(data, split, skip, first)
+    images, rows, domains = _episodes(data, split, wanted.split(","), skip, first)
     names = tuple(strategies.split(","))
     given = {"iterations": iterations, "temperature": temperature}
     with Progress(console=Console(stderr=True)) as progress:
@@ -89,13 +91,17 @@ def main(
         json_path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _episodes(data: Path, split: str, skip: int, first: int | None):  # noqa: ANN202 - images, rows and domains
-    """The episodes of all domains over one set of images: the builds are made once."""
+def _episodes(data: Path, split: str, wanted: list[str], skip: int, first: int | None):  # noqa: ANN202
+    """Images of all domains as one set, for which the builds are made once; the rows of each episode, and its domain."""
     from tt_tflm.meta.episodes import Rows, load_episode_rows
     from tt_tflm.meta.images import ImageSet, load_images
 
+    for name in wanted:
+        if name not in DOMAINS:
+            raise click.BadParameter(f"expected domains of {', '.join(DOMAINS)}, received {name!r}")
     sets, rows, domains, offset = [], [], [], 0
-    for name, stem in DOMAINS.items():
+    for name in wanted:
+        stem = DOMAINS[name]
         file = data / "episodes" / f"{stem if isinstance(stem, str) else stem[split]}_{split}.json"
         images = load_images(data / json.loads(file.read_text())["dataset"])
         chosen = load_episode_rows(file, images)[skip : None if first is None else skip + first]
@@ -115,24 +121,25 @@ def _episodes(data: Path, split: str, skip: int, first: int | None):  # noqa: AN
         return sets[part].read(row - (int(ends[part - 1]) if part else 0))
 
     labels = np.concatenate([images.labels for images in sets])
-    return ImageSet("five domains", labels, tuple(map(str, range(int(labels.max()) + 1))), read), rows, domains
+    return ImageSet(", ".join(wanted), labels, tuple(map(str, range(int(labels.max()) + 1))), read), rows, domains
 
 
 def _accuracies(content: dict) -> Table:
     from tt_tflm.meta.statistics import mean_and_ci95
 
     domains = np.array(content["domains"])
+    shown_domains = dict.fromkeys(content["domains"])
     table = Table(
-        "strategy", *DOMAINS, "mean", "memory", "MACs", title=f"{content['model']}, accuracy %, 95% intervals"
+        "strategy", *shown_domains, "mean", "memory", "MACs", title=f"{content['model']}, accuracy %, 95% intervals"
     )
     for name, result in content["strategies"].items():
         accuracies = 100 * np.array(result["accuracies"])
-        cells = [mean_and_ci95(accuracies[domains == domain]) for domain in DOMAINS]
+        cells = [mean_and_ci95(accuracies[domains == domain]) for domain in shown_domains]
         mean = np.mean([cell[0] for cell in cells])
         shown = [f"{value:.1f} ± {half:.1f}" for value, half in cells]
         costs = (f"{result['training_memory_bytes']:,}", f"{result['backward_macs']:,}")
         table.add_row(name, *shown, f"{mean:.1f}", *costs)
-    table.caption = f"{len(domains)} episodes, {len(domains) // len(DOMAINS)} of each domain"
+    table.caption = f"{len(domains)} episodes, {len(domains) // len(shown_domains)} of each domain"
     return table
 
 

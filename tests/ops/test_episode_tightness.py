@@ -70,9 +70,9 @@ def test_ends(library: ctypes.CDLL) -> None:
     assert in_c(library, np.full((2, 3), np.nan), [0, 0], 1) == 1.0
 
 
-@pytest.mark.parametrize("value", [-1.0, 0.0, SPREAD, 0.4, 0.45, 0.5, TIGHT, 0.7, 1.0])
+@pytest.mark.parametrize("value", [-1.0, 0.0, SPREAD, 0.43, 0.47, 0.5, TIGHT, 0.7, 1.0])
 def test_the_rate_rises_with_it(library: ctypes.CDLL, value: float) -> None:
     rate = library.tt_episode_rate(ctypes.c_float(value))
     assert rate == pytest.approx(paced_rate(value), abs=1e-6)
-    assert LEAST_RATE <= rate <= 1.0
+    assert LEAST_RATE - 1e-6 <= rate <= 1.0
     assert library.tt_episode_rate(ctypes.c_float(value + 0.01)) >= rate

@@ -18,7 +18,7 @@ _T95 = (
 )  # fmt: skip
 _NORMAL95 = 1.959964
 # Of ops/include/tt_episode.h.
-SPREAD, TIGHT, LEAST_RATE = 0.35, 0.55, 0.1
+SPREAD, TIGHT, LEAST_RATE = 0.4, 0.55, 0.03
 
 
 def student_t95(degrees: int) -> float:

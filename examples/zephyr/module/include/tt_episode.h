@@ -75,9 +75,9 @@ float tt_episode_tightness(const float *embeddings, const uint32_t *labels, uint
  */
 float tt_episode_rate(float tightness);
 
-#define TT_EPISODE_SPREAD 0.35f
+#define TT_EPISODE_SPREAD 0.40f
 #define TT_EPISODE_TIGHT 0.55f
-#define TT_EPISODE_LEAST_RATE 0.1f
+#define TT_EPISODE_LEAST_RATE 0.03f
 
 #ifdef __cplusplus
 }
