@@ -73,7 +73,7 @@ def test_pack_writes_little_endian_words():
     window = dict(zip(WINDOW_FIELDS, range(1, 13), strict=True))
     params = pack(Op.CROP2D, guard=(5 << 32) | 6, window=window)
     words = [int.from_bytes(params[i : i + 4], "little") for i in range(0, len(params), 4)]
-    assert words == [0x504F5454, 1 | Op.CROP2D << 16, 6, 5, 0, *range(1, 13)]
+    assert words == [0x504F5454, 2 | Op.CROP2D << 16, 6, 5, 0, *range(1, 13)]
     assert params[:4] == b"TTOP"
 
 
