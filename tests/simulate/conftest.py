@@ -39,7 +39,7 @@ def make_files(folder: Path, loss: str) -> SimulationFiles:
     source.mkdir()
     for header in [*FAKE_MODEL.glob("*.h"), *(ROOT / "ops/include").glob("*.h")]:
         shutil.copy(header, include)
-    for file in [*FAKE_MODEL.glob("*.c"), *(ROOT / "ops/src").glob("*.c")]:
+    for file in [*FAKE_MODEL.glob("*.c"), *(ROOT / "ops/src").glob("*.[ch]")]:
         shutil.copy(file, source)
     prototypes = loss == "prototype"
     (include / "tt_fake_variant.h").write_text(f"#define TT_MODEL_HAS_PROTOTYPES {int(prototypes)}\n")

@@ -115,10 +115,13 @@ def test_an_emulator_that_does_not_start_is_told_with_its_reason(softmax_files, 
     fake.write_text("#!/bin/sh\necho 'unsupported machine type' >&2\nexit 3\n")
     fake.chmod(0o755)
     monkeypatch.setattr("tt_tflm.simulate.qemu.find_emulator", lambda: str(fake))
-    before = set(Path(tempfile.gettempdir()).glob("tt-tflm-qemu-*"))
+    # A folder of its own: tests that run beside this one have emulators, too.
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with pytest.raises(DeviceError, match=r"the emulator stopped \(exit status 3\): unsupported machine type"):
         open_board(softmax_files, "cortex-m4")
-    assert set(Path(tempfile.gettempdir()).glob("tt-tflm-qemu-*")) <= before
+    assert not list(temporary.glob("tt-tflm-qemu-*"))
 
 
 def test_an_interrupt_closes_the_board(softmax_files, sample, monkeypatch):
