@@ -12,12 +12,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from tt_tflm.meta.episodes import Rows
+    from tt_tflm.meta.images import ImageSet
 
 DOMAINS = {
     "omniglot": "omniglot",
@@ -91,8 +96,10 @@ def main(
         json_path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _episodes(data: Path, split: str, wanted: list[str], skip: int, first: int | None):  # noqa: ANN202
-    """Images of all domains as one set, for which the builds are made once; the rows of each episode, and its domain."""
+def _episodes(
+    data: Path, split: str, wanted: list[str], skip: int, first: int | None
+) -> tuple[ImageSet, list[Rows], list[str]]:
+    """Images of all domains as one set, for which builds are made once; the rows of each episode, and its domain."""
     from tt_tflm.meta.episodes import Rows, load_episode_rows
     from tt_tflm.meta.images import ImageSet, load_images
 

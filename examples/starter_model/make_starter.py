@@ -10,6 +10,7 @@ import argparse
 import os
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -82,7 +83,7 @@ def save_small(model: keras.Model, path: Path) -> None:
     finally:
         draft.unlink(missing_ok=True)
 
-    def write(file) -> None:  # noqa: ANN001 - a binary file
+    def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
             for name, content in parts.items():
                 packed.writestr(name, content)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds of both backends do the same: every loss with every optimiser, nets of every kind of layer, and real models."""
 
+import os
 from pathlib import Path
 
 import keras
@@ -15,7 +16,9 @@ from .boards import both, check_equal, check_exported, pair, use
 
 CLASSES = 3
 OPTIMIZERS = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}
-SIDE = 64
+# TFLM's reference kernels take a second for a forward pass at 128 x 128, the size that the models come in:
+# TT_BACKBONE_SIDE=128 pytest tests/tflm/test_models.py -m data
+SIDE = int(os.environ.get("TT_BACKBONE_SIDE", "64"))
 LAST_LAYERS = 6  # two blocks
 BACKBONES = ("mcunet-5fps", "mbv2-w0.35", "proxyless-w0.3")
 
@@ -131,7 +134,7 @@ def pictures(folder: Path, side: int = 128) -> tuple[list[np.ndarray], list[int]
 
 @pytest.fixture(scope="module", params=BACKBONES)
 def backbone(request: pytest.FixtureRequest, data_folder: Path) -> tt_tflm.TrainableConverter:
-    """Of a backbone for smaller images: TFLM's reference kernels take a second for a forward pass at 128 x 128."""
+    """Of a backbone for images of SIDE."""
     model = keras.saving.load_model(data_folder / "models" / f"{request.param}_backbone.keras")
     smaller = keras.models.clone_model(model, input_tensors=keras.Input((SIDE, SIDE, 3)))
     smaller.set_weights(model.get_weights())

@@ -2,8 +2,9 @@
 """The TFLM emitter: a planned training program as .tflite files for TensorFlow Lite Micro.
 
 ``train.tflite`` does everything that a run may be asked for (``tflm_params.Command``): predict, train, enroll, and in
-adaptable builds a backward pass from a given gradient and an update of their own. It holds the forward pass in TFLite's own operators, trained layers and what lies behind them in custom ops (ops/tflm), and its
-state in variable tensors that are inputs and outputs of the model too. Its tensors, in order:
+adaptable builds a backward pass from a given gradient and an update of their own. It holds the forward pass in TFLite's
+own operators, trained layers and what lies behind them in custom ops (ops/tflm), and its state in variable tensors that
+are inputs and outputs of the model too. Its tensors, in order:
 
 - inputs: ``x``, ``label`` int32 (1,), ``command`` int32 (1,), in adaptable builds ``seed`` (elements,), the gradient with
   respect to the embedding for the command ACCUMULATE, then the state;
