@@ -37,6 +37,37 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Int8Layer:
+    """The weights of a layer as int8 codes.
+
+    Args:
+        rows: int8 (channels, bytes of a row): weights, zeros, and in the last four bytes the int32 bias, little-endian.
+        weight_scales: float32 (channels,): weight = scale * code.
+        bias_scales: float32 (channels,).
+        multipliers, shifts: int32 (channels,): what makes an output code of a sum of products (ops/include/tt_int8.h).
+    """
+
+    rows: np.ndarray
+    weight_scales: np.ndarray
+    bias_scales: np.ndarray
+    multipliers: np.ndarray
+    shifts: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        """In flash, the scales with the rows."""
+        return self.rows.nbytes + 16 * len(self.rows)
+
+    def real_rows(self, length: int, stride: int) -> np.ndarray:
+        """The numbers behind the codes: float32 (channels, stride), the bias after ``length`` weights."""
+        rows = np.zeros((len(self.rows), stride), np.float32)
+        rows[:, :length] = self.weight_scales[:, None] * self.rows[:, :length].astype(np.float32)
+        biases = np.ascontiguousarray(self.rows[:, -4:]).view("<i4").ravel()
+        rows[:, length] = self.bias_scales * biases.astype(np.float32)
+        return rows
+
+
+@dataclass(frozen=True)
 class ImportedModel:
     """A Keras model after the front end.
 
@@ -47,7 +78,9 @@ class ImportedModel:
         rows: base rows, float32 (channels, stride), same order.
         input_shape: of one sample.
         output_elements: length of the model's output.
-        fingerprint: 16 hexadecimal digits over the graph, the names and the weights.
+        fingerprint: 16 hexadecimal digits over the graph, the names and the weights, all float32.
+        int8_layers: with an int8 forward pass the codes of every layer, same order; the rows are the numbers behind
+            them. Empty for float32.
     """
 
     name: str
@@ -57,6 +90,21 @@ class ImportedModel:
     input_shape: tuple[int, ...]
     output_elements: int
     fingerprint: str
+    int8_layers: tuple[Int8Layer, ...] = ()
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``int8``."""
+        return "int8" if self.int8_layers else "float32"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the base weights in flash."""
+        return sum(layer.bytes for layer in self.int8_layers) or sum(rows.nbytes for rows in self.rows)
+
+    def int8_row_bytes(self, layer: int) -> int:
+        """Of the int8 row that lies beside a trained row of a layer; 0 for float32."""
+        return self.int8_layers[layer].rows.shape[1] if self.int8_layers else 0
 
     def index(self, layer: str) -> int:
         """The number of a layer."""

@@ -27,6 +27,7 @@ from tvm.ir import PrimType
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
 WEIGHTED = ("conv2d", "depthwise_conv2d")
+ITEM_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "int8": 1}
 LOSSES = ("softmax_cross_entropy", "prototype_loss")
 
 
@@ -38,6 +39,11 @@ class Param:
     elements: int
     role: str = IN
     dtype: str = "float32"
+
+    @property
+    def bytes(self) -> int:
+        """Size of the buffer."""
+        return self.elements * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)

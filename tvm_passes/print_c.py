@@ -26,7 +26,7 @@ import tvm
 from tvm import tirx
 from tvm.ir import PointerType
 
-C_TYPES = {"float32": "float", "int32": "int32_t", "uint32": "uint32_t", "uint16": "uint16_t", "bool": "bool"}
+C_TYPES = {"float32": "float", "int32": "int32_t", "uint32": "uint32_t", "uint16": "uint16_t", "int8": "int8_t", "bool": "bool"}
 _BINARY = {
     tirx.Add: "+",
     tirx.Sub: "-",
@@ -44,7 +44,7 @@ _BINARY = {
 }
 _PRECEDENCE = {"*": 5, "/": 5, "%": 5, "+": 4, "-": 4, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 2, "!=": 2, "&&": 1, "||": 0}
 _INTRINSICS = {"tirx.exp": "expf", "tirx.tanh": "tanhf", "tirx.fabs": "fabsf", "tirx.sqrt": "sqrtf", "tirx.sigmoid": "tt_sigmoid"}
-_OPAQUE = {"rows": "tt_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
+_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
 

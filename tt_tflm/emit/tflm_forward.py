@@ -38,6 +38,11 @@ def bounds_of(kernel: Kernel) -> Bounds:
     return low, high
 
 
+def has_fused_bounds(kernel: Kernel) -> bool:
+    """Whether the clip that ends a kernel, if any, is an activation of TFLite's."""
+    return bounds_of(kernel) in _FUSED
+
+
 def bound_fields(kernel: Kernel) -> tuple[Flag, dict[str, float]]:
     """The same as flags and fields of a custom op."""
     low, high = bounds_of(kernel)

@@ -17,8 +17,6 @@ from tvm_passes.choice import Trained
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.update_in_place import OptimizerSpec
 
-_BYTES = 4
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -48,7 +46,7 @@ def cost_of_training(
     backward = steps[loss_at + 1 :]
     saved = _saved_bytes(steps[:loss_at], backward)
     updated = sum(trained[layer_of(s)].channels * _row_elements(s, trained) for s in backward if s.kernel.has("d"))
-    rows = _BYTES * sum(s.kernel.param("d").elements for s in backward if s.kernel.has("d"))
+    rows = sum(s.kernel.param("d").bytes for s in backward if s.kernel.has("d"))
     copies = 1 + len(optimizer.state) + (0 if optimizer.fused or optimizer.batch_size > 1 else 1)
     return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + saved)
 
@@ -73,4 +71,4 @@ def _row_elements(step: Step, trained: Mapping[int, Trained]) -> int:
 
 def _saved_bytes(forward: list[Step], backward: list[Step]) -> int:
     read = {a for step in backward for a in step.args if isinstance(a, relax.Var)}
-    return sum(_BYTES * step.kernel.params[-1].elements for step in forward if step.var in read)
+    return sum(step.kernel.params[-1].bytes for step in forward if step.var in read)

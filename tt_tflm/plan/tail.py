@@ -19,7 +19,7 @@ from tvm_passes.choice import Trained
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
 
-_FLOAT = 4
+_FLOAT = _WORD = 4
 _CLIP_GRADIENTS = ("clip_grad", "mask_grad")
 
 
@@ -97,16 +97,16 @@ def _saved(steps: Sequence[Step], backward: Sequence[tuple[Step, int]]) -> list[
     element."""
     forward = steps[: len(steps) - len(backward) - 1]
     sources = {step.var: step.args[0] for step in forward if step.kernel.op == "clip_mask"}
-    elements = {step.var: step.kernel.params[-1].elements for step in forward if step.kernel.op != "clip_mask"}
+    tensors = {step.var: step.kernel.params[-1] for step in forward if step.kernel.op != "clip_mask"}
     full: dict[relax.Expr, int] = {}
     mask: dict[relax.Expr, int] = {}
     for step, guard in backward:
         for position, argument in enumerate(step.args):
             tensor = sources.get(argument, argument)
-            if tensor in elements:
+            if tensor in tensors:
                 kind = mask if step.kernel.op in _CLIP_GRADIENTS and position == 1 else full
                 kind[tensor] = kind.get(tensor, 0) | guard
     return [
-        SavedTensor(_FLOAT * count, full.get(tensor, 0), _FLOAT * -(-count // MASK_BITS), mask.get(tensor, 0))
-        for tensor, count in elements.items()
+        SavedTensor(out.bytes, full.get(tensor, 0), _WORD * -(-out.elements // MASK_BITS), mask.get(tensor, 0))
+        for tensor, out in tensors.items()
     ]
