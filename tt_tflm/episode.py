@@ -83,7 +83,7 @@ def load_episode(
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
     samples = {
-        name: fit_samples(f"{name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling))
+        name: fit_samples(f"episode array {name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling))
         for name in ("support", "query")
     }
     return Episode(samples["support"], support_y, samples["query"], query_y)
@@ -158,7 +158,7 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
     """Fits samples to a model's input as ``load_episode`` does.
 
     Args:
-        name: of the array, for errors.
+        name: what the samples are, for errors.
         samples: uint8 images or float32 samples, (N, H, W, C).
         input_shape: of one sample.
         scaling: for uint8 images.
@@ -172,14 +172,14 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
     if samples.dtype == np.float32:
         if samples.shape[1:] != input_shape:
             raise InputError(
-                f"episode array {name}: expected float32 samples {input_shape}, received {samples.shape[1:]}: "
+                f"{name}: expected float32 samples {input_shape}, received {samples.shape[1:]}: "
                 "resize them, or save images as uint8"
             )
         if not np.isfinite(samples).all():
-            raise InputError(f"episode array {name}: expected finite values, received NaN or infinity")
+            raise InputError(f"{name}: expected finite values, received NaN or infinity")
         return np.ascontiguousarray(samples)
     if samples.dtype != np.uint8:
-        raise InputError(f"episode array {name}: expected uint8 or float32, received {samples.dtype}")
+        raise InputError(f"{name}: expected uint8 or float32, received {samples.dtype}")
     if samples.shape[1:] != input_shape:
         samples = _fit_images(name, samples, input_shape)
     return (samples.astype(np.float64) * scaling.scale + scaling.shift).astype(np.float32)
@@ -187,10 +187,10 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
 
 def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
     if len(input_shape) != 3:
-        raise InputError(f"episode array {name}: expected samples {input_shape}, received {images.shape[1:]}")
+        raise InputError(f"{name}: expected samples {input_shape}, received {images.shape[1:]}")
     height, width, channels = input_shape
     if images.ndim != 4 or 0 in images.shape:
-        raise InputError(f"episode array {name}: expected images (N, H, W, C), received {images.shape}")
+        raise InputError(f"{name}: expected images (N, H, W, C), received {images.shape}")
     received = images.shape[3]
     if (received, channels) == (1, 3):
         images = np.repeat(images, 3, axis=3)
@@ -198,7 +198,7 @@ def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> 
         images = _grey(images)
     elif received != channels:
         raise InputError(
-            f"episode array {name}: expected images with as many channels as the model takes, {channels}, "
+            f"{name}: expected images with as many channels as the model takes, {channels}, "
             f"received {received}"
         )
     return resize_bilinear(images, height, width)

@@ -13,6 +13,7 @@ import numpy as np
 import tvm
 
 from tt_tflm.emit.c_library import BoardChoice
+from tt_tflm.emit.int8_layer import Int8Layer
 from tt_tflm.emit.row_pool import RowPool, lay_out
 from tt_tflm.emit.session import session_bytes
 from tt_tflm.errors import InputError, UnsupportedLayerError
@@ -34,37 +35,6 @@ if TYPE_CHECKING:
     import keras
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Int8Layer:
-    """The weights of a layer as int8 codes.
-
-    Args:
-        rows: int8 (channels, bytes of a row): weights, zeros, and in the last four bytes the int32 bias, little-endian.
-        weight_scales: float32 (channels,): weight = scale * code.
-        bias_scales: float32 (channels,).
-        multipliers, shifts: int32 (channels,): what makes an output code of a sum of products (ops/include/tt_int8.h).
-    """
-
-    rows: np.ndarray
-    weight_scales: np.ndarray
-    bias_scales: np.ndarray
-    multipliers: np.ndarray
-    shifts: np.ndarray
-
-    @property
-    def bytes(self) -> int:
-        """In flash, the scales with the rows."""
-        return self.rows.nbytes + 16 * len(self.rows)
-
-    def real_rows(self, length: int, stride: int) -> np.ndarray:
-        """The numbers behind the codes: float32 (channels, stride), the bias after ``length`` weights."""
-        rows = np.zeros((len(self.rows), stride), np.float32)
-        rows[:, :length] = self.weight_scales[:, None] * self.rows[:, :length].astype(np.float32)
-        biases = np.ascontiguousarray(self.rows[:, -4:]).view("<i4").ravel()
-        rows[:, length] = self.bias_scales * biases.astype(np.float32)
-        return rows
 
 
 @dataclass(frozen=True)
@@ -237,8 +207,10 @@ def static_program(
     module = training_program(model.module, loss_spec(model, loss), model.trained(plan), spec, report)
     trained = sorted((model.index(name), name) for name in plan)
     floats = {i: (name, len(plan[name].channels) * model.layers[i].stride) for i, name in trained}
-    row_pool = lay_out(floats, spec.state, classes, embedding)
-    session = session_bytes(len(plan), spec.kind, classes if embedding is not None else None)
+    int8 = bool(model.int8_layers)
+    shadows = {i: (name, len(plan[name].channels) * model.int8_row_bytes(i)) for i, name in trained if int8}
+    row_pool = lay_out(floats, spec.state, classes, embedding, shadows)
+    session = session_bytes(len(plan), spec.kind, classes if embedding is not None else None, int8=int8)
     return Program(module, plan, row_pool, session, spec, classes)
 
 

@@ -13,12 +13,13 @@ from dataclasses import replace
 import numpy as np
 import tflite
 
+from tt_tflm.emit.int8_layer import Int8Layer
 from tt_tflm.emit.infer_model import forward_pass
 from tt_tflm.emit.tflm_forward import bounds_of, has_fused_bounds, is_vector
 from tt_tflm.emit.tflm_graph import TfliteGraph
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.quiet import import_tensorflow, most_telling_line, silence
-from tt_tflm.program import ImportedModel, Int8Layer
+from tt_tflm.program import ImportedModel
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, Step, row_length
 from tvm_passes.kernels.geometry import int8_row_stride
@@ -55,9 +56,7 @@ def quantized(model: ImportedModel, samples: np.ndarray) -> tuple[ImportedModel,
         if step.kernel.op in WEIGHTED
     }
     int8_layers = tuple(layers[i] for i in range(len(model.layers)))
-    rows = tuple(
-        layer.real_rows(old.row_length, old.stride) for layer, old in zip(int8_layers, model.layers, strict=True)
-    )
+    rows = tuple(layer.real_rows(old.stride) for layer, old in zip(int8_layers, model.layers, strict=True))
     return replace(model, module=module, rows=rows, int8_layers=int8_layers), content
 
 
@@ -155,4 +154,4 @@ def _layer(step: Step, tensors: _Tensors, x: Grid, y: Grid) -> Int8Layer:
         # TensorFlow Lite multiplies in float32 where a fully connected layer has one scale.
         factors = np.float64(np.float32(x.scale) * scales) / np.float64(y.scale)
     multipliers, shifts = np.array([fixed_point(float(factor)) for factor in factors], np.int32).T
-    return Int8Layer(rows, scales.copy(), bias_scales.copy(), multipliers.copy(), shifts.copy())
+    return Int8Layer(rows, scales.copy(), bias_scales.copy(), multipliers.copy(), shifts.copy(), length)

@@ -79,6 +79,11 @@ def row_length(kernel: Kernel) -> int:
     return kernel["kh"] * kernel["kw"] * (1 if kernel.op.startswith("depthwise") else kernel["C"])
 
 
+def int8_row_bytes(kernel: Kernel) -> int:
+    """Bytes of an int8 row of a weighted kernel, which lies beside each trained row; 0 for a float32 kernel."""
+    return int(kernel.attrs.get("int8_stride", 0))
+
+
 def declare(kernel: Kernel) -> tirx.PrimFunc:
     """The PrimFunc without a body that stands for ``kernel``."""
     buffers = [tirx.decl_buffer((p.elements,), p.dtype, p.name) for p in kernel.params]

@@ -11,7 +11,7 @@ from tvm import relax
 
 from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss, LossSpec
-from tvm_passes.kernel import LOSSES, Step, row_length, steps_of
+from tvm_passes.kernel import LOSSES, WEIGHTED, Step, int8_row_bytes, row_length, steps_of
 from tvm_passes.plan_arena import PlannedFunction
 from tvm_passes.choice import Trained
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
@@ -26,7 +26,7 @@ class Cost:
         backward_macs: multiply-accumulates, padding taps included.
         updated_parameters: weights and biases that change.
         saved_bytes: activations and masks that the forward pass keeps for backward.
-        training_bytes: the paper's training memory: updated rows, gradient buffers, optimiser moments and what is
+        training_bytes: the paper's training memory: updated rows (with their int8 shadows), gradient buffers, optimiser moments and what is
             saved.
     """
 
@@ -47,8 +47,13 @@ def cost_of_training(
     saved = _saved_bytes(steps[:loss_at], backward)
     updated = sum(trained[layer_of(s)].channels * _row_elements(s, trained) for s in backward if s.kernel.has("d"))
     rows = sum(s.kernel.param("d").bytes for s in backward if s.kernel.has("d"))
+    shadows = sum(
+        trained[layer_of(s)].channels * int8_row_bytes(s.kernel)
+        for s in steps[:loss_at]
+        if s.kernel.op in WEIGHTED and layer_of(s) in trained
+    )
     copies = 1 + len(optimizer.state) + (0 if optimizer.fused or optimizer.batch_size > 1 else 1)
-    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + saved)
+    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + shadows + saved)
 
 
 def function_macs(function: PlannedFunction) -> dict[str, dict[str, int]]:

@@ -13,7 +13,7 @@ from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
 from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss, LossSpec
 from tvm_passes.guards import guards
-from tvm_passes.kernel import AT_RUN_TIME, LOSSES, Step, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, LOSSES, WEIGHTED, Step, int8_row_bytes, steps_of
 from tvm_passes.kernels.elementwise import MASK_BITS
 from tvm_passes.choice import Trained
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
@@ -56,6 +56,7 @@ def tail_table(
     trainable = [layers[i].bias or not biases_alone for i in candidates]
     masks = guards(steps, {layer: int(trainable[bit]) << bit for bit, layer in enumerate(candidates)})
     copies = 1 + len(optimizer.state)
+    shadows = {layer_of(step): int8_row_bytes(step.kernel) for step in steps if step.kernel.op in WEIGHTED}
     entries = tuple(
         Candidate(
             layers[i].name,
@@ -63,7 +64,7 @@ def tail_table(
             layers[i].parameters,
             layers[i].forward_macs,
             int(layers[i].bias) + (0 if biases_alone else layers[i].row_length),
-            _FLOAT * layers[i].stride * copies,
+            _FLOAT * layers[i].stride * copies + shadows.get(i, 0),
             0 if biases_alone else layers[i].forward_macs // layers[i].channels,
         )
         for i in candidates
