@@ -78,7 +78,7 @@ def load_episode(
     Raises:
         InputError: the file or an array in it is not as described.
     """
-    arrays = _read(Path(path))
+    arrays = _read(Path(path), "episode", _ARRAYS)
     support_y = _labels(arrays, "support")
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
@@ -89,40 +89,52 @@ def load_episode(
     return Episode(samples["support"], support_y, samples["query"], query_y)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def load_samples(path: str | PathLike[str]) -> np.ndarray:
+    """Reads samples without labels, as they are: ``x`` of an .npz file, or the ``support_x`` of an episode.
+
+    Raises:
+        InputError: the file is not as described.
+    """
+    arrays = _read(Path(path), "samples", ("x", "support_x"), every=False)
+    return next(iter(arrays.values()))
+
+
+def _read(path: Path, what: str, names: tuple[str, ...], *, every: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of those names, or the first that is there."""
     if not path.is_file():
-        raise InputError(f"episode: expected an .npz file, received {path}, which is no file")
+        raise InputError(f"{what}: expected an .npz file, received {path}, which is no file")
     try:
         # Opened here: given a path, numpy leaves the file open when it is not what it should be.
         with path.open("rb") as raw:
-            return _members(path, np.load(raw, allow_pickle=False))
+            return _members(f"{what} {path}", what, np.load(raw, allow_pickle=False), names, every)
     except InputError:
         raise
     except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"episode {path}: expected an .npz file of plain arrays, received one that cannot be read: {reason}"
+            f"{what} {path}: expected an .npz file of plain arrays, received one that cannot be read: {reason}"
         ) from error
 
 
-def _members(path: Path, file: object) -> dict[str, np.ndarray]:
+def _members(
+    file_name: str, what: str, file: object, names: tuple[str, ...], every: bool
+) -> dict[str, np.ndarray]:
     if not isinstance(file, np.lib.npyio.NpzFile):
-        raise InputError(f"episode {path}: expected an .npz file, received a single array: save with numpy.savez")
-    missing = [name for name in _ARRAYS if name not in file.files]
-    if missing:
-        raise InputError(
-            f"episode {path}: expected the arrays {', '.join(_ARRAYS)}, received {', '.join(file.files) or 'none'}"
-        )
-    return {name: _member(file, name) for name in _ARRAYS}
+        raise InputError(f"{file_name}: expected an .npz file, received a single array: save with numpy.savez")
+    found = [name for name in names if name in file.files]
+    if len(found) < (len(names) if every else 1):
+        wanted = f"the arrays {', '.join(names)}" if every else f"an array {' or '.join(names)}"
+        raise InputError(f"{file_name}: expected {wanted}, received {', '.join(file.files) or 'none'}")
+    return {name: _member(file, what, name) for name in (found if every else found[:1])}
 
 
-def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+def _member(file: np.lib.npyio.NpzFile, what: str, name: str) -> np.ndarray:
     try:
         return np.asarray(file[name])
     except ValueError as error:
         if "pickle" in str(error):
             raise InputError(
-                f"episode array {name}: expected plain numbers, received an object array: give all samples one shape"
+                f"{what} array {name}: expected plain numbers, received an object array: give all samples one shape"
             ) from error
         raise
 
