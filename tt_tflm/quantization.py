@@ -15,7 +15,7 @@ import tflite
 
 from tt_tflm.emit.int8_layer import Int8Layer
 from tt_tflm.emit.infer_model import forward_pass
-from tt_tflm.emit.tflm_forward import bounds_of, has_fused_bounds, is_vector
+from tt_tflm.emit.tflm_forward import bounds_of, has_fused_bounds
 from tt_tflm.emit.tflm_graph import TfliteGraph
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.quiet import import_tensorflow, most_telling_line, silence
@@ -48,7 +48,7 @@ def quantized(model: ImportedModel, samples: np.ndarray) -> tuple[ImportedModel,
     steps = _checked_steps(model)
     content = _quantize(model, steps, samples)
     tensors = _Tensors(content)
-    grids = {"x": tensors.grid("x_int8")} | {_name(step): tensors.grid(_name(step)) for step in steps}
+    grids = {"x": tensors.grid("x")} | {_name(step): tensors.grid(_name(step)) for step in steps}
     module = Quantize(grids)(model.module)
     layers = {
         layer_of(step): _layer(step, tensors, grids[str(step.args[0].name)], grids[_name(step)])
@@ -92,7 +92,9 @@ def _quantize(model: ImportedModel, steps: list[Step], samples: np.ndarray) -> b
 
     image = model.module["predict"].params[0]
     graph = TfliteGraph(placed=False)
-    values = forward_pass(graph, image, steps, model.rows, model.input_shape)
+    # TensorFlow Lite's reference kernel of a fully connected layer multiplies in floating point; that of a convolution,
+    # and TensorFlow Lite Micro's of both, in integers.
+    values = forward_pass(graph, image, steps, model.rows, model.input_shape, fully_connected=False)
     result = values[steps[-1].var]
     x, output = values[image], graph.shaped(result, (1, result.elements))
     content = graph.finish([x], [output], model.name)
@@ -129,6 +131,9 @@ class _Tensors:
 
     def grid(self, name: str) -> Grid:
         """Of an activation."""
+        # Input and output of the file stay float32 under their names, beside their codes.
+        codes = f"{name}_int8"
+        name = codes if codes in self._tensors else name
         return Grid(float(self.scales(name)[0]), int(self._tensors[name].Quantization().ZeroPoint(0)))
 
     def data(self, name: str, dtype: str) -> np.ndarray:
@@ -150,8 +155,5 @@ def _layer(step: Step, tensors: _Tensors, x: Grid, y: Grid) -> Int8Layer:
         np.broadcast_to(tensors.scales(name), (channels,)) for name in (filter_name, bias_name)
     )
     factors = np.float64(x.scale) * scales.astype(np.float64) / np.float64(y.scale)
-    if tensors.scales(filter_name).size == 1 and is_vector(kernel):
-        # TensorFlow Lite multiplies in float32 where a fully connected layer has one scale.
-        factors = np.float64(np.float32(x.scale) * scales) / np.float64(y.scale)
     multipliers, shifts = np.array([fixed_point(float(factor)) for factor in factors], np.int32).T
     return Int8Layer(rows, scales.copy(), bias_scales.copy(), multipliers.copy(), shifts.copy(), length)

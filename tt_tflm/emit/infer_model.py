@@ -45,7 +45,13 @@ def emit_infer(model: EmittedModel, canonical) -> bytes:
 
 
 def forward_pass(
-    graph: TfliteGraph, image: relax.Var, steps: Sequence[Step], rows: Sequence[np.ndarray], shape: tuple[int, ...]
+    graph: TfliteGraph,
+    image: relax.Var,
+    steps: Sequence[Step],
+    rows: Sequence[np.ndarray],
+    shape: tuple[int, ...],
+    *,
+    fully_connected: bool = True,
 ) -> dict[relax.Expr, Value]:
     """Add a forward pass to a graph, the tensor of each variable under its name.
 
@@ -55,11 +61,12 @@ def forward_pass(
         steps: of a canonical ``predict``, from the first on.
         rows: base rows of every layer, float32 (channels, stride).
         shape: of the input, without the batch.
+        fully_connected: see ``ForwardEmitter``.
 
     Returns:
         The tensor of the input and of what each step defines.
     """
-    forward = ForwardEmitter(graph, rows, plain=True)
+    forward = ForwardEmitter(graph, rows, plain=True, fully_connected=fully_connected)
     values = {image: graph.tensor("x", (1, 1, *shape) if len(shape) == 2 else (1, *shape))}
 
     def operands(step: Step) -> list[Value]:
