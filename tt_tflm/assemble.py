@@ -244,7 +244,7 @@ def _unused_sources(model: EmittedModel) -> set[str]:
     optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
     unused = {f"tt_{kind}_update.c" for kind in optimizers}
     if not model.int8:
-        unused |= {f"tt_int8_{name}.{ending}" for name in ("rows", "quantize", "fisher") for ending in ("c", "h")}
+        unused |= {f"tt_int8_{name}.{ending}" for name in ("rows", "quantize", "requantize", "fisher") for ending in ("c", "h")}
         unused.add("tt_int8.h")
     if model.temperature is None:
         unused.add("tt_prototypes.c")

@@ -9,35 +9,69 @@
 #define TT_INT8_H
 
 #include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_SAT) || defined(__ARM_FEATURE_SIMD32)
+#include <arm_acle.h>
+#endif
+
+#include "tt_kernel.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* value * multiplier / 2^31, halves rounded up. multiplier is not negative. */
-static inline int32_t tt_high_product(int32_t value, int32_t multiplier) {
-    return (int32_t)(((int64_t)value * multiplier + ((int64_t)1 << 30)) >> 31);
+/*
+ * value times the factor, rounded as the reference kernels round: to the nearest after the multiplication (halves up),
+ * and again after the shift (halves away from zero). Saturates where a shift above 0 overflows.
+ */
+int32_t tt_int8_requantize(int32_t value, int32_t multiplier, int32_t shift);
+
+/* a * b / 2^32, halves rounded up. */
+static inline int32_t tt_high_product(int32_t a, int32_t b) {
+#if defined(__ARM_FEATURE_DSP)
+    int32_t product;
+    __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+    return product;
+#else
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
 }
 
-/* value / 2^exponent, halves rounded away from zero. exponent: 0 .. 31. */
-static inline int32_t tt_rounded_quotient(int32_t value, int32_t exponent) {
-    const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1u);
-    const int32_t threshold = (mask >> 1) + (value < 0 ? 1 : 0);
-    return (value >> exponent) + ((value & mask) > threshold ? 1 : 0);
-}
+/* A factor made ready for many values. */
+typedef struct {
+    int32_t multiplier;
+    int32_t shift;
+    int32_t half;   /* of the divisor that the shift is */
+    uint32_t limit; /* values from -limit to limit - 1 take few instructions */
+} tt_requantizer_t;
 
-/* value times the factor, rounded as the reference kernels round: twice. Saturates where a shift above 0 overflows. */
-static inline int32_t tt_requantized(int32_t value, int32_t multiplier, int32_t shift) {
-    if (shift > 0) {
-        const int64_t shifted = (int64_t)value * ((int64_t)1 << shift);
-        value = shifted > INT32_MAX ? INT32_MAX : shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
-        shift = 0;
+static inline tt_requantizer_t tt_requantizer(int32_t multiplier, int32_t shift) {
+    tt_requantizer_t by = {multiplier, shift, 0, 0u};
+    if (shift < 0) {
+        by.half = (int32_t)(((uint32_t)1 << -shift) >> 1);
+        by.limit = (uint32_t)1 << 30;
     }
-    return tt_rounded_quotient(tt_high_product(value, multiplier), -shift);
+    return by;
+}
+
+/* The same as tt_int8_requantize. */
+static inline int32_t tt_requantized(int32_t value, tt_requantizer_t by) {
+    int32_t high;
+    if ((uint32_t)value + by.limit >= 2u * by.limit) {
+        return tt_int8_requantize(value, by.multiplier, by.shift);
+    }
+    high = tt_high_product(2 * value, by.multiplier);
+    return (high + by.half + (high >> 31)) >> -by.shift;
 }
 
 /* value within low .. high, both int8. */
 static inline int8_t tt_saturated(int32_t value, int32_t low, int32_t high) {
+#if defined(__ARM_FEATURE_SAT)
+    if (low == INT8_MIN && high == INT8_MAX) {
+        return (int8_t)__ssat(value, 8);
+    }
+#endif
     return (int8_t)(value < low ? low : value > high ? high : value);
 }
 
@@ -45,6 +79,74 @@ static inline int8_t tt_saturated(int32_t value, int32_t low, int32_t high) {
 static inline int32_t tt_rounded_mean(int32_t sum, int32_t count) {
     return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
 }
+
+/*
+ * Four neighbouring codes less the code of zero, and the sum of their products with four others: where there are
+ * instructions for two products of 16 bits at once, the first and third lie side by side, and the second and fourth.
+ *
+ * address: of four codes, at any alignment. zeros: tt_zeros(zero), worked out once.
+ */
+#if defined(__ARM_FEATURE_SIMD32)
+typedef struct {
+    int16x2_t even;
+    int16x2_t odd;
+} tt_quad_t;
+typedef int16x2_t tt_zeros_t;
+
+static inline tt_zeros_t tt_zeros(int32_t zero) {
+    return (tt_zeros_t)(((uint32_t)zero & 0xffffu) * 0x10001u);
+}
+
+static inline tt_quad_t tt_quad(const int8_t *address) {
+    int8x4_t codes;
+    tt_quad_t quad;
+    memcpy(&codes, address, sizeof codes);
+    quad.even = __sxtb16(codes);
+    /* The compiler would take two instructions: it knows sxtb16 without its rotation. */
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(quad.odd) : "r"(codes));
+    return quad;
+}
+
+static inline tt_quad_t tt_quad_less(const int8_t *address, tt_zeros_t zeros) {
+    tt_quad_t quad = tt_quad(address);
+    quad.even = __ssub16(quad.even, zeros);
+    quad.odd = __ssub16(quad.odd, zeros);
+    return quad;
+}
+
+static inline int32_t tt_quad_product(int32_t sum, tt_quad_t a, tt_quad_t b) {
+    return __smlad(a.odd, b.odd, __smlad(a.even, b.even, sum));
+}
+#else
+typedef struct {
+    int32_t codes[4];
+} tt_quad_t;
+typedef int32_t tt_zeros_t;
+
+static inline tt_zeros_t tt_zeros(int32_t zero) {
+    return zero;
+}
+
+static inline tt_quad_t tt_quad_less(const int8_t *address, tt_zeros_t zeros) {
+    const tt_quad_t quad = {{address[0] - zeros, address[1] - zeros, address[2] - zeros, address[3] - zeros}};
+    return quad;
+}
+
+static inline tt_quad_t tt_quad(const int8_t *address) {
+    return tt_quad_less(address, 0);
+}
+
+static inline int32_t tt_quad_product(int32_t sum, tt_quad_t a, tt_quad_t b) {
+    return sum + a.codes[0] * b.codes[0] + a.codes[1] * b.codes[1] + a.codes[2] * b.codes[2] + a.codes[3] * b.codes[3];
+}
+#endif
+
+/* Four multiply-accumulates. An instrumented build counts them. */
+#ifdef TT_COUNT_MACS
+#define TT_MAC_QUAD(sum, a, b) (tt_mac_count += 4u, tt_quad_product(sum, a, b))
+#else
+#define TT_MAC_QUAD(sum, a, b) tt_quad_product(sum, a, b)
+#endif
 
 /*
  * codes = x / scale + zero, rounded to the nearest (halves away from zero) and saturated.

@@ -8,7 +8,7 @@ from tvm import tirx
 
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
-from .conv2d_int8 import requantized
+from .conv2d_int8 import factor, requantized
 from .geometry import Window
 from .loops import LoopNest, code, constant, prim_func
 from .pool import span
@@ -40,8 +40,9 @@ def requantize(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """y = the codes of x in another scale, within bounds."""
     x, y = buffers(kernel)
     nest = LoopNest()
+    by = factor(nest, "by", kernel["multiplier"], kernel["shift"])
     with nest.loop("i", kernel.params[0].elements) as i:
-        nest.store(y, i, requantized(kernel, code(x[i], kernel["x_zero"]), kernel["multiplier"], kernel["shift"]))
+        nest.store(y, i, requantized(kernel, code(x[i], kernel["x_zero"]), by))
     return {name: prim_func([x, y], nest)}
 
 
@@ -49,13 +50,14 @@ def add(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """y = saturated(a + b), both brought to a common scale first."""
     a, b, y = buffers(kernel)
     nest = LoopNest()
+    by = factor(nest, "by", kernel["multiplier"], kernel["shift"])
+    sides = [factor(nest, f"by_{s}", kernel[f"{s}_multiplier"], kernel[f"{s}_shift"]) for s in "ab"]
     with nest.loop("i", kernel.params[0].elements) as i:
         parts = []
-        for side, buffer in (("a", a), ("b", b)):
+        for side, buffer, own in zip("ab", (a, b), sides, strict=True):
             shifted = code(buffer[i], kernel[f"{side}_zero"]) * (1 << ADD_SHIFT)
-            factor = (kernel[f"{side}_multiplier"], kernel[f"{side}_shift"])
-            parts.append(nest.let(side, tirx.call_pure_extern(_I32, "tt_requantized", shifted, *factor), _I32))
-        nest.store(y, i, requantized(kernel, parts[0] + parts[1], kernel["multiplier"], kernel["shift"]))
+            parts.append(nest.let(side, tirx.call_pure_extern(_I32, "tt_requantized", shifted, own), _I32))
+        nest.store(y, i, requantized(kernel, parts[0] + parts[1], by))
     return {name: prim_func([a, b, y], nest)}
 
 
