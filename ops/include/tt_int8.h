@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__ARM_FEATURE_SAT) || defined(__ARM_FEATURE_SIMD32)
+/* Whether the core has the instructions of the DSP extension, and the compiler a way to ask for them. */
+#if defined(__ARM_FEATURE_SIMD32) && defined(__GNUC__)
+#define TT_ARM_DSP
 #include <arm_acle.h>
 #endif
 
@@ -29,7 +31,7 @@ int32_t tt_int8_requantize(int32_t value, int32_t multiplier, int32_t shift);
 
 /* a * b / 2^32, halves rounded up. */
 static inline int32_t tt_high_product(int32_t a, int32_t b) {
-#if defined(__ARM_FEATURE_DSP)
+#if defined(TT_ARM_DSP)
     int32_t product;
     __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
     return product;
@@ -67,9 +69,11 @@ static inline int32_t tt_requantized(int32_t value, tt_requantizer_t by) {
 
 /* value within low .. high, both int8. */
 static inline int8_t tt_saturated(int32_t value, int32_t low, int32_t high) {
-#if defined(__ARM_FEATURE_SAT)
+#if defined(TT_ARM_DSP)
     if (low == INT8_MIN && high == INT8_MAX) {
-        return (int8_t)__ssat(value, 8);
+        int32_t saturated;
+        __asm__("ssat %0, #8, %1" : "=r"(saturated) : "r"(value));
+        return (int8_t)saturated;
     }
 #endif
     return (int8_t)(value < low ? low : value > high ? high : value);
@@ -86,7 +90,7 @@ static inline int32_t tt_rounded_mean(int32_t sum, int32_t count) {
  *
  * address: of four codes, at any alignment. zeros: tt_zeros(zero), worked out once.
  */
-#if defined(__ARM_FEATURE_SIMD32)
+#if defined(TT_ARM_DSP)
 typedef struct {
     int16x2_t even;
     int16x2_t odd;
