@@ -79,7 +79,9 @@ class _Sketch:
 
     def pad(self) -> None:
         self.value = kl.ZeroPadding2D(((1, 0), (0, 2)), name=self.name("pad"))(self.value)
-        self.conv(stride=2, kernel=3)
+        if self.pick(True, False):
+            # Into the window of a convolution; before anything else padding is an operation of its own.
+            self.conv(stride=2, kernel=3)
 
     def concat(self) -> None:
         skip = self.value

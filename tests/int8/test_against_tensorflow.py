@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import tensorflow as tf
 import tt_tflm
 
 from tt_tflm.quantization import quantized
+from tvm_passes.kernel import steps_of
+from tvm_passes.quantize import OPERATIONS
 
 from .nets import CLASSES, Net, random_net
 from .straight_through import StraightThrough
@@ -67,10 +71,22 @@ def check_codes(board, reference: StraightThrough, net: Net, count: int) -> None
             assert np.array_equal(board.predict(x), expected)
 
 
+@functools.cache
+def prepared(seed: int) -> tuple[Net, tt_tflm.TrainableConverter]:
+    """A net, imported and quantised when that is first asked for."""
+    net = random_net(seed)
+    return net, net.converter()
+
+
+def test_the_nets_hold_every_operation() -> None:
+    modules = [prepared(seed)[1]._import().module for seed in range(NETS)]
+    kernels = [step.kernel for module in modules for step in steps_of(module, "predict")[0]]
+    assert {kernel.op for kernel in kernels} == {*OPERATIONS, "quantize", "requantize", "dequantize", "softmax"}
+
+
 @pytest.mark.parametrize("seed", range(NETS))
 def test_a_net(seed: int) -> None:
-    net = random_net(seed)
-    converter = net.converter()
+    net, converter = prepared(seed)
     reference = reference_of(net, converter)
     x, label = net.samples[0], seed % CLASSES
     loss, gradients = reference.gradients(x, label)
