@@ -11,7 +11,8 @@ attribute ``tt`` says what it computes::
 
 The gradient, the cost model, the arena planner and the emitters read the declaration; only the schedule pass gives
 it a loop nest. Activations are flat in NHWC order with N = 1; rows are float32 ``(channels, stride)`` flat, a row
-being the weights of one output channel in ``(kh, kw, cin)`` order, then its bias, then padding to an even length.
+being the weights of one output channel in ``(kh, kw, cin)`` order, then its bias, then padding to an even length. In an
+int8 program (``quantize``) activations and rows are int8; gradients and trained rows stay float32.
 """
 
 from __future__ import annotations
