@@ -243,9 +243,11 @@ def _unused_sources(model: EmittedModel) -> set[str]:
     """Runtime sources that a build of this kind never calls."""
     optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
     unused = {f"tt_{kind}_update.c" for kind in optimizers}
-    if not model.int8:
-        unused |= {f"tt_int8_{name}.{ending}" for name in ("rows", "quantize", "requantize", "fisher") for ending in ("c", "h")}
-        unused.add("tt_int8.h")
+    if model.int8:
+        unused.add("tt_fisher.c")
+    else:
+        unused |= {f"tt_int8_{name}.c" for name in ("rows", "quantize", "requantize", "fisher")}
+        unused |= {"tt_int8.h", "tt_int8_rows.h"}
     if model.temperature is None:
         unused.add("tt_prototypes.c")
     if model.choice is None:
