@@ -12,7 +12,9 @@ import tt_tflm
 
 from oracle.boards import DEVICE_TOLERANCE, relative_error
 from oracle.net_weights import randomise_weights
+from tt_tflm.dynamic_program import dynamic_program
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
+from tt_tflm.plan.select import plan_cost
 
 kl = keras.layers
 SHAPE = (8, 7, 2)
@@ -120,6 +122,30 @@ def test_figures_of_the_report(converter, build) -> None:
     assert full.report_data["precision"] == "float32"
     assert report["fingerprint"] == full.report_data["fingerprint"]
     assert not [name for name in full.files if "int8" in name]
+
+
+def test_the_cost_table_says_what_a_static_build_costs(converter) -> None:
+    """One cost model for both precisions: rows with their shadows, and what is saved as int8 or as a mask."""
+    model = converter._import()
+    table = dynamic_program(model, converter.loss, converter.optimizer, tt_tflm.Budget(), 1, None, lambda _: None).choice.table
+    fixed = tt_tflm.TrainableConverter.from_keras_model(converter._model)
+    fixed.precision, fixed.representative_data = "int8", converter.representative_data
+    # With a batch a static build keeps gradients, as a board that chooses does.
+    fixed.loss, fixed.optimizer = converter.loss, tt_tflm.Adam(batch_size=2)
+    for layers in ({"last": [0, 4]}, {"depthwise": [1], "last": "all"}, {"stem": [2, 3], "project": [0, 1, 7]}):
+        fixed.plan = tt_tflm.UpdatePlan(layers)
+        report = fixed.convert().report_data
+        plan = tt_tflm.UpdatePlan(report_plan(report, layers))
+        cost = plan_cost(table, plan)
+        assert cost.training_memory_bytes == report["training_memory_bytes"], layers
+        assert cost.backward_macs == report["backward_macs"], layers
+        assert cost.updated_parameters == report["updated_parameters"], layers
+
+
+def report_plan(report: dict, layers: dict) -> dict[str, list[int]]:
+    """A plan with every channel named."""
+    totals = {layer["name"]: layer["channels_total"] for layer in report["layers"]}
+    return {name: list(range(totals[name])) if chosen == "all" else chosen for name, chosen in layers.items()}
 
 
 def test_pixels_are_scaled_as_inputs_are(converter) -> None:
