@@ -3,8 +3,8 @@
 
     python -m benchmarks.int8_figures [--model FILE] [--target cortex-m7]
 
-Two builds of the model, by default the one that comes with the package, of whose last six layers every fourth channel is
-trained by Adam with the prototype loss. The samples are noise: none of these figures depends on what they show. Exits
+Two builds of the model, by default the one that comes with the package, of whose last six layers every fourth channel
+is trained by Adam with the prototype loss. The samples are noise: none of these figures depends on what they show. Exits
 with 1 if an embedding differs from that of TensorFlow Lite's reference kernels by a bit.
 """
 
@@ -90,7 +90,8 @@ def main(model: Path | None, target: str) -> None:
         table.add_row(name, f"{value:,}", f"{other:,}", f"{other / value:.2f}")
     Console().print(table)
     same = np.array_equal(embeddings["int8"], reference(content, samples))
-    print(f"{SAMPLES} embeddings {'equal' if same else 'differ from'} those of TensorFlow Lite's reference kernels, bit by bit")
+    verb = "equal" if same else "differ from"
+    print(f"{SAMPLES} embeddings {verb} those of TensorFlow Lite's reference kernels, bit by bit")
     sys.exit(int(not same))
 
 

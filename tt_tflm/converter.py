@@ -216,8 +216,10 @@ class TrainableConverter:
     def _representative_samples(self, input_shape: tuple[int, ...]) -> np.ndarray:
         data = self.representative_data
         if not isinstance(data, np.ndarray) or data.ndim == 0 or len(data) == 0:
-            received = "none" if data is None else f"an empty {type(data).__name__}" if isinstance(data, np.ndarray) else type(data).__name__
+            kind = "none" if data is None else type(data).__name__
+            received = f"an empty {kind}" if isinstance(data, np.ndarray) else kind
             raise InputError(
-                f"representative_data: expected an array of samples that inputs are like, for precision int8, received {received}"
+                "representative_data: expected an array of samples that inputs are like, for precision int8, "
+                f"received {received}"
             )
         return fit_samples("representative_data", data, input_shape, InputScaling(*self.input_scaling))

@@ -83,7 +83,9 @@ def load_episode(
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
     samples = {
-        name: fit_samples(f"episode array {name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling))
+        name: fit_samples(
+            f"episode array {name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling)
+        )
         for name in ("support", "query")
     }
     return Episode(samples["support"], support_y, samples["query"], query_y)

@@ -38,8 +38,8 @@ def quantized(model: ImportedModel, samples: np.ndarray) -> tuple[ImportedModel,
         samples: float32 (N, *input_shape), at least one, that the model's inputs are like.
 
     Returns:
-        The model, its rows the real numbers behind the codes; and the .tflite file that it agrees with to the bit, whose
-        input and output are float32 (the output without a softmax at the end).
+        The model, its rows the real numbers behind the codes; and the .tflite file that it agrees with to the bit,
+        whose input and output are float32 (the output without a softmax at the end).
 
     Raises:
         InputError: TensorFlow Lite cannot quantise the model.

@@ -238,5 +238,6 @@ def _max_pool(tape: Tape, step: Step, g: relax.Var) -> None:
     """y = maximum of the window  /  g to the position of the first maximum."""
     x = step.args[0]
     n = int(x.ty.shape[0])
-    params = (Param("g", int(g.ty.shape[0]), IN), Param("x", n, dtype=step.kernel.param("x").dtype), Param("dx", n, OUT))
+    source = Param("x", n, dtype=step.kernel.param("x").dtype)
+    params = (Param("g", int(g.ty.shape[0]), IN), source, Param("dx", n, OUT))
     tape.add(x, tape.emit(Kernel("max_pool_grad", params, dict(step.kernel.attrs)), [g, x]))

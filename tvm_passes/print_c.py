@@ -26,7 +26,18 @@ import tvm
 from tvm import tirx
 from tvm.ir import PointerType
 
-C_TYPES = {"float32": "float", "int32": "int32_t", "uint32": "uint32_t", "uint16": "uint16_t", "int8": "int8_t", "int8x4": "tt_quad_t", "int16x2": "tt_zeros_t", "int32x4": "tt_requantizer_t", "bool": "bool"}
+C_TYPES = {
+    "float32": "float",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "uint16": "uint16_t",
+    "int8": "int8_t",
+    "bool": "bool",
+    # Vectors stand for small structures of ops/include/tt_int8.h that are passed by value.
+    "int8x4": "tt_quad_t",
+    "int16x2": "tt_zeros_t",
+    "int32x4": "tt_requantizer_t",
+}
 _BINARY = {
     tirx.Add: "+",
     tirx.Sub: "-",

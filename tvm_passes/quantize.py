@@ -94,9 +94,8 @@ def quantized_steps(module: tvm.IRModule) -> list[Step]:
     steps = [s for s in steps if not (s.kernel.op == "softmax" and s.var.same_as(output))]
     for step in steps:
         if step.kernel.op not in OPERATIONS:
-            raise UnsupportedGraphError(
-                f"expected operations of int8 ({', '.join(OPERATIONS)}, a softmax at the end), received {step.kernel.op}"
-            )
+            known = f"{', '.join(OPERATIONS)}, a softmax at the end"
+            raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}")
     return steps
 
 
@@ -143,7 +142,9 @@ class _Quantizer:
     def _grid(self, var: relax.Var) -> Grid:
         return self._grids[str(var.name)]
 
-    def _saturating(self, source: relax.Var | None, target: relax.Var, bounds: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _saturating(
+        self, source: relax.Var | None, target: relax.Var, bounds: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Grids as attributes, and the codes at which the result saturates."""
         y = self._grid(target)
         attrs: dict[str, Any] = {"y_scale": y.scale, "y_zero": y.zero, "low": LOWEST, "high": HIGHEST}

@@ -200,7 +200,8 @@ class ReverseWalk:
         attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
         attrs |= {"trained": choice.channels, "bias": int(choice.bias), "weights": int(choice.weights)}
         kernel = Kernel(f"{step.kernel.op}_grad_weights", params, attrs)
-        self._gradients.append((layer, self.emit(kernel, [x, gradient, self._float_rows.get(layer, step.args[1]), self._scale])))
+        rows = self._float_rows.get(layer, step.args[1])
+        self._gradients.append((layer, self.emit(kernel, [x, gradient, rows, self._scale])))
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         return self._masks.get(var)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Not part of the generated kernels: those are compiled with a division that may be off by one unit in the last place. */
+/* Not part of the generated kernels, which are compiled with a division that may be off in the last place. */
 #include "tt_int8.h"
 
 #include <math.h>

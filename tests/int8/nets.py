@@ -39,7 +39,7 @@ class _Sketch:
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.image = keras.Input((int(self.rng.integers(5, 10)), int(self.rng.integers(5, 10)), int(self.rng.integers(1, 4))))
+        self.image = keras.Input(tuple(int(self.rng.integers(*sizes)) for sizes in ((5, 10), (5, 10), (1, 4))))
         self.value = self.image
         self.count = 0
 
@@ -89,7 +89,8 @@ class _Sketch:
         self.value = kl.Concatenate(name=self.name("concat"))([skip, self.value])
 
     def head(self) -> None:
-        self.value = self.pick(kl.Flatten, kl.GlobalAveragePooling2D, kl.GlobalMaxPooling2D)(name=self.name("flat"))(self.value)
+        flat = self.pick(kl.Flatten, kl.GlobalAveragePooling2D, kl.GlobalMaxPooling2D)
+        self.value = flat(name=self.name("flat"))(self.value)
         last = kl.Dense(CLASSES, activation=self.pick(None, "softmax"), name="logits")
         self.value = last(self.value)
 
@@ -109,7 +110,8 @@ def random_net(seed: int) -> Net:
     for layer in model.layers:
         if layer.weights and (layer.name == "logits" or sketch.pick(True, True, False)):
             channels = int(layer.output.shape[-1])
-            plan[layer.name] = sorted(sketch.rng.choice(channels, int(sketch.rng.integers(1, channels + 1)), False).tolist())
+            count = int(sketch.rng.integers(1, channels + 1))
+            plan[layer.name] = sorted(sketch.rng.choice(channels, count, False).tolist())
     samples = sketch.rng.standard_normal((40, *shape)).astype(np.float32)
     # Beyond the calibrated range at times, so that saturation is met.
     return Net(model, plan, samples[:10], 1.5 * samples[10:])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What TensorFlow makes of a quantised .tflite file: its reference kernels forward, the straight-through rule backward.
 
-Every operator is computed twice: by the interpreter, in integers, and by TensorFlow on the real numbers behind them. The
-value of a tensor is the first, its gradient that of the second, and none where a code lies at a bound.
+Every operator is computed twice: by the interpreter, in integers, and by TensorFlow on the real numbers behind them.
+The value of a tensor is the first, its gradient that of the second, and none where a code lies at a bound.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ class StraightThrough:
 
     def _max_pool_2d(self, operator, x) -> tf.Tensor:
         options = self._options(operator, "MAX_POOL_2D")
-        return tf.nn.max_pool2d(x, (options.FilterHeight(), options.FilterWidth()), **self._window(operator, "MAX_POOL_2D"))
+        size = (options.FilterHeight(), options.FilterWidth())
+        return tf.nn.max_pool2d(x, size, **self._window(operator, "MAX_POOL_2D"))
 
     def _average_pool_2d(self, operator, x) -> tf.Tensor:
         options = self._options(operator, "AVERAGE_POOL_2D")

@@ -14,9 +14,9 @@ class Region:
     """A run of bytes of the row pool.
 
     Args:
-        kind: ``pool`` (trained rows), ``shadow`` (the same as int8, in an int8 build), an optimiser state (``velocity``, ``first_moment``, ``second_moment``,
-            ``gradient``) or ``prototypes``; with a plan chosen on the board ``potentials``, ``slots``, ``channels``
-            and ``rows``.
+        kind: ``pool`` (trained rows), ``shadow`` (the same as int8, in an int8 build), an optimiser state
+            (``velocity``, ``first_moment``, ``second_moment``, ``gradient``) or ``prototypes``; with a plan chosen on
+            the board ``potentials``, ``slots``, ``channels`` and ``rows``.
         index: the layer's number; for prototypes 0 for the sums and 1 for the counts; else 0.
         name: for people.
         offset: bytes from the start of the row pool, a multiple of 16.

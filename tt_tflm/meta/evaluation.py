@@ -126,8 +126,8 @@ def evaluate(
         strategies: out of ``tt_tflm.meta.arms.STRATEGIES``.
         backend: ``c`` (the device code, compiled for this machine), ``tflm`` (TensorFlow Lite Micro's interpreter) or
             ``tf`` (TensorFlow).
-        precision: ``float32``, or with backend ``c`` ``int8``: a forward pass of integers, whose ranges are taken from the
-            support images of the first episodes, up to 100 of them.
+        precision: ``float32``, or with backend ``c`` ``int8``: a forward pass of integers, whose ranges are taken from
+            the support images of the first episodes, up to 100 of them.
         budget: of the strategies that choose.
         iterations: updates of an adaptation.
         learning_rates: strategy -> learning rate of Adam, in place of the defaults.

@@ -26,8 +26,8 @@ class Cost:
         backward_macs: multiply-accumulates, padding taps included.
         updated_parameters: weights and biases that change.
         saved_bytes: activations and masks that the forward pass keeps for backward.
-        training_bytes: the paper's training memory: updated rows (with their int8 shadows), gradient buffers, optimiser moments and what is
-            saved.
+        training_bytes: the paper's training memory: updated rows (with their int8 shadows), gradient buffers,
+            optimiser moments and what is saved.
     """
 
     backward_macs: int

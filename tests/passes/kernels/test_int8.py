@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels on int8 tensors: forward to the bit against arithmetic on whole numbers as TensorFlow Lite defines it, gradients
-against TensorFlow on the real numbers behind the codes."""
+"""Kernels on int8 tensors: forward to the bit against arithmetic on whole numbers as TensorFlow Lite defines it,
+gradients against TensorFlow on the real numbers behind the codes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Int8RowsStruct(ctypes.Structure):
 
 @dataclass
 class Int8Rows:
-    """The int8 rows of a layer, the channels of ``trained`` in a shadow; what the base holds in their place is noise."""
+    """The int8 rows of a layer, the channels of ``trained`` in a shadow; the base holds noise in their place."""
 
     weights: np.ndarray
     biases: np.ndarray
@@ -117,7 +117,8 @@ class Weighted:
     def _attrs(self, draw: Draw, rng: np.random.Generator, w: Window) -> dict[str, float]:
         length = self.row_length(w)
         grid = {"x_scale": 0.03, "x_zero": int(rng.integers(-128, 128)), "y_zero": int(rng.integers(-128, 128))}
-        return {**w.attrs(), "stride": row_stride(length), "int8_stride": int8_row_stride(length), **grid, **bounds(draw)}
+        strides = {"stride": row_stride(length), "int8_stride": int8_row_stride(length)}
+        return {**w.attrs(), **strides, **grid, **bounds(draw)}
 
     def forward(self, draw: Draw) -> Trial:
         w, rng = self.draw_window(draw), rng_of(draw)
@@ -305,7 +306,8 @@ def test_a_gradient_passes_strictly_between_the_bounds() -> None:
     y, g = np.int8([-128, -127, 0, 99, 100, 127]), np.arange(1, 7, dtype=np.float32)
     expected = np.float32([0, 2, 3, 4, 0, 0])
     attrs = {"low": -128, "high": 100}
-    check_trial(Trial(elementwise("clip_grad", attrs, ("float32", "int8", "float32"), g=g, y=y, dx=g), {"g": g, "y": y}, {"dx": expected}))
+    kernel = elementwise("clip_grad", attrs, ("float32", "int8", "float32"), g=g, y=y, dx=g)
+    check_trial(Trial(kernel, {"g": g, "y": y}, {"dx": expected}))
     mask = np.uint32([0b001110])
     check_trial(Trial(elementwise("clip_mask", attrs, ("int8", "uint32"), y=y, mask=mask), {"y": y}, {"mask": mask}))
 
