@@ -129,6 +129,18 @@ def test_instructions_are_those_of_a_board(model: Path, on_boards: Evaluation) -
     assert f"{counts['full']['update']:,}" in shown.get()
 
 
+def test_a_strategy_too_large_for_the_emulated_board() -> None:
+    costs = {"training_memory_bytes": 1, "ram_bytes": 2, "backward_macs": 3}
+    counts = {"predict": 4, "fisher": 5, "select": 6, "update": 7}
+    results = {"tinytrain": StrategyResult((0.5,), costs, counts), "full": StrategyResult((0.5,), costs, None)}
+    content = json.loads(json.dumps(Evaluation("m", "d", results).to_json()))
+    assert content["strategies"]["tinytrain"]["instructions"] == counts
+    assert content["strategies"]["full"]["instructions"] is None
+    with (console := Console(width=200)).capture() as shown:
+        console.print(strategies_table(content))
+    assert shown.get().count("too large") == 3
+
+
 def test_a_single_episode_has_no_interval() -> None:
     result = StrategyResult((0.5,), {"training_memory_bytes": 1, "ram_bytes": 2, "backward_macs": 3})
     content = Evaluation("m", "d", {"none": result, "full": result}).to_json()

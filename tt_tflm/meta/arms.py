@@ -274,7 +274,7 @@ class Bench:
             return Outcome(self._in_tensorflow(arm, episode, plan), costs)
         return Outcome(self._on_board(arm, episode, plan), costs)
 
-    def instructions(self, strategy: str, episode: Episode, device: str) -> Mapping[str, int]:
+    def instructions(self, strategy: str, episode: Episode, device: str) -> Mapping[str, int] | None:
         """One strategy's instructions on an emulated core, for the first episode; see ``count_instructions``."""
         arm = self._arms[strategy]
         told = arm.costs is None and strategy != "tinytrain"

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,12 +47,13 @@ class StrategyResult:
     Attributes:
         accuracies: share of right answers of each episode, 0 to 1.
         costs: the largest ``training_memory_bytes``, ``ram_bytes`` and ``backward_macs`` of any episode.
-        instructions: of an emulated core, see ``tt_tflm.meta.instructions.count_instructions``; None if not counted.
+        instructions: of an emulated core, see ``tt_tflm.meta.instructions.count_instructions``; None where it is too
+            small; empty if not counted.
     """
 
     accuracies: tuple[float, ...]
     costs: Mapping[str, int]
-    instructions: Mapping[str, int] | None = None
+    instructions: Mapping[str, int] | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Evaluation:
                 "accuracy_ci95": _number(ci95),
                 "accuracies": list(result.accuracies),
                 **{cost: result.costs[cost] for cost in _COSTS},
-                **({} if result.instructions is None else {"instructions": dict(result.instructions)}),
+                **({} if result.instructions == {} else {"instructions": result.instructions}),
             }
         return {
             "schema_version": SCHEMA_VERSION,
@@ -183,7 +184,7 @@ def evaluate(
         counts = {} if instructions_on is None else work.instructions(loaded, instructions_on, tell)
         outcomes = work.run((entry.load(images, shape, scaling) for entry in rows), len(rows), tell)
     name = Path(model).name if isinstance(model, (str, PathLike)) else model.name
-    results = {strategy: _result(outcomes[strategy], counts.get(strategy)) for strategy in strategies}
+    results = {strategy: _result(outcomes[strategy], counts.get(strategy, {})) for strategy in strategies}
     return Evaluation(name, _data_name(data), results)
 
 
@@ -287,7 +288,7 @@ class _Work:
             tell("adapting", done, total)
         return results  # type: ignore[return-value]
 
-    def instructions(self, episode: Episode, device: str, tell: Progress) -> dict[str, Mapping[str, int]]:
+    def instructions(self, episode: Episode, device: str, tell: Progress) -> dict[str, Mapping[str, int] | None]:
         """strategy -> instructions of the first episode on an emulated core."""
         bench = Bench(*self._arguments, threads=0)
         counts = {}

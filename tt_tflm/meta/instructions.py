@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tt_tflm.build import load_build
+from tt_tflm.errors import OverflowingMemoryError
 
 if TYPE_CHECKING:
     from tt_tflm.episode import Episode
@@ -18,7 +19,7 @@ COUNTED = ("predict", "fisher", "select", "update")
 
 def count_instructions(
     arm: Arm, plan: UpdatePlan | None, episode: Episode, recipe: Recipe, device: str
-) -> Mapping[str, int]:
+) -> Mapping[str, int] | None:
     """Counts on an emulated board.
 
     Args:
@@ -31,13 +32,18 @@ def count_instructions(
     Returns:
         ``predict``: one prediction. ``fisher``: the potentials of the support set; ``select``: the choice by them; both 0
         where the board is told what to train. ``update``: the first iteration, with its pseudo-queries. Enrolling and the
-        tightness of the support set, a prediction for each sample and pass, are in none of them.
+        tightness of the support set, a prediction for each sample and pass, are in none of them. None where the build is
+        too large for the emulated board.
 
     Raises:
-        DeviceError: the build does not fit the emulated board, or training diverged.
+        DeviceError: training diverged.
         ToolchainError: the compiler or the emulator is missing.
     """
-    with load_build(arm.folder or "").simulate(device) as board:
+    try:
+        board = load_build(arm.folder or "").simulate(device)
+    except OverflowingMemoryError:
+        return None
+    with board:
         for x, label in zip(episode.support_x, episode.support_y, strict=True):
             board.enroll(x, int(label))
         board.predict(episode.query_x[0])

@@ -77,7 +77,9 @@ def strategies_table(figures: Mapping[str, Any]) -> Table:
     return table
 
 
-def _instructions(counts: Mapping[str, int]) -> tuple[str, str, str]:
+def _instructions(counts: Mapping[str, int] | None) -> tuple[str, str, str]:
+    if counts is None:
+        return ("too large",) * 3
     return f"{counts['predict']:,}", f"{counts['fisher'] + counts['select']:,}", f"{counts['update']:,}"
 
 
