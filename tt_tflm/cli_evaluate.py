@@ -68,6 +68,11 @@ class Strategies(click.ParamType):
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
+@click.option(
+    "--instructions-on",
+    type=options.Target(),
+    help="Count the instructions of the first episode too, on an emulated core such as cortex-m7.",
+)
 @click.option("--jobs", type=terminal.Count(1), default=1, show_default=True, help="Processes.")
 @options.json_option
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the accuracies (.png, .svg, .pdf).")

@@ -2,8 +2,8 @@
 """Print lowered TIR as C99.
 
 TVM's own C code generator caches min and max operands by their text and can reuse a stale load; it also knows neither
-``const`` nor ``restrict``. This printer covers just what ``kernels`` builds: flat buffers, serial loops, scalars, and
-pairs of floats.
+``const`` nor ``restrict``. This printer covers just what ``kernels`` builds: flat buffers, serial loops, scalars,
+pairs of floats, and the small structures that int8 kernels pass by value.
 
 Before::
 
