@@ -48,6 +48,7 @@ def _matrix() -> dict[str, Recipe]:
                 recipes[f"{loss}_{optimizer}_{batch_size}"] = Recipe(model, loss, optimizer, batch_size, plan, target)
     trained = {"stem": [0, 2], "depthwise": "all", "logits": [1]}
     recipes["int8"] = Recipe("integer", plan=trained, target="host", precision="int8")
+    recipes["int8_dynamic"] = Recipe("integer", "prototype", "adam", mode="dynamic", precision="int8")
     return recipes
 
 
@@ -61,7 +62,6 @@ NETS = {
     "gate": Recipe("gate", "prototype", "adam", plan={"squeeze": "all", "excite": [0, 1], "stem": [2]}),
     "dynamic": Recipe("embedding", "prototype", "adam", mode="dynamic"),
     "dynamic_softmax": Recipe("classifier", mode="dynamic", target="host"),
-    "int8_dynamic": Recipe("integer", "prototype", "adam", mode="dynamic", precision="int8"),
 }
 RECIPES = {**MATRIX, **NETS}
 
