@@ -54,7 +54,7 @@ class Strategies(click.ParamType):
     show_default=True,
     help="The device code on this machine, TensorFlow Lite Micro's interpreter, or TensorFlow.",
 )
-@click.option("--precision", type=terminal.OneOf(("float32", "int8")), default="float32", show_default=True)
+@click.option("--precision", type=terminal.OneOf(options.PRECISION_NAMES), default="float32", show_default=True)
 @options.budget_options
 @click.option("--iterations", type=terminal.Count(0), default=40, show_default=True, help="Updates of an adaptation.")
 @click.option(

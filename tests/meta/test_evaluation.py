@@ -54,6 +54,19 @@ def test_device_code_and_tflm_agree(model: Path, on_boards: Evaluation) -> None:
         assert in_tflm.strategies[name].accuracies == pytest.approx(on_boards.strategies[name].accuracies, abs=1e-9), name
 
 
+def test_int8_takes_less_memory_and_answers_alike(model: Path, on_boards: Evaluation) -> None:
+    names = ("none", "tinytrain")
+    integer = evaluate(model, small.images(), strategies=names, precision="int8", **EPISODES, **OPTIONS)
+    costs = {name: integer.strategies[name].costs for name in names}
+    assert costs["none"]["ram_bytes"] < 0.75 * on_boards.strategies["none"].costs["ram_bytes"]
+    assert 0 < costs["tinytrain"]["training_memory_bytes"] <= 4096
+    for name in names:
+        # Rounded, not spoiled: eight of eighty answers are allowed for.
+        expected = np.mean(on_boards.strategies[name].accuracies)
+        assert np.mean(integer.strategies[name].accuracies) > expected - 0.1, name
+    assert integer.strategies["tinytrain"].accuracies != integer.strategies["none"].accuracies
+
+
 def test_adapting_changes_something(on_boards: Evaluation) -> None:
     accuracies = {name: result.accuracies for name, result in on_boards.strategies.items()}
     assert all(len(values) == EPISODES["count"] for values in accuracies.values())
@@ -163,7 +176,8 @@ REFUSED = {
     "a strategy twice": ({"strategies": ("none", "none")}, "every strategy once"),
     "no strategy": ({"strategies": ()}, "at least one strategy"),
     "backend": ({"backend": "tvm"}, "backend: expected one of c, tflm, tf, received 'tvm'"),
-    "int8": ({"precision": "int8"}, "precision: expected float32, received 'int8', which is not"),
+    "precision": ({"precision": "int4"}, "precision: expected one of float32, int8, received 'int4'"),
+    "int8": ({"precision": "int8", "backend": "tf"}, "precision int8: expected backend 'c', received 'tf'"),
     "instructions of another backend": ({"instructions_on": "cortex-m4", "backend": "tf"}, "expected backend 'c'"),
     "instructions of this machine": ({"instructions_on": "host"}, "expected an emulated core"),
     "jobs": ({"jobs": 0}, "jobs: expected"),

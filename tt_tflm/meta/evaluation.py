@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tt_tflm.adaptation import augment_for
-from tt_tflm.converter import TrainableConverter
+from tt_tflm.converter import PRECISIONS, TrainableConverter
 from tt_tflm.devices import get_profile
 from tt_tflm.episode import InputScaling
 from tt_tflm.errors import DeviceError, InputError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 DEFAULT_STRATEGIES = ("none", "last_layer", "full", "sparse_update", "tinytrain")
-PRECISIONS = ("float32",)
+REPRESENTATIVE_IMAGES = 100
 DEFAULT_BUDGET = Budget(training_memory="1MB", backward_macs=0.15)
 _COSTS = ("training_memory_bytes", "ram_bytes", "backward_macs")
 Progress = Callable[[str, int, int], None]
@@ -132,7 +132,8 @@ def evaluate(
         strategies: out of ``tt_tflm.meta.arms.STRATEGIES``.
         backend: ``c`` (the device code, compiled for this machine), ``tflm`` (TensorFlow Lite Micro's interpreter) or
             ``tf`` (TensorFlow).
-        precision: ``float32``.
+        precision: ``float32``, or with backend ``c`` ``int8``: a forward pass of integers, whose ranges are taken from
+            the support images of the first episodes, up to 100 of them.
         budget: of the strategies that choose.
         iterations: updates of an adaptation.
         learning_rates: strategy -> learning rate of Adam, in place of the defaults.
@@ -175,6 +176,9 @@ def evaluate(
         rows = _episodes(episodes, images, ways, shots, queries, count, seed)
         converter.loss = PrototypeLoss(classes=max(entry.ways for entry in rows), temperature=temperature)
         loaded = rows[0].load(images, shape, scaling)
+        converter.precision = precision
+        if precision == "int8":
+            converter.representative_data = images.images(_support_rows(rows), shape, scaling)
         builds = Path(scratch) / "builds"
         builds.mkdir()
         arms, table = prepare(converter, strategies, budget, rates, loaded, builds, lambda stage: tell(stage, 0, 0))
@@ -199,13 +203,18 @@ def _check(strategies: Sequence[str], backend: str, precision: str, jobs: int, c
     if backend not in BACKENDS:
         raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {backend!r}")
     if precision not in PRECISIONS:
-        raise InputError(
-            f"precision: expected {', '.join(PRECISIONS)}, received {precision!r}"
-            + (", which is not evaluated yet" if precision == "int8" else "")
-        )
+        raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}")
+    if precision == "int8" and backend != "c":
+        raise InputError(f"precision int8: expected backend 'c', received {backend!r}")
     for name, value in (("jobs", jobs), ("count", count)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name}: expected a whole number of at least 1, received {value!r}")
+
+
+def _support_rows(episodes: Sequence[Rows]) -> list[int]:
+    """Rows of support images, each once, those of the first episodes first."""
+    rows = dict.fromkeys(row for episode in episodes for row in episode.flat("support")[0])
+    return list(rows)[:REPRESENTATIVE_IMAGES]
 
 
 def _check_counting(device: str, backend: str) -> None:
