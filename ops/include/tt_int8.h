@@ -111,6 +111,11 @@ static inline tt_quad_t tt_quad(const int8_t *address) {
     return quad;
 }
 
+static inline tt_quad_t tt_quad_of(tt_zeros_t zeros) {
+    const tt_quad_t quad = {zeros, zeros};
+    return quad;
+}
+
 static inline tt_quad_t tt_quad_less(const int8_t *address, tt_zeros_t zeros) {
     tt_quad_t quad = tt_quad(address);
     quad.even = __ssub16(quad.even, zeros);
@@ -133,6 +138,11 @@ static inline tt_zeros_t tt_zeros(int32_t zero) {
 
 static inline tt_quad_t tt_quad_less(const int8_t *address, tt_zeros_t zeros) {
     const tt_quad_t quad = {{address[0] - zeros, address[1] - zeros, address[2] - zeros, address[3] - zeros}};
+    return quad;
+}
+
+static inline tt_quad_t tt_quad_of(tt_zeros_t zeros) {
+    const tt_quad_t quad = {{zeros, zeros, zeros, zeros}};
     return quad;
 }
 

@@ -118,10 +118,24 @@ def test_figures_of_the_report(converter, build) -> None:
     plain.loss, plain.optimizer = converter.loss, converter.optimizer
     plain.mode, plain.budget = "dynamic", converter.budget
     full = plain.convert()
+    check_states_fit_both(full, build)
     assert report["arena_bytes"] < full.report_data["arena_bytes"]
     assert full.report_data["precision"] == "float32"
     assert report["fingerprint"] == full.report_data["fingerprint"]
     assert not [name for name in full.files if "int8" in name]
+
+
+def check_states_fit_both(full: tt_tflm.Build, build: tt_tflm.Build) -> None:
+    """What a float32 board has learned is taken up by an int8 board, and rounded there."""
+    x, plan = samples(6), tt_tflm.UpdatePlan({"stem": [1, 5]})
+    with full.simulate("host") as board:
+        board.adapt(x, LABELS, iterations=2, plan=plan)
+        state, weights, scores = board.save(), board.weights(), board.predict(x[0])
+    with build.simulate("host") as board:
+        board.load(state)
+        assert np.array_equal(board.weights()["stem/kernel"][..., [1, 5]], weights["stem/kernel"][..., [1, 5]])
+        assert relative_error(board.predict(x[0]), scores) < 0.2
+        assert not np.array_equal(board.predict(x[0]), scores)
 
 
 def test_the_cost_table_says_what_a_static_build_costs(converter) -> None:

@@ -110,7 +110,7 @@ def test_bad_usage_is_one_line(run, files: tuple[Path, Path], tmp_path: Path) ->
     check_refused(run(*judge, "--shots", 10), "at least 25 images of every class (10 shots, 15 queries), received 20")
     check_refused(run(*judge, "--strategies", "none,best"), "'best'")
     check_refused(run(*judge, "--backend", "tvm"), "'tvm'")
-    check_refused(run(*judge, "--precision", "int8"), "'int8'")
+    check_refused(run(*judge, "--precision", "int8", "--backend", "tf"), "precision int8: expected backend 'c'")
     check_refused(run(*judge, "--learning-rate", "fast"), "'fast'")
     check_refused(run(*judge, "--plot", tmp_path / "plot.txt"), ".png")
     check_refused(run("evaluate", model, "--data", tmp_path / "none.npz"), "none.npz")

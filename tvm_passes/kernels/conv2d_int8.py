@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dense convolution of int8 tensors as TensorFlow Lite's reference kernels compute it; gradients are in ``conv2d``.
 
-The code of zero is taken from an input once for all rows of a tile; padding is skipped, which is what zero adds.
+The code of zero is taken from an input once for all rows of a tile, or from the bias, where no window meets padding;
+padding is skipped, which is what zero adds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _ZEROS = "int16x2"
 _FACTOR = "int32x4"
 # Sixteen accumulators, as float32 kernels have, would not fit the registers of a Cortex-M.
 PIXELS, ROWS = 2, 2
+_WORTH_FOLDING = 16
 
 
 def requantizers(rows: tirx.Var, channel: Expr, count: int) -> list[tirx.Var]:
@@ -80,6 +82,26 @@ def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     return functions
 
 
+def _folds(w: Window, tiling: Tiling) -> bool:
+    """Whether the code of zero is taken off once, in the bias, in place of each input: where no tap is skipped, and the
+    sum over a row that this takes is spread over enough positions."""
+    inside = (w.pt, w.pl) == (0, 0) and (w.OH - 1) * w.sh + w.kh <= w.H and (w.OW - 1) * w.sw + w.kw <= w.W
+    return tiling.pairs and inside and w.pixels >= _WORTH_FOLDING
+
+
+def _folded_bias(nest: LoopNest, name: str, kernel: Kernel, row_: tirx.Var, weights: int) -> tirx.Var:
+    """Bias less the code of zero times the sum of the weights."""
+    zeros = tirx.call_pure_extern(_ZEROS, "tt_zeros", -kernel["x_zero"])
+    minus = nest.let("minus", tirx.call_pure_extern(_QUAD, "tt_quad_of", zeros), _QUAD)
+    total = nest.local(name, bias(row_, kernel), _I32)
+    with nest.loop("q", weights // 4) as q:
+        product = tirx.call_pure_extern(_I32, "tt_quad_product", total[0], quad("tt_quad", row_, q * 4), minus)
+        nest.store(total, 0, product)
+    with nest.loop("j", weights, weights // 4 * 4) as j:
+        nest.store(total, 0, total[0] - code(row_[j]) * kernel["x_zero"])
+    return total[0]
+
+
 def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
     x = tirx.decl_buffer((w.H * w.W * w.C,), "int8", "x")
     y = tirx.decl_buffer((w.pixels * w.O,), "int8", "y")
@@ -87,8 +109,12 @@ def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFun
     params = requantizer_params(rows)
     nest = LoopNest()
     factors = made_ready(nest, params)
-    seeds = [nest.let(f"bias{i}", bias(row_[i], kernel), _I32) for i in range(rows)]
-    zeros = nest.let("zeros", tirx.call_pure_extern(_ZEROS, "tt_zeros", kernel["x_zero"]), _ZEROS)
+    zero = 0 if _folds(w, tiling) else kernel["x_zero"]
+    if zero == kernel["x_zero"]:
+        seeds = [nest.let(f"bias{i}", bias(row_[i], kernel), _I32) for i in range(rows)]
+    else:
+        seeds = [_folded_bias(nest, f"bias{i}", kernel, row_[i], w.taps * w.C) for i in range(rows)]
+    zeros = nest.let("zeros", tirx.call_pure_extern(_ZEROS, "tt_zeros", zero), _ZEROS)
 
     def tile(oy: Expr, column: Expr, pixels: int, start: Expr, stop: Expr) -> None:
         acc = [[nest.local(f"acc{t}{i}", seeds[i], _I32) for i in range(rows)] for t in range(pixels)]
@@ -103,7 +129,8 @@ def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFun
                     j = nest.let("j", start + q * 4)
                     taps = [nest.let(f"w{i}", quad("tt_quad", row_[i], base + j), _QUAD) for i in range(rows)]
                     for t in range(pixels):
-                        value = quad("tt_quad_less", x, source + (t * w.sw * w.C) + j, zeros)
+                        index = source + (t * w.sw * w.C) + j
+                        value = quad("tt_quad_less", x, index, zeros) if zero else quad("tt_quad", x, index)
                         value = nest.let(f"x{t}", value, _QUAD)
                         for i in range(rows):
                             total = tirx.call_pure_extern(_I32, "TT_MAC_QUAD", acc[t][i][0], value, taps[i])
@@ -112,7 +139,7 @@ def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFun
             with nest.loop("j", stop, rest) as j:
                 taps = [nest.let(f"w{i}", code(row_[i][base + j]), _I32) for i in range(rows)]
                 for t in range(pixels):
-                    value = nest.let(f"x{t}", code(x[source + (t * w.sw * w.C) + j], kernel["x_zero"]), _I32)
+                    value = nest.let(f"x{t}", code(x[source + (t * w.sw * w.C) + j], zero), _I32)
                     for i in range(rows):
                         nest.mac(acc[t][i], value, taps[i])
         for t in range(pixels):
