@@ -66,13 +66,12 @@ class Build:
     @property
     def report(self) -> dict[str, Any]:
         """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
-        access compiles the sources for the target. With the backend ``tflm`` there is ``tflm_arena_bytes`` instead:
-        what TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes; None where the tflite-micro
-        wheel is missing."""
+        access compiles the sources for the target. With the backend ``tflm`` there are ``tflm_arena_bytes`` instead, what
+        TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes, and ``tflm_firmware_arena_bytes``, an
+        arena for all that a firmware runs; None where the tflite-micro wheel is missing."""
         report = json.loads(json.dumps(self.report_data))
         if self.backend == "tflm":
-            report["tflm_arena_bytes"] = tflm_arena_bytes(self.models)
-            return report
+            return report | tflm_arena_bytes(self.models)
         with self._folder() as folder:
             report["flash_bytes"]["code"] = code_bytes(
                 self._simulation_files(Path(folder)), self.device.profile

@@ -38,6 +38,7 @@ from tvm_passes.pipeline import planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import MOMENTS
 
+TRAIN, FISHER = "train.tflite", "fisher.tflite"
 _FLOAT = 4
 _TRIPLE = 3
 _FORWARD_WEIGHTED = ("conv2d", "depthwise_conv2d")
@@ -56,9 +57,9 @@ class TfliteModel:
 
 def emit_tflm(model: EmittedModel) -> dict[str, TfliteModel]:
     """The models: name of the file -> model."""
-    models = {"train.tflite": _Emitter(model).training()}
+    models = {TRAIN: _Emitter(model).training()}
     if model.choice is not None:
-        models["fisher.tflite"] = _Emitter(model).fisher()
+        models[FISHER] = _Emitter(model).fisher()
     return models
 
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tflite
 
 from tt_tflm.emit import tflm_params
+from tt_tflm.emit.tflm_params import Op
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
@@ -32,6 +34,9 @@ _TRAIN, _FISHER = "train.tflite", "fisher.tflite"
 _NO_LIMIT = 2**64 - 1
 _FROZEN_SLOT = 0xFFFF
 _FLOAT = 4
+# Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of an
+# interpreter, of the resolver, and of each op in it.
+_PLANNING_BYTES, _OBJECT_BYTES, _OP_BYTES = 128, 1024, 80
 # A rate of 0 stands for the one that the model was made with; this one moves a weight by a denormal number at most.
 _NO_RATE = np.finfo(np.float32).smallest_subnormal
 _RUNS = {
@@ -44,12 +49,25 @@ _RUNS = {
 _RESULTS = {Command.PREDICT: "scores", Command.EMBEDDING: "embedding", Command.TRAIN_STEP: "loss"}
 
 
-def tflm_arena_bytes(models: Mapping[str, bytes]) -> int | None:
-    """TFLM's own figure for the arena of ``train.tflite`` on this machine; None where the wheel is missing."""
+def tflm_arena_bytes(models: Mapping[str, bytes]) -> dict[str, int | None]:
+    """TFLM's own figures on this machine, None where the wheel is missing.
+
+    Returns:
+        ``tflm_arena_bytes``, the arena of ``train.tflite``, and ``tflm_firmware_arena_bytes``, one that holds every model
+        and the objects around them: what ``tt_init`` of the build is given.
+    """
+    names = [name for name in (_TRAIN, _FISHER) if name in models]
     try:
-        return TflmInterpreter(models[_TRAIN]).arena.total
+        arenas = {name: TflmInterpreter(models[name]).arena for name in names}
     except ToolchainError:
-        return None
+        return {"tflm_arena_bytes": None, "tflm_firmware_arena_bytes": None}
+    contents = [tflite.Model.GetRootAsModel(models[name], 0) for name in names]
+    # Models share what lasts for a run; the places of all tensors are worked out in the same memory.
+    shared = max(arena.head for arena in arenas.values())
+    planning = max(_PLANNING_BYTES * model.Subgraphs(0).TensorsLength() for model in contents)
+    objects = _OBJECT_BYTES * (len(names) + 1) + _OP_BYTES * max(model.OperatorCodesLength() + len(Op) for model in contents)
+    total = max(shared, planning) + sum(arena.tail for arena in arenas.values()) + objects
+    return {"tflm_arena_bytes": arenas[_TRAIN].total, "tflm_firmware_arena_bytes": -(-total // 16) * 16}
 
 
 class TflmBoard(AdaptiveBoard):
