@@ -80,18 +80,16 @@ def served(build: tt_tflm.Build, path: Path) -> Iterator[None]:
 
 
 def _answer(line: socket.socket, build: tt_tflm.Build) -> None:
-    """Takes the number of a model, which opens it the first time and runs it from then on."""
+    """Takes requests of two numbers: 0 to open a model or 1 to run it, and which one of the build's it is."""
     names, models = list(build.simulation["tflm"]), {}
-    while number := _received(line, 4):
-        index = struct.unpack("<i", number)[0]
-        if index in models:
+    while request := _received(line, 8):
+        runs, index = struct.unpack("<2i", request)
+        if runs:
             models[index].run(line)
-        elif index < len(names):
+        else:
             name = names[index]
             models[index] = _Model(build.models[name], build.simulation["tflm"][name])
             line.sendall(models[index].about())
-        else:
-            line.sendall(struct.pack("<2i", -1, 0))
 
 
 def _received(line: socket.socket, count: int) -> bytes:

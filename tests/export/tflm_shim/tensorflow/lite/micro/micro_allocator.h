@@ -28,6 +28,9 @@ public:
 
     size_t used_bytes() const { return used_; }
 
+    /* How many models have been laid out in the arena before. */
+    int32_t NextModel() { return models_++; }
+
 private:
     static constexpr size_t kOwnBytes = 32;
     MicroAllocator(uint8_t *arena, size_t bytes) : arena_(arena), bytes_(bytes) {}
@@ -35,6 +38,7 @@ private:
     uint8_t *arena_;
     size_t bytes_;
     size_t used_ = kOwnBytes;
+    int32_t models_ = 0;
 };
 
 static_assert(sizeof(MicroAllocator) <= 32, "room for it at the beginning of the arena");

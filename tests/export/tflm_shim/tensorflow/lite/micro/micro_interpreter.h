@@ -38,17 +38,13 @@ public:
      * shares its memory with, or -1. */
     TfLiteStatus AllocateTensors()
     {
-        static int32_t opened = 0;
         int32_t counts[2];
         if (!ready_ || !Connect()) {
             return kTfLiteError;
         }
-        Send(&opened, sizeof opened);
+        number_ = allocator_->NextModel();
+        Ask(kOpen);
         Receive(counts, sizeof counts);
-        if (counts[0] < 0) {
-            return kTfLiteError;
-        }
-        number_ = opened++;
         inputs_ = static_cast<size_t>(counts[0]);
         outputs_ = static_cast<size_t>(counts[1]);
         tensors_ = static_cast<TfLiteTensor *>(allocator_->Take((inputs_ + outputs_) * sizeof(TfLiteTensor)));
@@ -75,7 +71,7 @@ public:
     TfLiteStatus Invoke()
     {
         int32_t refused;
-        Send(&number_, sizeof number_);
+        Ask(kRun);
         for (size_t i = 0; i < inputs_; ++i) {
             Send(tensors_[i].data.data, tensors_[i].bytes);
             std::memset(tensors_[i].data.data, 0xff, tensors_[i].bytes); /* what is no state is overwritten by a run */
@@ -88,6 +84,14 @@ public:
     }
 
 private:
+    enum Request : int32_t { kOpen = 0, kRun = 1 };
+
+    void Ask(Request request) const
+    {
+        const int32_t words[2] = {request, number_};
+        Send(words, sizeof words);
+    }
+
     static int &Line()
     {
         static int line = -1;
