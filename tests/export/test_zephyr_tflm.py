@@ -15,21 +15,17 @@ from emit.workshop import need
 import tt_tflm
 from tt_tflm.emit.tflm_session import resolver_method
 from tt_tflm.export import export_zephyr
-from tt_tflm.ops_path import ops_path
 from tt_tflm.personalisation import Personalisation
 
 from . import zephyr_host
 from .test_zephyr import EXAMPLE, new_flash, task  # noqa: F401
-from .tflm_server import served
+from .tflm_server import KERNELS, NO_OPS, served
 
 FIRMWARE = EXAMPLE.parent / "tflm_firmware" / "main.cc"
 SHIM = Path(__file__).parent / "tflm_shim"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
 TOLERANCE = 1e-5
-# The operators are compiled in tests/tflm, and run in the wheel here.
-OPS = '#include "tt_register_ops.h"\nconst tinytrain::OpEntry &tinytrain::RegisteredOp(int)\n{\n    static const OpEntry op = {};\n    return op;\n}\n'
-KERNELS = "|".join(path.stem for path in (ops_path() / "kernels" / "src").glob("*.c"))
-NO_KERNEL = re.compile(rf"(?!({KERNELS})\.c$)")
+NO_KERNEL = re.compile(rf"(?!({'|'.join(KERNELS)})\.c$)")
 CONFIG = {"TENSORFLOW_LITE_MICRO": "y", "TINYTRAIN": "y", "TINYTRAIN_CONSOLE": "y"}
 # It chooses on the board; its plan is fixed, and it adapts; it takes one step after the other.
 KINDS = ("dynamic", "static", "softmax")
@@ -132,7 +128,7 @@ def program(module: Path, application: str, folder: Path) -> Path:
     config = zephyr_host.configure(module, **CONFIG | {"TINYTRAIN_CONSOLE": console})
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
-    (folder / "ops.cc").write_text(OPS)
+    (folder / "ops.cc").write_text(NO_OPS)
     includes = [f"-I{path}" for path in (SHIM, module / "include", module / "tflm")]
     sanitizers = [flag for flag in zephyr_host.FLAGS if not flag.startswith("-std")]
     cpp = ["g++", "-std=c++17", "-fno-exceptions", "-fno-rtti", *sanitizers, *WARNINGS, "-imacros", header, *includes]

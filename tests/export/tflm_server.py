@@ -14,8 +14,19 @@ import numpy as np
 
 import tt_tflm
 from tt_tflm.errors import DeviceError
+from tt_tflm.ops_path import ops_path
 from tt_tflm.simulate.tflm_wheel import TflmInterpreter
 
+# The operators are compiled in tests/tflm, and run in the wheel here: firmware gets a table of none.
+NO_OPS = """#include "tt_register_ops.h"
+
+const tinytrain::OpEntry &tinytrain::RegisteredOp(int)
+{
+    static const OpEntry op = {};
+    return op;
+}
+"""
+KERNELS = frozenset(path.stem for path in (ops_path() / "kernels" / "src").glob("*.c"))
 INTEGERS = {"label", "command", "control", "counts", "choice"}
 
 

@@ -3,6 +3,8 @@
 
 #include <new>
 
+#include "tt_tflm_interface.h"
+
 #include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"

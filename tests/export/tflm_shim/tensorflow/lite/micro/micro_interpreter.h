@@ -6,13 +6,9 @@
 #ifndef TFLM_SHIM_MICRO_INTERPRETER_H
 #define TFLM_SHIM_MICRO_INTERPRETER_H
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <cstring>
 
+#include "shim_line.h"
 #include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -38,13 +34,13 @@ public:
      * shares its memory with, or -1. */
     TfLiteStatus AllocateTensors()
     {
-        int32_t counts[2];
-        if (!ready_ || !Connect()) {
+        int32_t counts[2] = {};
+        if (!ready_ || !shim::Connect()) {
             return kTfLiteError;
         }
         number_ = allocator_->NextModel();
         Ask(kOpen);
-        Receive(counts, sizeof counts);
+        shim::Receive(counts, sizeof counts);
         inputs_ = static_cast<size_t>(counts[0]);
         outputs_ = static_cast<size_t>(counts[1]);
         tensors_ = static_cast<TfLiteTensor *>(allocator_->Take((inputs_ + outputs_) * sizeof(TfLiteTensor)));
@@ -52,8 +48,8 @@ public:
             return kTfLiteError;
         }
         for (size_t i = 0; i < inputs_ + outputs_; ++i) {
-            int32_t about[2]; /* bytes; the input, or -1 */
-            Receive(about, sizeof about);
+            int32_t about[2] = {}; /* bytes; the input, or -1 */
+            shim::Receive(about, sizeof about);
             tensors_[i].bytes = static_cast<size_t>(about[0]);
             tensors_[i].data.data = about[1] < 0 ? allocator_->Take(tensors_[i].bytes) : tensors_[about[1]].data.data;
             if (tensors_[i].data.data == nullptr) {
@@ -70,15 +66,15 @@ public:
 
     TfLiteStatus Invoke()
     {
-        int32_t refused;
+        int32_t refused = 1;
         Ask(kRun);
         for (size_t i = 0; i < inputs_; ++i) {
-            Send(tensors_[i].data.data, tensors_[i].bytes);
+            shim::Send(tensors_[i].data.data, tensors_[i].bytes);
             std::memset(tensors_[i].data.data, 0xff, tensors_[i].bytes); /* what is no state is overwritten by a run */
         }
-        Receive(&refused, sizeof refused);
+        shim::Receive(&refused, sizeof refused);
         for (size_t i = 0; i < outputs_; ++i) {
-            Receive(output(i)->data.data, output(i)->bytes);
+            shim::Receive(output(i)->data.data, output(i)->bytes);
         }
         return refused == 0 ? kTfLiteOk : kTfLiteError;
     }
@@ -89,53 +85,7 @@ private:
     void Ask(Request request) const
     {
         const int32_t words[2] = {request, number_};
-        Send(words, sizeof words);
-    }
-
-    static int &Line()
-    {
-        static int line = -1;
-        return line;
-    }
-
-    static bool Connect()
-    {
-        if (Line() >= 0) {
-            return true;
-        }
-        sockaddr_un address = {};
-        address.sun_family = AF_UNIX;
-        const char *path = std::getenv("TT_SHIM_TFLM");
-        if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) {
-            return false;
-        }
-        std::strcpy(address.sun_path, path);
-        Line() = socket(AF_UNIX, SOCK_STREAM, 0);
-        return connect(Line(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
-    }
-
-    static void Send(const void *bytes, size_t count)
-    {
-        for (const auto *next = static_cast<const char *>(bytes); count > 0;) {
-            const ssize_t sent = write(Line(), next, count);
-            if (sent <= 0) {
-                std::abort();
-            }
-            next += sent;
-            count -= static_cast<size_t>(sent);
-        }
-    }
-
-    static void Receive(void *bytes, size_t count)
-    {
-        for (auto *next = static_cast<char *>(bytes); count > 0;) {
-            const ssize_t received = read(Line(), next, count);
-            if (received <= 0) {
-                std::abort();
-            }
-            next += received;
-            count -= static_cast<size_t>(received);
-        }
+        shim::Send(words, sizeof words);
     }
 
     bool ready_;

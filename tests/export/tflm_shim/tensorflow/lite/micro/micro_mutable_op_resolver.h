@@ -27,7 +27,9 @@ public:
     TfLiteStatus AddConv2D() { return Add(); }
     TfLiteStatus AddDepthwiseConv2D() { return Add(); }
     TfLiteStatus AddReshape() { return Add(); }
+    TfLiteStatus AddRelu6() { return Add(); }
     TfLiteStatus AddSoftmax() { return Add(); }
+    TfLiteStatus AddTanh() { return Add(); }
     TfLiteStatus AddCustom(const char *, const TFLMRegistration *) { return Add(); }
 };
 
