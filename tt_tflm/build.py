@@ -115,9 +115,12 @@ class Build:
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
+            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the backend
+                ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
             ToolchainError: a compiler or the emulator is missing.
         """
+        if self.backend == "tflm":
+            raise InputError("console: expected a build of backend 'c', received one of backend 'tflm': export it for a board")
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:
