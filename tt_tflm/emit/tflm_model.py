@@ -29,7 +29,7 @@ from tt_tflm.emit.c_library import EmittedModel
 from tt_tflm.emit.tflm_backward import emit_backward
 from tt_tflm.emit.tflm_forward import ForwardEmitter, bound_fields
 from tt_tflm.emit.tflm_graph import TfliteGraph, Value
-from tt_tflm.emit.tflm_params import CONTROL_WORDS, FROZEN, NO_BLOCK, Flag, Op, pack
+from tt_tflm.emit.tflm_params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES, Kernel, row_length
@@ -38,7 +38,6 @@ from tvm_passes.pipeline import planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import MOMENTS
 
-TRAIN, FISHER = "train.tflite", "fisher.tflite"
 _FLOAT = 4
 _TRIPLE = 3
 _FORWARD_WEIGHTED = ("conv2d", "depthwise_conv2d")

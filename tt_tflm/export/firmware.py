@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tt_tflm.build import Build
 from tt_tflm.emit.c_library import KERNEL_SOURCE
-from tt_tflm.emit.tflm_model import FISHER, TRAIN
+from tt_tflm.emit.tflm_params import FISHER, TRAIN
 from tt_tflm.errors import ToolchainError
 from tt_tflm.ops_path import ops_path
 
