@@ -146,7 +146,9 @@ def program(module: Path, application: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
-def test_the_sample_adapts_as_the_simulated_board_and_remembers(small_net, builds, modules, kind, task, tmp_path, monkeypatch):  # noqa: F811
+def test_the_sample_adapts_as_the_simulated_board_and_remembers(
+    small_net, builds, modules, kind, task, tmp_path, monkeypatch  # noqa: F811
+):
     build, firmware = builds[kind], program(modules[kind], "samples/enroll_and_adapt", tmp_path)
     flash, iterations = new_flash(tmp_path), 3
     x, labels = task.samples(task.SHOTS, seed=0)
