@@ -10,7 +10,7 @@ from pathlib import Path
 from tt_tflm.build import Build
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.emit.tflm_params import FISHER, TRAIN
-from tt_tflm.errors import ToolchainError
+from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.ops_path import ops_path
 
 _FOLDERS = ("include/", "src/", "tflm/")
@@ -52,12 +52,15 @@ def firmware(build: Build) -> Firmware:
     """The sources of a build.
 
     Raises:
+        InputError: it is of the backend ``tflm``, and of a version that had no sources around its models.
         ToolchainError: it is of the backend ``tflm``, and the wheel is missing that tells how large the arena is.
     """
     files = {name: text for name, text in build.files.items() if name.startswith(_FOLDERS)}
     report = build.report_data
     if build.backend == "c":
         return Firmware(files, (KERNEL_SOURCE,), report["arena_bytes"], report["row_pool_bytes"], interpreted=False)
+    if "lists_bytes" not in build.simulation:
+        raise InputError("expected a build with include/tt_model.h, received one without: convert again")
     for name, array in _ARRAYS.items():
         if name in build.models:
             files[f"src/{array}.c"] = _array(array, build.models[name])
