@@ -62,8 +62,10 @@ def assemble(
         model.fingerprint,
         program.module,
         [
-            EmittedLayer(layer.name, rows, _channels(program, layer.name))
-            for layer, rows in zip(model.layers, model.rows, strict=True)
+            EmittedLayer(layer.name, rows, _channels(program, layer.name), codes)
+            for layer, rows, codes in zip(
+                model.layers, model.rows, model.int8_layers or [None] * len(model.layers), strict=True
+            )
         ],
         model.input_shape,
         program.classes,
@@ -75,7 +77,7 @@ def assemble(
         tuple(input_scaling),
         tuple(budget.resolve(backward_macs_full).to_json().values()),
     )
-    models = {INFER_MODEL: emit_infer(emitted, model.module)}
+    models = {} if model.int8_layers else {INFER_MODEL: emit_infer(emitted, model.module)}
     tflm = None
     if backend == "tflm":
         emitted_models = emit_tflm(emitted)
@@ -101,6 +103,7 @@ def assemble(
         "classes": program.classes,
         "embedding_elements": model.output_elements if prototypes else None,
         "loss": loss.name,
+        "precision": model.precision,
         "mode": report["mode"],
         "backend": backend,
         "tflm": tflm,
@@ -150,7 +153,7 @@ def _report(
         "target": device.name,
         "device": device.to_json(),
         "placement": placement,
-        "precision": "float32",
+        "precision": model.precision,
         "mode": "static" if program.choice is None else "dynamic",
         "loss": loss.name,
         "optimizer": optimizer.name,
@@ -160,7 +163,7 @@ def _report(
         "session_bytes": program.session_bytes,
         "ram_bytes": program.ram_bytes,
         "input_bytes": _FLOAT * int(np.prod(model.input_shape)),
-        "flash_bytes": {"code": None, "weights": sum(rows.nbytes for rows in model.rows)},
+        "flash_bytes": {"code": None, "weights": model.weight_bytes},
         "forward_macs": predict["forward"]["nominal"],
         "backward_macs": cost.backward_macs if cost else None,
         "backward_macs_full": backward_macs_full,
@@ -210,7 +213,12 @@ def _choice(
         return None
     return {
         "candidates": [
-            {"layer": model.layers[i].name, "channels": model.layers[i].channels, "stride": model.layers[i].stride}
+            {
+                "layer": model.layers[i].name,
+                "channels": model.layers[i].channels,
+                "stride": model.layers[i].stride,
+                "int8_row_bytes": model.int8_row_bytes(i),
+            }
             for i in choice.candidates
         ],
         "potentials_offset": program.row_pool.offset("potentials", 0),
@@ -238,10 +246,15 @@ def _unused_sources(model: EmittedModel) -> set[str]:
     """Runtime sources that a build of this kind never calls."""
     optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
     unused = {f"tt_{kind}_update.c" for kind in optimizers}
+    if model.int8:
+        unused.add("tt_fisher.c")
+    else:
+        unused |= {f"tt_int8_{name}.c" for name in ("rows", "quantize", "requantize", "fisher")}
+        unused |= {"tt_int8.h", "tt_int8_rows.h"}
     if model.temperature is None:
         unused.add("tt_prototypes.c")
     if model.choice is None:
-        unused |= {"tt_select.c", "tt_fisher.c"}
+        unused |= {"tt_select.c", "tt_fisher.c", "tt_int8_fisher.c"}
     if not model.adaptable:
         unused |= {"tt_augment.c", "tt_random.c", "tt_episode.c"}
     return unused
@@ -269,5 +282,5 @@ def _tflm_files() -> dict[str, str]:
         f"{target}/{path.name}": path.read_text(encoding="utf-8")
         for folder, target in folders.items()
         for path in sorted(Path(root / folder).iterdir())
-        if path.is_file() and path.suffix in (".h", ".c", ".cc")
+        if path.is_file() and path.suffix in (".h", ".c", ".cc") and not path.name.startswith("tt_int8")
     }

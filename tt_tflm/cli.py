@@ -132,6 +132,20 @@ def plan(
 )
 @options.budget_options
 @click.option("--tail", type=terminal.Count(1), help="Last layers that a dynamic build inspects.  [default: what fits]")
+@click.option(
+    "--precision",
+    type=terminal.OneOf(options.PRECISION_NAMES),
+    default="float32",
+    show_default=True,
+    help="int8: a forward pass of integers; takes --representative.",
+)
+@click.option(
+    "--representative",
+    "representative_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Samples that inputs are like, for int8: an .npz file with x, or an episode's.",
+)
 @options.training_options
 @options.json_option
 def convert(
@@ -144,6 +158,8 @@ def convert(
     mode: str,
     limits: options.BudgetOptions,
     tail: int | None,
+    precision: str,
+    representative_path: Path | None,
     training: options.TrainingOptions,
     json_path: Path | None,
 ) -> None:
@@ -154,6 +170,9 @@ def convert(
     options.check_output_folder(output)
     layers = options.parse_trained(trained)
     _check_mode(mode, plan_path, layers, limits, tail)
+    if (precision == "int8") != (representative_path is not None):
+        received = "--precision int8" if precision == "int8" else "--representative"
+        raise InputError(f"expected --precision int8 and --representative together, received {received} alone")
     with terminal.stages("loading the model") as stage:
         import tt_tflm
 
@@ -164,6 +183,11 @@ def convert(
         converter.backend = backend
         converter.plan, converter.mode, converter.tail = plan, mode, tail
         converter.budget = limits.make()
+        converter.precision = precision
+        if representative_path is not None:
+            from tt_tflm.episode import load_samples
+
+            converter.representative_data = load_samples(representative_path)
         build = converter.convert(progress=stage)
     # Outside of the block: saving compiles the sources to measure them, and that has a display of its own.
     build.save(output)

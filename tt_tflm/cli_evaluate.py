@@ -54,7 +54,7 @@ class Strategies(click.ParamType):
     show_default=True,
     help="The device code on this machine, TensorFlow Lite Micro's interpreter, or TensorFlow.",
 )
-@click.option("--precision", type=terminal.OneOf(("float32", "int8")), default="float32", show_default=True)
+@click.option("--precision", type=terminal.OneOf(options.PRECISION_NAMES), default="float32", show_default=True)
 @options.budget_options
 @click.option("--iterations", type=terminal.Count(0), default=40, show_default=True, help="Updates of an adaptation.")
 @click.option(
@@ -68,6 +68,11 @@ class Strategies(click.ParamType):
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
+@click.option(
+    "--instructions-on",
+    type=options.Target(),
+    help="Count the instructions of the first episode too, on an emulated core such as cortex-m7.",
+)
 @click.option("--jobs", type=terminal.Count(1), default=1, show_default=True, help="Processes.")
 @options.json_option
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the accuracies (.png, .svg, .pdf).")

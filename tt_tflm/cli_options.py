@@ -24,6 +24,7 @@ LOSS_NAMES = ("softmax", "prototype")
 OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
 BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
+PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
 STRATEGY_NAMES = (
     "tinytrain",

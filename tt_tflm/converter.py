@@ -8,10 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tt_tflm.assemble import assemble
 from tt_tflm.build import Build
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.dynamic_program import dynamic_program
+from tt_tflm.episode import InputScaling, fit_samples
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.keras_model import check_model, load_keras
 from tt_tflm.frontend.layers import Layer
@@ -21,12 +24,14 @@ from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program import ImportedModel, classes_of, import_model, static_program
+from tt_tflm.quantization import quantized
 
 if TYPE_CHECKING:
     import keras
 
 MODES = ("static", "dynamic")
 BACKENDS = ("c", "tflm")
+PRECISIONS = ("float32", "int8")
 
 
 class TrainableConverter:
@@ -43,7 +48,10 @@ class TrainableConverter:
     - ``mode``: ``static`` (default; the plan is fixed) or ``dynamic`` (the board chooses under ``budget``);
     - ``budget``: a ``Budget`` (default: no limit), for dynamic builds;
     - ``tail``: how many of the last layers a dynamic build inspects (default: as many as the RAM limit allows);
-    - ``input_scaling``: (scale, shift) that turns a pixel of 0..255 into the model's input (default x / 127.5 - 1).
+    - ``input_scaling``: (scale, shift) that turns a pixel of 0..255 into the model's input (default x / 127.5 - 1);
+    - ``precision``: ``float32`` (default) or ``int8`` (the forward pass is integer, backend ``c`` alone);
+    - ``representative_data``: for int8, samples that inputs are like, from which the ranges of activations are taken:
+      uint8 images or float32 samples, (N, H, W, C).
 
     Example:
         >>> converter = TrainableConverter.from_keras_model(model)
@@ -65,6 +73,9 @@ class TrainableConverter:
         self.budget = Budget()
         self.tail: int | None = None
         self.input_scaling: tuple[float, float] = (1 / 127.5, -1.0)
+        self.precision = "float32"
+        self.representative_data: np.ndarray | None = None
+        self._quantized: tuple[Any, ImportedModel] | None = None
 
     @classmethod
     def from_keras_model(cls, model: keras.Model) -> TrainableConverter:
@@ -87,17 +98,17 @@ class TrainableConverter:
     @property
     def layers(self) -> list[Layer]:
         """The layers with weights, under their Keras names."""
-        return list(self._import().layers)
+        return list(self._import_float().layers)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Of one sample."""
-        return self._import().input_shape
+        return self._import_float().input_shape
 
     @property
     def classes(self) -> int:
         """Length of the scores: the loss's prototypes, or the model's output."""
-        return classes_of(self._import(), self.loss)
+        return classes_of(self._import_float(), self.loss)
 
     def layer_costs(self) -> list[dict[str, Any]]:
         """What training each layer alone, all channels, costs: ``name``, ``backward_macs``, ``training_bytes`` (rows,
@@ -148,7 +159,7 @@ class TrainableConverter:
             program.row_pool.bytes,
             program.session_bytes,
             program.functions["predict"].arena_bytes,
-            sum(rows.nbytes for rows in imported.rows),
+            imported.weight_bytes,
         )
         placement = place_build(device, needs, dynamic=self.mode == "dynamic")
         report("print C" if self.backend == "c" else "write TFLM models")
@@ -176,12 +187,39 @@ class TrainableConverter:
             raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
         if self.backend not in BACKENDS:
             raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
+        if self.precision == "int8" and self.backend != "c":
+            raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
             raise InputError("expected no plan in dynamic mode, where the board chooses, received one")
         if not isinstance(self.budget, Budget):
             raise InputError(f"expected a Budget, received {type(self.budget).__name__}")
 
     def _import(self, report: Callable[[str], None] = lambda _stage: None) -> ImportedModel:
+        """The model in the precision asked for."""
+        imported = self._import_float(report)
+        if self.precision != "int8":
+            return imported
+        data, scaling = self.representative_data, tuple(self.input_scaling)
+        if self._quantized is None or self._quantized[0][0] is not data or self._quantized[0][1] != scaling:
+            samples = self._representative_samples(imported.input_shape)
+            report("quantise")
+            self._quantized = (data, scaling), quantized(imported, samples)[0]
+        return self._quantized[1]
+
+    def _import_float(self, report: Callable[[str], None] = lambda _stage: None) -> ImportedModel:
         if self._imported is None:
             self._imported = import_model(self._model, report)
         return self._imported
+
+    def _representative_samples(self, input_shape: tuple[int, ...]) -> np.ndarray:
+        data = self.representative_data
+        if not isinstance(data, np.ndarray) or data.ndim == 0 or len(data) == 0:
+            kind = "none" if data is None else type(data).__name__
+            received = f"an empty {kind}" if isinstance(data, np.ndarray) else kind
+            raise InputError(
+                "representative_data: expected an array of samples that inputs are like, for precision int8, "
+                f"received {received}"
+            )
+        return fit_samples("representative_data", data, input_shape, InputScaling(*self.input_scaling))

@@ -103,7 +103,8 @@ def _of_depth(
     prototypes = isinstance(loss, PrototypeLoss)
     channels = [model.layers[i].channels for i in candidates]
     embedding = model.output_elements if prototypes else None
-    session = session_bytes(depth, spec.kind, classes if prototypes else None, dynamic=True)
+    int8 = bool(model.int8_layers)
+    session = session_bytes(depth, spec.kind, classes if prototypes else None, dynamic=True, int8=int8)
     empty = lay_out_dynamic(channels, 0, classes, embedding)
     draft = Program(module, None, empty, session, spec, classes)
     table = tail_table(

@@ -78,51 +78,65 @@ def load_episode(
     Raises:
         InputError: the file or an array in it is not as described.
     """
-    arrays = _read(Path(path))
+    arrays = _read(Path(path), "episode", _ARRAYS)
     support_y = _labels(arrays, "support")
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
     samples = {
-        name: fit_samples(f"{name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling))
+        name: fit_samples(
+            f"episode array {name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling)
+        )
         for name in ("support", "query")
     }
     return Episode(samples["support"], support_y, samples["query"], query_y)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def load_samples(path: str | PathLike[str]) -> np.ndarray:
+    """Reads samples without labels, as they are: ``x`` of an .npz file, or the ``support_x`` of an episode.
+
+    Raises:
+        InputError: the file is not as described.
+    """
+    arrays = _read(Path(path), "samples", ("x", "support_x"), every=False)
+    return next(iter(arrays.values()))
+
+
+def _read(path: Path, what: str, names: tuple[str, ...], *, every: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of those names, or the first that is there."""
     if not path.is_file():
-        raise InputError(f"episode: expected an .npz file, received {path}, which is no file")
+        raise InputError(f"{what}: expected an .npz file, received {path}, which is no file")
     try:
         # Opened here: given a path, numpy leaves the file open when it is not what it should be.
         with path.open("rb") as raw:
-            return _members(path, np.load(raw, allow_pickle=False))
+            return _members(f"{what} {path}", what, np.load(raw, allow_pickle=False), names, every)
     except InputError:
         raise
     except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"episode {path}: expected an .npz file of plain arrays, received one that cannot be read: {reason}"
+            f"{what} {path}: expected an .npz file of plain arrays, received one that cannot be read: {reason}"
         ) from error
 
 
-def _members(path: Path, file: object) -> dict[str, np.ndarray]:
+def _members(
+    file_name: str, what: str, file: object, names: tuple[str, ...], every: bool
+) -> dict[str, np.ndarray]:
     if not isinstance(file, np.lib.npyio.NpzFile):
-        raise InputError(f"episode {path}: expected an .npz file, received a single array: save with numpy.savez")
-    missing = [name for name in _ARRAYS if name not in file.files]
-    if missing:
-        raise InputError(
-            f"episode {path}: expected the arrays {', '.join(_ARRAYS)}, received {', '.join(file.files) or 'none'}"
-        )
-    return {name: _member(file, name) for name in _ARRAYS}
+        raise InputError(f"{file_name}: expected an .npz file, received a single array: save with numpy.savez")
+    found = [name for name in names if name in file.files]
+    if len(found) < (len(names) if every else 1):
+        wanted = f"the arrays {', '.join(names)}" if every else f"an array {' or '.join(names)}"
+        raise InputError(f"{file_name}: expected {wanted}, received {', '.join(file.files) or 'none'}")
+    return {name: _member(file, what, name) for name in (found if every else found[:1])}
 
 
-def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+def _member(file: np.lib.npyio.NpzFile, what: str, name: str) -> np.ndarray:
     try:
         return np.asarray(file[name])
     except ValueError as error:
         if "pickle" in str(error):
             raise InputError(
-                f"episode array {name}: expected plain numbers, received an object array: give all samples one shape"
+                f"{what} array {name}: expected plain numbers, received an object array: give all samples one shape"
             ) from error
         raise
 
@@ -158,7 +172,7 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
     """Fits samples to a model's input as ``load_episode`` does.
 
     Args:
-        name: of the array, for errors.
+        name: what the samples are, for errors.
         samples: uint8 images or float32 samples, (N, H, W, C).
         input_shape: of one sample.
         scaling: for uint8 images.
@@ -172,14 +186,14 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
     if samples.dtype == np.float32:
         if samples.shape[1:] != input_shape:
             raise InputError(
-                f"episode array {name}: expected float32 samples {input_shape}, received {samples.shape[1:]}: "
+                f"{name}: expected float32 samples {input_shape}, received {samples.shape[1:]}: "
                 "resize them, or save images as uint8"
             )
         if not np.isfinite(samples).all():
-            raise InputError(f"episode array {name}: expected finite values, received NaN or infinity")
+            raise InputError(f"{name}: expected finite values, received NaN or infinity")
         return np.ascontiguousarray(samples)
     if samples.dtype != np.uint8:
-        raise InputError(f"episode array {name}: expected uint8 or float32, received {samples.dtype}")
+        raise InputError(f"{name}: expected uint8 or float32, received {samples.dtype}")
     if samples.shape[1:] != input_shape:
         samples = _fit_images(name, samples, input_shape)
     return (samples.astype(np.float64) * scaling.scale + scaling.shift).astype(np.float32)
@@ -187,10 +201,10 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
 
 def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
     if len(input_shape) != 3:
-        raise InputError(f"episode array {name}: expected samples {input_shape}, received {images.shape[1:]}")
+        raise InputError(f"{name}: expected samples {input_shape}, received {images.shape[1:]}")
     height, width, channels = input_shape
     if images.ndim != 4 or 0 in images.shape:
-        raise InputError(f"episode array {name}: expected images (N, H, W, C), received {images.shape}")
+        raise InputError(f"{name}: expected images (N, H, W, C), received {images.shape}")
     received = images.shape[3]
     if (received, channels) == (1, 3):
         images = np.repeat(images, 3, axis=3)
@@ -198,7 +212,7 @@ def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> 
         images = _grey(images)
     elif received != channels:
         raise InputError(
-            f"episode array {name}: expected images with as many channels as the model takes, {channels}, "
+            f"{name}: expected images with as many channels as the model takes, {channels}, "
             f"received {received}"
         )
     return resize_bilinear(images, height, width)

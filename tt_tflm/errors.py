@@ -20,3 +20,7 @@ class DeviceError(TinyTrainError, RuntimeError):
 
 class ToolchainError(TinyTrainError, RuntimeError):
     """A compiler or emulator is missing or failed."""
+
+
+class OverflowingMemoryError(ToolchainError):
+    """A program is too large for the memory of an emulated board."""

@@ -13,6 +13,7 @@ import numpy as np
 import tvm
 
 from tt_tflm.emit.c_library import BoardChoice
+from tt_tflm.emit.int8_layer import Int8Layer
 from tt_tflm.emit.row_pool import RowPool, lay_out
 from tt_tflm.emit.session import session_bytes
 from tt_tflm.errors import InputError, UnsupportedLayerError
@@ -47,7 +48,9 @@ class ImportedModel:
         rows: base rows, float32 (channels, stride), same order.
         input_shape: of one sample.
         output_elements: length of the model's output.
-        fingerprint: 16 hexadecimal digits over the graph, the names and the weights.
+        fingerprint: 16 hexadecimal digits over the graph, the names and the weights, all float32.
+        int8_layers: with an int8 forward pass the codes of every layer, same order; the rows are the numbers behind
+            them. Empty for float32.
     """
 
     name: str
@@ -57,6 +60,21 @@ class ImportedModel:
     input_shape: tuple[int, ...]
     output_elements: int
     fingerprint: str
+    int8_layers: tuple[Int8Layer, ...] = ()
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``int8``."""
+        return "int8" if self.int8_layers else "float32"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the base weights in flash."""
+        return sum(layer.bytes for layer in self.int8_layers) or sum(rows.nbytes for rows in self.rows)
+
+    def int8_row_bytes(self, layer: int) -> int:
+        """Of the int8 row that lies beside a trained row of a layer; 0 for float32."""
+        return self.int8_layers[layer].rows.shape[1] if self.int8_layers else 0
 
     def index(self, layer: str) -> int:
         """The number of a layer."""
@@ -189,8 +207,10 @@ def static_program(
     module = training_program(model.module, loss_spec(model, loss), model.trained(plan), spec, report)
     trained = sorted((model.index(name), name) for name in plan)
     floats = {i: (name, len(plan[name].channels) * model.layers[i].stride) for i, name in trained}
-    row_pool = lay_out(floats, spec.state, classes, embedding)
-    session = session_bytes(len(plan), spec.kind, classes if embedding is not None else None)
+    int8 = bool(model.int8_layers)
+    shadows = {i: (name, len(plan[name].channels) * model.int8_row_bytes(i)) for i, name in trained if int8}
+    row_pool = lay_out(floats, spec.state, classes, embedding, shadows)
+    session = session_bytes(len(plan), spec.kind, classes if embedding is not None else None, int8=int8)
     return Program(module, plan, row_pool, session, spec, classes)
 
 

@@ -4,6 +4,7 @@
 The order, and why:
 
 1. ``canonicalize``     every operator becomes a declared kernel over flat tensors, so that later passes read one form;
+   ``quantize``         for int8 builds: the same program over int8 tensors; later passes read the dtypes;
 2. ``attach_loss``      the forward pass of a train step ends in the gradient of the loss with respect to the output;
    ``fisher``           for builds that choose on the board: the potential of every channel of the inspected layers;
 3. ``sparse_gradient``  the reverse walk, for the chosen layers and channels only;

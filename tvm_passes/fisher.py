@@ -78,7 +78,9 @@ class _FisherWalk(ReverseWalk):
         if layer_step is not None:
             layer = layer_of(layer_step)
             n, channels = int(gradient.ty.shape[0]), layer_step.kernel["O"]
-            params = (Param("a", n), Param("g", n), Param("potential", channels, INOUT))
-            self._gradients.append((layer, self.emit(Kernel("fisher_potential", params), [step.var, gradient, self._potentials[layer]])))
+            a = Param("a", n, dtype=step.kernel.params[-1].dtype)
+            attrs = {key: step.kernel[key] for key in ("y_scale", "y_zero") if a.dtype == "int8"}
+            kernel = Kernel("fisher_potential", (a, Param("g", n), Param("potential", channels, INOUT)), attrs)
+            self._gradients.append((layer, self.emit(kernel, [step.var, gradient, self._potentials[layer]])))
         if any(self.active(a) for a in step.args):
             super()._visit(step, gradient)

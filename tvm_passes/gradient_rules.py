@@ -4,6 +4,9 @@
 A rule gets the tape, the forward step and the gradient ``g`` of the loss with respect to the step's output; it adds to
 the gradient of the inputs that need one. ``SAVES`` tells which forward tensors a rule reads, so that a tensor that
 nothing else needs is kept as a mask of one bit per element.
+
+In an int8 program gradients are float32 and with respect to the real numbers behind the codes. Rounding passes them
+on, saturation does not (the straight-through rule): every kernel that saturates is a clip whose bounds are codes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any, Protocol
 from tvm import relax
 
 from .choice import Trained
-from .kernel import IN, INOUT, OUT, ROWS, Kernel, Param, Step
+from .kernel import IN, INOUT, OUT, Kernel, Param, Step
 from .kernels.elementwise import MASK_BITS
 
 BOUNDS = ("low", "high")
@@ -76,15 +79,18 @@ def through_clip(tape: Tape, step: Step, g: relax.Var) -> relax.Var:
     if mask is not None:
         words = Param("mask", -(-n // MASK_BITS), dtype="uint32")
         return tape.emit(Kernel("mask_grad", (Param("g", n), words, Param("dx", n, OUT)), {}, ("g",)), [g, mask])
-    params = (Param("g", n), Param("y", n), Param("dx", n, OUT))
-    return tape.emit(Kernel("clip_grad", params, bounds, ("g", "y")), [g, step.var])
+    dtype = step.kernel.params[-1].dtype
+    params = (Param("g", n), Param("y", n, dtype=dtype), Param("dx", n, OUT))
+    overlay = ("g", "y") if dtype == "float32" else ("g",)
+    return tape.emit(Kernel("clip_grad", params, bounds, overlay), [g, step.var])
 
 
 def clip_mask(step: Step) -> Kernel:
     """The kernel that keeps the sign mask of a clipped output."""
     n = int(step.var.ty.shape[0])
     bounds = {k: step.kernel[k] for k in BOUNDS if k in step.kernel.attrs}
-    return Kernel("clip_mask", (Param("y", n), Param("mask", -(-n // MASK_BITS), OUT, "uint32")), bounds)
+    y = Param("y", n, dtype=step.kernel.params[-1].dtype)
+    return Kernel("clip_mask", (y, Param("mask", -(-n // MASK_BITS), OUT, "uint32")), bounds)
 
 
 def _weighted_saves(tape: Tape, step: Step) -> Iterable[relax.Expr]:
@@ -102,7 +108,7 @@ def _weighted(tape: Tape, step: Step, g: relax.Var) -> None:
         role, more = (OUT, []) if so_far is None else (INOUT, [so_far])
         params = (
             Param("g", step.kernel.param("y").elements),
-            Param("rows", step.kernel.param("rows").elements, ROWS),
+            step.kernel.param("rows"),
             Param("dx", step.kernel.param("x").elements, role),
         )
         return tape.emit(Kernel(f"{step.kernel.op}_grad_input", params, geometry), [g, rows, *more])
@@ -117,9 +123,16 @@ rule("depthwise_conv2d", _weighted_saves)(_weighted)
 
 
 @rule("clip")
+@rule("requantize")
 def _clip(tape: Tape, step: Step, g: relax.Var) -> None:
     """y = clip(x)  /  g where y lies strictly between the bounds."""
     tape.add(step.args[0], through_clip(tape, step, g))
+
+
+@rule("dequantize")
+def _dequantize(tape: Tape, step: Step, g: relax.Var) -> None:
+    """y = the real number behind x  /  g: gradients are those with respect to real numbers."""
+    tape.add(step.args[0], g)
 
 
 def _pairwise(op: str, g: relax.Var, other: relax.Expr, attrs: dict[str, Any], name: str) -> tuple[Kernel, list[Any]]:
@@ -147,7 +160,8 @@ def _hard_swish(tape: Tape, step: Step, g: relax.Var) -> None:
 
 @rule("add")
 def _add(tape: Tape, step: Step, g: relax.Var) -> None:
-    """y = a + b  /  g to both."""
+    """y = a + b, saturated where it is int8  /  g to both."""
+    g = through_clip(tape, step, g)
     for operand in step.args:
         tape.add(operand, g)
 
@@ -223,5 +237,7 @@ def _avg_pool(tape: Tape, step: Step, g: relax.Var) -> None:
 def _max_pool(tape: Tape, step: Step, g: relax.Var) -> None:
     """y = maximum of the window  /  g to the position of the first maximum."""
     x = step.args[0]
-    params = (Param("g", int(g.ty.shape[0]), IN), Param("x", int(x.ty.shape[0])), Param("dx", int(x.ty.shape[0]), OUT))
+    n = int(x.ty.shape[0])
+    source = Param("x", n, dtype=step.kernel.param("x").dtype)
+    params = (Param("g", int(g.ty.shape[0]), IN), source, Param("dx", n, OUT))
     tape.add(x, tape.emit(Kernel("max_pool_grad", params, dict(step.kernel.attrs)), [g, x]))

@@ -11,7 +11,8 @@ attribute ``tt`` says what it computes::
 
 The gradient, the cost model, the arena planner and the emitters read the declaration; only the schedule pass gives
 it a loop nest. Activations are flat in NHWC order with N = 1; rows are float32 ``(channels, stride)`` flat, a row
-being the weights of one output channel in ``(kh, kw, cin)`` order, then its bias, then padding to an even length.
+being the weights of one output channel in ``(kh, kw, cin)`` order, then its bias, then padding to an even length. In an
+int8 program (``quantize``) activations and rows are int8; gradients and trained rows stay float32.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tvm.ir import PrimType
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
 WEIGHTED = ("conv2d", "depthwise_conv2d")
+ITEM_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "int8": 1}
 LOSSES = ("softmax_cross_entropy", "prototype_loss")
 
 
@@ -38,6 +40,11 @@ class Param:
     elements: int
     role: str = IN
     dtype: str = "float32"
+
+    @property
+    def bytes(self) -> int:
+        """Size of the buffer."""
+        return self.elements * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,11 @@ class Kernel:
 def row_length(kernel: Kernel) -> int:
     """Weights of one row of a weighted kernel or of its gradient, the bias not counted."""
     return kernel["kh"] * kernel["kw"] * (1 if kernel.op.startswith("depthwise") else kernel["C"])
+
+
+def int8_row_bytes(kernel: Kernel) -> int:
+    """Bytes of an int8 row of a weighted kernel, which lies beside each trained row; 0 for a float32 kernel."""
+    return int(kernel.attrs.get("int8_stride", 0))
 
 
 def declare(kernel: Kernel) -> tirx.PrimFunc:

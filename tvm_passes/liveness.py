@@ -11,7 +11,6 @@ from tvm import relax
 from .kernel import Step
 
 ALIGNMENT = 16
-_BYTES = {"float32": 4, "int32": 4, "uint32": 4}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def buffers_of(steps: list[Step], outputs: Iterable[relax.Expr]) -> list[Buffer]
     for index, step in enumerate(steps):
         if step.alias is None:
             out = step.kernel.params[-1]
-            size = -(-out.elements * _BYTES[out.dtype] // ALIGNMENT) * ALIGNMENT
+            size = -(-out.bytes // ALIGNMENT) * ALIGNMENT
             spans.setdefault(memory[step.var], [size, index, index])
         for var in (*step.args, step.var):
             if isinstance(var, relax.Var) and memory[var] in spans:

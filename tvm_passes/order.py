@@ -79,7 +79,7 @@ def _greedy(steps: list[Step], outputs: list[relax.Expr]) -> list[Step]:
     readers: dict[str, int] = {}
     for step in steps:
         if step.alias is None:
-            sizes[roots[step.var]] = step.kernel.params[-1].elements
+            sizes[roots[step.var]] = step.kernel.params[-1].bytes
         for name in {roots[a] for a in step.args if isinstance(a, relax.Var)}:
             readers[name] = readers.get(name, 0) + 1
     kept = {roots[v] for v in outputs if isinstance(v, relax.Var)}

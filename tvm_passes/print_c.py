@@ -2,8 +2,8 @@
 """Print lowered TIR as C99.
 
 TVM's own C code generator caches min and max operands by their text and can reuse a stale load; it also knows neither
-``const`` nor ``restrict``. This printer covers just what ``kernels`` builds: flat buffers, serial loops, scalars, and
-pairs of floats.
+``const`` nor ``restrict``. This printer covers just what ``kernels`` builds: flat buffers, serial loops, scalars,
+pairs of floats, and the small structures that int8 kernels pass by value.
 
 Before::
 
@@ -26,7 +26,18 @@ import tvm
 from tvm import tirx
 from tvm.ir import PointerType
 
-C_TYPES = {"float32": "float", "int32": "int32_t", "uint32": "uint32_t", "uint16": "uint16_t", "bool": "bool"}
+C_TYPES = {
+    "float32": "float",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "uint16": "uint16_t",
+    "int8": "int8_t",
+    "bool": "bool",
+    # Vectors stand for small structures of ops/include/tt_int8.h that are passed by value.
+    "int8x4": "tt_quad_t",
+    "int16x2": "tt_zeros_t",
+    "int32x4": "tt_requantizer_t",
+}
 _BINARY = {
     tirx.Add: "+",
     tirx.Sub: "-",
@@ -44,7 +55,7 @@ _BINARY = {
 }
 _PRECEDENCE = {"*": 5, "/": 5, "%": 5, "+": 4, "-": 4, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 2, "!=": 2, "&&": 1, "||": 0}
 _INTRINSICS = {"tirx.exp": "expf", "tirx.tanh": "tanhf", "tirx.fabs": "fabsf", "tirx.sqrt": "sqrtf", "tirx.sigmoid": "tt_sigmoid"}
-_OPAQUE = {"rows": "tt_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
+_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
 

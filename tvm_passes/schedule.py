@@ -26,7 +26,7 @@ import tvm
 from tvm import tirx
 
 from .kernel import INOUT, OUT, Kernel, is_declared, kernel_of
-from .kernels import conv2d, depthwise, elementwise, layout, pool, runtime
+from .kernels import conv2d, conv2d_int8, depthwise, depthwise_int8, elementwise, int8, layout, pool, runtime
 from .kernels.tiling import Tiling
 
 KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = {
@@ -71,6 +71,20 @@ KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = 
     "momentum": runtime.momentum,
     "adam": runtime.adam,
     "fisher_potential": runtime.fisher_potential,
+    "dequantize": int8.dequantize,
+}
+# Those whose output is int8.
+INT8_KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = {
+    "quantize": int8.quantize,
+    "requantize": int8.requantize,
+    "clip": int8.requantize,
+    "conv2d": conv2d_int8.forward,
+    "depthwise_conv2d": depthwise_int8.forward,
+    "add": int8.add,
+    "avg_pool": int8.avg_pool,
+    "max_pool": pool.max_pool,
+    "concat": layout.concat,
+    "pad2d": layout.pad2d,
 }
 
 
@@ -101,13 +115,15 @@ def implement(name: str, kernel: Kernel, tiling: Tiling) -> dict[str, tirx.PrimF
     Raises:
         ValueError: there is no kernel of that operation.
     """
-    builder = KERNELS.get(kernel.op)
+    table = INT8_KERNELS if kernel.params[-1].dtype == "int8" else KERNELS
+    builder = table.get(kernel.op)
     if builder is None:
-        raise ValueError(f"expected one of {', '.join(sorted(KERNELS))}, received {kernel.op}")
+        raise ValueError(f"expected one of {', '.join(sorted(table))}, received {kernel.op}")
     functions = builder(name, kernel, tiling)
     written = [p.name for p in kernel.params if p.role in (OUT, INOUT)]
     aliased = [*kernel.overlay, *(written if kernel.overlay else [])]
-    opaque = {p.name: p.role for p in kernel.params if p.role not in ("in", OUT, INOUT)}
+    prefix = {"float32": "", "int8": "int8_"}
+    opaque = {p.name: prefix[p.dtype] + p.role for p in kernel.params if p.role not in ("in", OUT, INOUT)}
     entry = functions[name].with_attr("tt.targets", written).with_attr("tt.alias", aliased)
     functions[name] = entry.with_attr("tt.opaque", opaque)
     return functions

@@ -57,7 +57,7 @@ def layer_of(step: Step) -> int | None:
     """The number of the layer whose rows a step reads, None for a step without weights."""
     for argument, param in zip(step.args, step.kernel.params, strict=False):
         if param.role == ROWS:
-            return int(str(argument.name).removeprefix("rows_"))
+            return int(str(argument.name).rpartition("_")[2])
     return None
 
 
@@ -76,6 +76,12 @@ class ReverseWalk:
         self._pending: dict[relax.Var, relax.Var] = {}
         self._gradients: list[tuple[int, relax.Var]] = []
         self._in_use: relax.Var | None = None
+        # The rows of an int8 layer are codes; where its trained rows lie, which are float32, is another parameter.
+        self._float_rows = {
+            layer: relax.Var(f"rows_{layer}", flat(step.kernel["O"] * step.kernel["stride"]))
+            for step in self._steps
+            if (layer := layer_of(step)) in trained and step.kernel.param("rows").dtype == "int8"
+        }
         self._active = self._find_active()
         self._saved = {
             var for step in self._forward_active() if step.kernel.op in SAVES for var in SAVES[step.kernel.op](self, step)
@@ -113,7 +119,7 @@ class ReverseWalk:
         return [layer for layer, _ in self._gradients]
 
     def _extra_params(self) -> list[relax.Var]:
-        return [self._scale]
+        return [self._scale, *self._float_rows.values()]
 
     def _visit(self, step: Step, gradient: relax.Var) -> None:
         RULES[step.kernel.op](self, step, gradient)
@@ -181,19 +187,21 @@ class ReverseWalk:
         layer = layer_of(step)
         choice = self._trained[layer]
         stride = step.kernel["stride"]
+        positions = step.kernel.param("y").elements
         # The gradient of a bias reads no input: one that nobody else needs must not be kept for it.
-        x, x_name = (step.args[0], "x") if choice.weights else (gradient, "y")
+        x, source = (step.args[0], step.kernel.param("x")) if choice.weights else (gradient, Param("x", positions))
         params = (
-            Param("x", step.kernel.param(x_name).elements),
-            Param("g", step.kernel.param("y").elements),
-            Param("rows", step.kernel.param("rows").elements, ROWS),
+            Param("x", source.elements, dtype=source.dtype),
+            Param("g", positions),
+            Param("rows", step.kernel["O"] * stride, ROWS),
             Param("scale", 1),
             Param("d", (choice.channels or step.kernel["O"]) * stride, OUT),
         )
         attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
         attrs |= {"trained": choice.channels, "bias": int(choice.bias), "weights": int(choice.weights)}
         kernel = Kernel(f"{step.kernel.op}_grad_weights", params, attrs)
-        self._gradients.append((layer, self.emit(kernel, [x, gradient, step.args[1], self._scale])))
+        rows = self._float_rows.get(layer, step.args[1])
+        self._gradients.append((layer, self.emit(kernel, [x, gradient, rows, self._scale])))
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         return self._masks.get(var)

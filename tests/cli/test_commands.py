@@ -104,6 +104,25 @@ def test_convert_options(run, embedding_model: Path, tmp_path: Path, options, lo
     assert f"{rate:.8e}f" in (folder / "src" / "tt_model.c").read_text()
 
 
+def test_convert_to_int8(run, embedding_model: Path, episode: Path, tmp_path: Path) -> None:
+    folder, path = tmp_path / "out", tmp_path / "result.json"
+    options = ["--loss", "prototype", "--classes", 3, "--mode", "dynamic", "--optimizer", "adam"]
+    convert = ["convert", embedding_model, "-o", folder, "--precision", "int8"]
+    run(*convert).check_refused("expected --precision int8 and --representative together, received --precision int8 a")
+    run(*convert, "--representative", tmp_path / "none.npz").check_refused("samples: expected an .npz file", "none.npz")
+    wrong = tmp_path / "wrong.npz"
+    np.savez(wrong, y=np.zeros(3))
+    run(*convert, "--representative", wrong).check_refused("expected an array x or support_x, received y")
+    assert not folder.exists()
+    outcome = run(*convert, *options, "--representative", episode)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "int8" in outcome.out
+    assert load_build(folder).report_data["precision"] == "int8"
+    outcome = run("simulate", folder, "--episode", episode, "--iterations", 3, "--json", path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(path.read_text())["accuracy_after"] >= 0.5
+
+
 def test_convert_into_a_folder_in_use(run, classifier_model: Path, tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("mine")

@@ -34,6 +34,7 @@ class Recipe:
     plan: dict[str, object] | None = field(default=None, hash=False)
     target: str = "cortex-m7"
     mode: str = "static"
+    precision: str = "float32"
 
 
 def _matrix() -> dict[str, Recipe]:
@@ -45,6 +46,9 @@ def _matrix() -> dict[str, Recipe]:
                 # Both layouts of kernels, in turn.
                 target = ("cortex-m7", "host")[len(recipes) % 2]
                 recipes[f"{loss}_{optimizer}_{batch_size}"] = Recipe(model, loss, optimizer, batch_size, plan, target)
+    trained = {"stem": [0, 2], "depthwise": "all", "logits": [1]}
+    recipes["int8"] = Recipe("integer", plan=trained, target="host", precision="int8")
+    recipes["int8_dynamic"] = Recipe("integer", "prototype", "adam", mode="dynamic", precision="int8")
     return recipes
 
 
@@ -67,6 +71,10 @@ def build(name: str) -> tt_tflm.Build:
     recipe = RECIPES[name]
     converter = _converter(recipe.model)
     converter.target, converter.mode = recipe.target, recipe.mode
+    converter.precision = recipe.precision
+    if recipe.precision == "int8":
+        samples = np.random.default_rng(4).uniform(-1, 1, (8, *converter.input_shape))
+        converter.representative_data = samples.astype(np.float32)
     converter.loss = LOSSES[recipe.loss]
     converter.optimizer = OPTIMIZERS[recipe.optimizer](learning_rate=0.02, batch_size=recipe.batch_size)
     converter.plan = tt_tflm.UpdatePlan(layers=recipe.plan) if recipe.plan else None
@@ -128,6 +136,17 @@ def _gate() -> keras.Model:
     return _with_weights(keras.Model(image, kl.Flatten(name="embedding")(x), name="gate"))
 
 
+def _integer() -> keras.Model:
+    """A net of every kind of layer that int8 has."""
+    image = keras.Input((9, 7, 3), name="image")
+    x = trunk = kl.Conv2D(6, 3, strides=2, padding="same", activation="relu6", name="stem")(image)
+    x = kl.DepthwiseConv2D(3, padding="same", activation="relu", name="depthwise")(x)
+    x = kl.ReLU(name="relu")(kl.Add(name="residual")([trunk, kl.Conv2D(6, 1, name="project")(x)]))
+    x = kl.Concatenate(name="join")([kl.MaxPooling2D(2, name="max")(x), kl.AveragePooling2D(2, name="average")(x)])
+    x = kl.GlobalAveragePooling2D(name="mean")(kl.ZeroPadding2D(1, name="pad")(x))
+    return _with_weights(keras.Model(image, kl.Dense(3, name="logits")(x), name="integer"))
+
+
 def _with_weights(model: keras.Model) -> keras.Model:
     randomise_weights(model, np.random.default_rng(3))
     return model
@@ -139,4 +158,5 @@ MODELS = {
     "sequence": _sequence,
     "everything": _everything,
     "gate": _gate,
+    "integer": _integer,
 }

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import tt_tflm
 from meta import small
+from rich.console import Console
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import draw_episodes
 from tt_tflm.meta.evaluation import Evaluation, StrategyResult, evaluate
 from tt_tflm.meta.images import load_images
 from tt_tflm.meta.plot import write_plot
 from tt_tflm.meta.statistics import mean_and_ci95
+from tt_tflm.report import strategies_table
 
 STRATEGIES = ("none", "last_layer", "full", "sparse_update", "tinytrain", "random", "magnitude")
 BUDGET = tt_tflm.Budget(training_memory="4KB", backward_macs=0.6)
@@ -50,6 +52,19 @@ def test_device_code_and_tflm_agree(model: Path, on_boards: Evaluation) -> None:
     for name in names:
         assert in_tflm.strategies[name].costs == on_boards.strategies[name].costs
         assert in_tflm.strategies[name].accuracies == pytest.approx(on_boards.strategies[name].accuracies, abs=1e-9), name
+
+
+def test_int8_takes_less_memory_and_answers_alike(model: Path, on_boards: Evaluation) -> None:
+    names = ("none", "tinytrain")
+    integer = evaluate(model, small.images(), strategies=names, precision="int8", **EPISODES, **OPTIONS)
+    costs = {name: integer.strategies[name].costs for name in names}
+    assert costs["none"]["ram_bytes"] < 0.75 * on_boards.strategies["none"].costs["ram_bytes"]
+    assert 0 < costs["tinytrain"]["training_memory_bytes"] <= 4096
+    for name in names:
+        # Rounded, not spoiled: eight of eighty answers are allowed for.
+        expected = np.mean(on_boards.strategies[name].accuracies)
+        assert np.mean(integer.strategies[name].accuracies) > expected - 0.1, name
+    assert integer.strategies["tinytrain"].accuracies != integer.strategies["none"].accuracies
 
 
 def test_adapting_changes_something(on_boards: Evaluation) -> None:
@@ -105,6 +120,40 @@ def test_the_report(on_boards: Evaluation) -> None:
     assert (row["mean"], row["ci95"]) == pytest.approx(mean_and_ci95(tinytrain - none))
 
 
+@pytest.mark.qemu
+def test_instructions_are_those_of_a_board(model: Path, on_boards: Evaluation) -> None:
+    names = ("none", "full", "tinytrain", "magnitude")
+    result = evaluate(
+        model, small.images(), strategies=names, instructions_on="cortex-m4", **EPISODES | {"count": 1}, **OPTIONS
+    )
+    counts = {name: entry["instructions"] for name, entry in result.to_json()["strategies"].items()}
+    assert all(entry["predict"] > 0 for entry in counts.values())
+    assert counts["none"]["update"] == 0
+    samples = EPISODES["ways"] * EPISODES["shots"]
+    # Support set and pseudo-queries: each at least a prediction, and a backward pass on top of it.
+    for name in names[1:]:
+        assert counts[name]["update"] > 2 * samples * counts[name]["predict"]
+    assert counts["full"]["update"] > counts["tinytrain"]["update"]
+    assert counts["tinytrain"]["fisher"] > samples * counts["tinytrain"]["predict"] > 0 < counts["tinytrain"]["select"]
+    assert counts["magnitude"]["fisher"] == counts["magnitude"]["select"] == counts["full"]["fisher"] == 0
+    assert "instructions" not in on_boards.to_json()["strategies"]["full"]
+    with (console := Console(width=200)).capture() as shown:
+        console.print(strategies_table(result.to_json()))
+    assert f"{counts['full']['update']:,}" in shown.get()
+
+
+def test_a_strategy_too_large_for_the_emulated_board() -> None:
+    costs = {"training_memory_bytes": 1, "ram_bytes": 2, "backward_macs": 3}
+    counts = {"predict": 4, "fisher": 5, "select": 6, "update": 7}
+    results = {"tinytrain": StrategyResult((0.5,), costs, counts), "full": StrategyResult((0.5,), costs, None)}
+    content = json.loads(json.dumps(Evaluation("m", "d", results).to_json()))
+    assert content["strategies"]["tinytrain"]["instructions"] == counts
+    assert content["strategies"]["full"]["instructions"] is None
+    with (console := Console(width=200)).capture() as shown:
+        console.print(strategies_table(content))
+    assert shown.get().count("too large") == 3
+
+
 def test_a_single_episode_has_no_interval() -> None:
     result = StrategyResult((0.5,), {"training_memory_bytes": 1, "ram_bytes": 2, "backward_macs": 3})
     content = Evaluation("m", "d", {"none": result, "full": result}).to_json()
@@ -127,7 +176,10 @@ REFUSED = {
     "a strategy twice": ({"strategies": ("none", "none")}, "every strategy once"),
     "no strategy": ({"strategies": ()}, "at least one strategy"),
     "backend": ({"backend": "tvm"}, "backend: expected one of c, tflm, tf, received 'tvm'"),
-    "int8": ({"precision": "int8"}, "precision: expected float32, received 'int8', which is not"),
+    "precision": ({"precision": "int4"}, "precision: expected one of float32, int8, received 'int4'"),
+    "int8": ({"precision": "int8", "backend": "tf"}, "precision int8: expected backend 'c', received 'tf'"),
+    "instructions of another backend": ({"instructions_on": "cortex-m4", "backend": "tf"}, "expected backend 'c'"),
+    "instructions of this machine": ({"instructions_on": "host"}, "expected an emulated core"),
     "jobs": ({"jobs": 0}, "jobs: expected"),
     "count": ({"count": 0}, "count: expected"),
     "rates": ({"learning_rates": {"none": 1.0}}, "learning rates: expected strategies"),

@@ -87,6 +87,7 @@ static tt_state_t describe(const build_t *build, session_t *session)
     state.rows = session->rows;
     state.layers = build->layers;
     state.fixed_plan = build->fixed;
+    state.row_bytes = build->strides; /* in floats, as the limit is */
     state.rows_limit = build->limit;
     state.sums = build->classes == 0u ? NULL : session->sums;
     state.counts = build->classes == 0u ? NULL : session->enrolled;

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tt_tflm.devices import core_names
-from tt_tflm.errors import ToolchainError
+from tt_tflm.errors import OverflowingMemoryError
 from tt_tflm.simulate import open_board
 
 pytestmark = pytest.mark.qemu
@@ -112,7 +112,7 @@ def test_a_large_model_fits(device, custom_files):
 def test_a_model_beyond_the_boards_memory_is_told_in_one_line(device, custom_files):
     header = HEADER.format(inputs=1, arena=64_000_000, pool=16)
     files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=64_000_000, row_pool_bytes=16)
-    with pytest.raises(ToolchainError, match=r"failed on link: .*(will not fit|overflowed)") as error:
+    with pytest.raises(OverflowingMemoryError, match=r"received one of 4\d,\d{3},\d{3} B too much: simulate on") as error:
         open_board(files, device)
     assert "\n" not in str(error.value)
 

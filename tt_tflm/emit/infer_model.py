@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tflite
+from tvm import relax
 
 from tt_tflm.emit.c_library import EmittedModel
 from tt_tflm.emit.tflm_forward import ForwardEmitter
@@ -34,11 +35,39 @@ def emit_infer(model: EmittedModel, canonical) -> bytes:
         A .tflite file: input ``x``, output ``scores``, with the prototype loss ``embedding`` as a second one.
     """
     graph = TfliteGraph(placed=False)
-    forward = ForwardEmitter(graph, [layer.rows for layer in model.layers], plain=True)
-    shape = model.input_shape
-    x = graph.tensor("x", (1, 1, *shape) if len(shape) == 2 else (1, *shape))
     steps, (output,) = steps_of(canonical, "predict")
-    values = {canonical["predict"].params[0]: x}
+    image = canonical["predict"].params[0]
+    values = forward_pass(graph, image, steps, [layer.rows for layer in model.layers], model.input_shape)
+    x, result = values[image], graph.shaped(values[output], (1, values[output].elements))
+    if model.temperature is None:
+        return graph.finish([x], [result], model.name)
+    return graph.finish([x], [_prototype_scores(graph, result, model.classes), result], model.name)
+
+
+def forward_pass(
+    graph: TfliteGraph,
+    image: relax.Var,
+    steps: Sequence[Step],
+    rows: Sequence[np.ndarray],
+    shape: tuple[int, ...],
+    *,
+    fully_connected: bool = True,
+) -> dict[relax.Expr, Value]:
+    """Add a forward pass to a graph, the tensor of each variable under its name.
+
+    Args:
+        graph: to add to.
+        image: the input variable.
+        steps: of a canonical ``predict``, from the first on.
+        rows: base rows of every layer, float32 (channels, stride).
+        shape: of the input, without the batch.
+        fully_connected: see ``ForwardEmitter``.
+
+    Returns:
+        The tensor of the input and of what each step defines.
+    """
+    forward = ForwardEmitter(graph, rows, plain=True, fully_connected=fully_connected)
+    values = {image: graph.tensor("x", (1, 1, *shape) if len(shape) == 2 else (1, *shape))}
 
     def operands(step: Step) -> list[Value]:
         read = [a for a, p in zip(step.args, step.kernel.params, strict=False) if p.role != ROWS]
@@ -54,10 +83,7 @@ def emit_infer(model: EmittedModel, canonical) -> bytes:
             values[step.var] = forward.emit(step.kernel, inputs, new)
         else:
             values[step.var] = forward.weighted(step.kernel, layer, inputs[0], new)
-    result = graph.shaped(values[output], (1, values[output].elements))
-    if model.temperature is None:
-        return graph.finish([x], [result], model.name)
-    return graph.finish([x], [_prototype_scores(graph, result, model.classes), result], model.name)
+    return values
 
 
 def _prototype_scores(graph: TfliteGraph, embedding: Value, classes: int) -> Value:

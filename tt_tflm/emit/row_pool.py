@@ -14,9 +14,9 @@ class Region:
     """A run of bytes of the row pool.
 
     Args:
-        kind: ``pool`` (trained rows), an optimiser state (``velocity``, ``first_moment``, ``second_moment``,
-            ``gradient``) or ``prototypes``; with a plan chosen on the board ``potentials``, ``slots``, ``channels``
-            and ``rows``.
+        kind: ``pool`` (trained rows), ``shadow`` (the same as int8, in an int8 build), an optimiser state
+            (``velocity``, ``first_moment``, ``second_moment``, ``gradient``) or ``prototypes``; with a plan chosen on
+            the board ``potentials``, ``slots``, ``channels`` and ``rows``.
         index: the layer's number; for prototypes 0 for the sums and 1 for the counts; else 0.
         name: for people.
         offset: bytes from the start of the row pool, a multiple of 16.
@@ -47,7 +47,11 @@ class RowPool:
 
 
 def lay_out(
-    rows: Mapping[int, tuple[str, int]], state: Sequence[str], classes: int, embedding_elements: int | None
+    rows: Mapping[int, tuple[str, int]],
+    state: Sequence[str],
+    classes: int,
+    embedding_elements: int | None,
+    shadows: Mapping[int, tuple[str, int]] | None = None,
 ) -> RowPool:
     """The row pool of a plan.
 
@@ -56,8 +60,10 @@ def lay_out(
         state: what the optimiser keeps beside the rows of every layer.
         classes: number of prototypes.
         embedding_elements: floats of a prototype; None without prototypes.
+        shadows: trained layers of an int8 build: number -> (name, bytes of their int8 rows).
     """
     wanted = [(kind, i, f"{name} {kind}", 4 * floats) for kind in ("pool", *state) for i, (name, floats) in rows.items()]
+    wanted += [("shadow", i, f"{name} shadow", size) for i, (name, size) in (shadows or {}).items()]
     return _placed(wanted + _prototypes(classes, embedding_elements))
 
 

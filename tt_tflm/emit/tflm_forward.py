@@ -38,6 +38,11 @@ def bounds_of(kernel: Kernel) -> Bounds:
     return low, high
 
 
+def has_fused_bounds(kernel: Kernel) -> bool:
+    """Whether the clip that ends a kernel, if any, is an activation of TFLite's."""
+    return bounds_of(kernel) in _FUSED
+
+
 def bound_fields(kernel: Kernel) -> tuple[Flag, dict[str, float]]:
     """The same as flags and fields of a custom op."""
     low, high = bounds_of(kernel)
@@ -69,12 +74,16 @@ class ForwardEmitter:
         graph: to add to.
         rows: base rows of every layer, float32 (channels, stride).
         plain: whether custom ops are left out.
+        fully_connected: whether a matrix times one vector is an operator of its own; else it is a convolution.
     """
 
-    def __init__(self, graph: TfliteGraph, rows: Sequence[np.ndarray], *, plain: bool) -> None:
+    def __init__(
+        self, graph: TfliteGraph, rows: Sequence[np.ndarray], *, plain: bool, fully_connected: bool = True
+    ) -> None:
         self._graph = graph
         self._rows = rows
         self._plain = plain
+        self._fully_connected = fully_connected
         self._handlers: Mapping[str, Callable[[Kernel, list[Value], NewValue], Value]] = {
             "clip": self._clip,
             "leaky_relu": self._leaky_relu,
@@ -102,14 +111,17 @@ class ForwardEmitter:
     def filter(self, layer: int, kernel: Kernel) -> Value:
         """The filter of a frozen layer."""
         kind = "depthwise_filter" if kernel.op.startswith("depthwise") else "filter"
-        return self._graph.constant(f"layer_{layer}/{kind}", filter_of(kernel, self._rows[layer])[0])
+        weights, _ = filter_of(kernel, self._rows[layer])
+        if weights.ndim == 2 and not self._fully_connected:
+            weights = weights[:, None, None]
+        return self._graph.constant(f"layer_{layer}/{kind}", weights)
 
     def weighted(self, kernel: Kernel, layer: int, x: Value, new: NewValue) -> Value:
         """Add a convolution of a frozen layer."""
         w = Window.of(kernel.attrs)
         _, bias = filter_of(kernel, self._rows[layer])
         inputs = [x, self.filter(layer, kernel), self._graph.constant(f"layer_{layer}/bias", bias)]
-        if is_vector(kernel):
+        if is_vector(kernel) and self._fully_connected:
             return self._dense(kernel, inputs, new)
         padding, fused = _padding(w), _FUSED.get(bounds_of(kernel))
         if self._plain and padding == tflite.Padding.SAME and (w.sh > w.kh or w.sw > w.kw):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tt_tflm.build import Build, load_build
 from tt_tflm.converter import TrainableConverter
 from tt_tflm.errors import InputError
+from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.options import Adam, PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
@@ -28,6 +29,8 @@ from tt_tflm.simulate.task import Augment
 
 if TYPE_CHECKING:
     from tt_tflm.episode import Episode
+    from tt_tflm.simulate.adaptive_board import AdaptiveBoard
+    from tt_tflm.simulate.task import Adaptation
 
 PER_TASK = ("tinytrain", "fisher", "fisher_memory", "fisher_compute", "random", "magnitude")
 FIXED = ("last_layer", "full", "bias_only", "sparse_update")
@@ -57,6 +60,27 @@ class Recipe:
     seed: int = 0
     temperature: float = PrototypeLoss.temperature
     paced: bool = True
+
+    def adapt(
+        self, board: AdaptiveBoard, episode: Episode, plan: UpdatePlan | None, iterations: int | None = None
+    ) -> Adaptation:
+        """Has a board adapt to an episode.
+
+        Args:
+            board: whose learning rate is set.
+            episode: fitted to the model's input.
+            plan: what to train; None where the build has a plan or the board selects.
+            iterations: in place of the recipe's.
+        """
+        return board.adapt(
+            episode.support_x,
+            episode.support_y,
+            self.iterations if iterations is None else iterations,
+            paced=self.paced,
+            augment=self.augment,
+            seed=self.seed,
+            **({} if plan is None else {"plan": plan}),
+        )
 
 
 @dataclass(frozen=True)
@@ -250,6 +274,12 @@ class Bench:
             return Outcome(self._in_tensorflow(arm, episode, plan), costs)
         return Outcome(self._on_board(arm, episode, plan), costs)
 
+    def instructions(self, strategy: str, episode: Episode, device: str) -> Mapping[str, int] | None:
+        """One strategy's instructions on an emulated core, for the first episode; see ``count_instructions``."""
+        arm = self._arms[strategy]
+        told = arm.costs is None and strategy != "tinytrain"
+        return count_instructions(arm, self._plan(arm, episode, 0) if told else None, episode, self._recipe, device)
+
     def _board(self, folder: str) -> Any:
         if folder not in self._boards:
             self._builds[folder] = load_build(folder)
@@ -282,21 +312,13 @@ class Bench:
         return None if arm.strategy == "none" else UpdatePlan.load(Path(arm.folder or "") / "plan.json")
 
     def _on_board(self, arm: Arm, episode: Episode, plan: UpdatePlan | None) -> float:
-        board, recipe = self._board(arm.folder or ""), self._recipe
+        board = self._board(arm.folder or "")
         if arm.strategy == "none":
             for x, label in zip(episode.support_x, episode.support_y, strict=True):
                 board.enroll(x, int(label))
         else:
             board.set_learning_rate(arm.learning_rate)
-            board.adapt(
-                episode.support_x,
-                episode.support_y,
-                recipe.iterations,
-                paced=recipe.paced,
-                augment=recipe.augment,
-                seed=recipe.seed,
-                **({} if plan is None else {"plan": plan}),
-            )
+            self._recipe.adapt(board, episode, plan)
         right = sum(
             int(board.predict(x).argmax()) == int(y) for x, y in zip(episode.query_x, episode.query_y, strict=True)
         )

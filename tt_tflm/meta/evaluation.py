@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tt_tflm.adaptation import augment_for
-from tt_tflm.converter import TrainableConverter
+from tt_tflm.converter import PRECISIONS, TrainableConverter
+from tt_tflm.devices import get_profile
 from tt_tflm.episode import InputScaling
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.meta.arms import BACKENDS, LEARNING_RATES, STRATEGIES, Arm, Bench, Outcome, Recipe, prepare
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 DEFAULT_STRATEGIES = ("none", "last_layer", "full", "sparse_update", "tinytrain")
-PRECISIONS = ("float32",)
+REPRESENTATIVE_IMAGES = 100
 DEFAULT_BUDGET = Budget(training_memory="1MB", backward_macs=0.15)
 _COSTS = ("training_memory_bytes", "ram_bytes", "backward_macs")
 Progress = Callable[[str, int, int], None]
@@ -46,10 +47,13 @@ class StrategyResult:
     Attributes:
         accuracies: share of right answers of each episode, 0 to 1.
         costs: the largest ``training_memory_bytes``, ``ram_bytes`` and ``backward_macs`` of any episode.
+        instructions: of an emulated core, see ``tt_tflm.meta.instructions.count_instructions``; None where it is too
+            small; empty if not counted.
     """
 
     accuracies: tuple[float, ...]
     costs: Mapping[str, int]
+    instructions: Mapping[str, int] | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Evaluation:
                 "accuracy_ci95": _number(ci95),
                 "accuracies": list(result.accuracies),
                 **{cost: result.costs[cost] for cost in _COSTS},
+                **({} if result.instructions == {} else {"instructions": result.instructions}),
             }
         return {
             "schema_version": SCHEMA_VERSION,
@@ -114,6 +119,7 @@ def evaluate(
     jobs: int = 1,
     input_scaling: tuple[float, float] = InputScaling(),
     skip_corrupt: bool = False,
+    instructions_on: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Adapts a model to episodes by several strategies and judges each by the query samples.
@@ -126,7 +132,8 @@ def evaluate(
         strategies: out of ``tt_tflm.meta.arms.STRATEGIES``.
         backend: ``c`` (the device code, compiled for this machine), ``tflm`` (TensorFlow Lite Micro's interpreter) or
             ``tf`` (TensorFlow).
-        precision: ``float32``.
+        precision: ``float32``, or with backend ``c`` ``int8``: a forward pass of integers, whose ranges are taken from
+            the support images of the first episodes, up to 100 of them.
         budget: of the strategies that choose.
         iterations: updates of an adaptation.
         learning_rates: strategy -> learning rate of Adam, in place of the defaults.
@@ -137,18 +144,22 @@ def evaluate(
         jobs: processes that episodes are spread over.
         input_scaling: (scale, shift) of pixels, as the converter's.
         skip_corrupt: leave files out that cannot be decoded.
+        instructions_on: an emulated core, such as ``cortex-m7``, or a device with one, on which the first episode's
+            instructions are counted as well; backend ``c`` alone.
         progress: called with what is going on, how much is done and how much there is in all.
 
     Raises:
         InputError: an argument, the model or the data is not as described, or nothing fits the budget.
         DeviceError: training diverged.
-        ToolchainError: there is no C compiler, or for ``tflm`` no tflite-micro wheel.
+        ToolchainError: there is no C compiler, for ``tflm`` no tflite-micro wheel, or no emulator to count with.
 
     Example:
         >>> result = tt_tflm.meta.evaluate("model.keras", "target.npz", count=20, strategies=("none", "tinytrain"))
         >>> result.paired()
     """
     _check(strategies, backend, precision, jobs, count)
+    if instructions_on is not None:
+        _check_counting(instructions_on, backend)
     tell = progress or (lambda _stage, _done, _total: None)
     rates = _rates(learning_rates)
     with tempfile.TemporaryDirectory(prefix="tt-tflm-evaluate-") as scratch:
@@ -165,14 +176,20 @@ def evaluate(
         rows = _episodes(episodes, images, ways, shots, queries, count, seed)
         converter.loss = PrototypeLoss(classes=max(entry.ways for entry in rows), temperature=temperature)
         loaded = rows[0].load(images, shape, scaling)
+        converter.precision = precision
+        if precision == "int8":
+            converter.representative_data = images.images(_support_rows(rows), shape, scaling)
         builds = Path(scratch) / "builds"
         builds.mkdir()
         arms, table = prepare(converter, strategies, budget, rates, loaded, builds, lambda stage: tell(stage, 0, 0))
         recipe = Recipe(iterations, augment_for(scaling, flip), seed, temperature, paced)
         work = _Work(arms, table, budget, recipe, backend, str(path), jobs)
+        # First, since it is soon over: what is missing for it shows before the long part.
+        counts = {} if instructions_on is None else work.instructions(loaded, instructions_on, tell)
         outcomes = work.run((entry.load(images, shape, scaling) for entry in rows), len(rows), tell)
     name = Path(model).name if isinstance(model, (str, PathLike)) else model.name
-    return Evaluation(name, _data_name(data), {strategy: _result(outcomes[strategy]) for strategy in strategies})
+    results = {strategy: _result(outcomes[strategy], counts.get(strategy, {})) for strategy in strategies}
+    return Evaluation(name, _data_name(data), results)
 
 
 def _check(strategies: Sequence[str], backend: str, precision: str, jobs: int, count: int) -> None:
@@ -186,13 +203,25 @@ def _check(strategies: Sequence[str], backend: str, precision: str, jobs: int, c
     if backend not in BACKENDS:
         raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {backend!r}")
     if precision not in PRECISIONS:
-        raise InputError(
-            f"precision: expected {', '.join(PRECISIONS)}, received {precision!r}"
-            + (", which is not evaluated yet" if precision == "int8" else "")
-        )
+        raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}")
+    if precision == "int8" and backend != "c":
+        raise InputError(f"precision int8: expected backend 'c', received {backend!r}")
     for name, value in (("jobs", jobs), ("count", count)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name}: expected a whole number of at least 1, received {value!r}")
+
+
+def _support_rows(episodes: Sequence[Rows]) -> list[int]:
+    """Rows of support images, each once, those of the first episodes first."""
+    rows = dict.fromkeys(row for episode in episodes for row in episode.flat("support")[0])
+    return list(rows)[:REPRESENTATIVE_IMAGES]
+
+
+def _check_counting(device: str, backend: str) -> None:
+    if backend != "c":
+        raise InputError(f"instructions_on: expected backend 'c', of which instructions are counted, received {backend!r}")
+    if get_profile(device).is_host:
+        raise InputError(f"instructions_on: expected an emulated core, such as cortex-m7, received {device!r}")
 
 
 def _rates(given: Mapping[str, float] | None) -> dict[str, float]:
@@ -230,9 +259,9 @@ def _data_name(data: Any) -> str:
     return Path(data).name if isinstance(data, (str, PathLike)) else getattr(data, "name", type(data).__name__)
 
 
-def _result(outcomes: Sequence[Outcome]) -> StrategyResult:
+def _result(outcomes: Sequence[Outcome], instructions: Mapping[str, int] | None) -> StrategyResult:
     costs = {name: max(outcome.costs[name] for outcome in outcomes) for name in _COSTS}
-    return StrategyResult(tuple(outcome.accuracy for outcome in outcomes), costs)
+    return StrategyResult(tuple(outcome.accuracy for outcome in outcomes), costs, instructions)
 
 
 def _number(value: float) -> float | None:
@@ -267,6 +296,15 @@ class _Work:
             done += 1
             tell("adapting", done, total)
         return results  # type: ignore[return-value]
+
+    def instructions(self, episode: Episode, device: str, tell: Progress) -> dict[str, Mapping[str, int] | None]:
+        """strategy -> instructions of the first episode on an emulated core."""
+        bench = Bench(*self._arguments, threads=0)
+        counts = {}
+        for number, arm in enumerate(self._arms):
+            tell(f"counting instructions of {arm.strategy}", number, len(self._arms))
+            counts[arm.strategy] = bench.instructions(arm.strategy, episode, device)
+        return counts
 
     def _outcomes(self, tasks: Iterator[tuple[str, int, Episode]]) -> Iterator[tuple[str, int, Outcome]]:
         if self._jobs == 1:

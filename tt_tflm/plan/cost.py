@@ -11,13 +11,11 @@ from tvm import relax
 
 from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss, LossSpec
-from tvm_passes.kernel import LOSSES, Step, row_length, steps_of
+from tvm_passes.kernel import LOSSES, WEIGHTED, Step, int8_row_bytes, row_length, steps_of
 from tvm_passes.plan_arena import PlannedFunction
 from tvm_passes.choice import Trained
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.update_in_place import OptimizerSpec
-
-_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class Cost:
         backward_macs: multiply-accumulates, padding taps included.
         updated_parameters: weights and biases that change.
         saved_bytes: activations and masks that the forward pass keeps for backward.
-        training_bytes: the paper's training memory: updated rows, gradient buffers, optimiser moments and what is
-            saved.
+        training_bytes: the paper's training memory: updated rows (with their int8 shadows), gradient buffers,
+            optimiser moments and what is saved.
     """
 
     backward_macs: int
@@ -48,9 +46,14 @@ def cost_of_training(
     backward = steps[loss_at + 1 :]
     saved = _saved_bytes(steps[:loss_at], backward)
     updated = sum(trained[layer_of(s)].channels * _row_elements(s, trained) for s in backward if s.kernel.has("d"))
-    rows = _BYTES * sum(s.kernel.param("d").elements for s in backward if s.kernel.has("d"))
+    rows = sum(s.kernel.param("d").bytes for s in backward if s.kernel.has("d"))
+    shadows = sum(
+        trained[layer_of(s)].channels * int8_row_bytes(s.kernel)
+        for s in steps[:loss_at]
+        if s.kernel.op in WEIGHTED and layer_of(s) in trained
+    )
     copies = 1 + len(optimizer.state) + (0 if optimizer.fused or optimizer.batch_size > 1 else 1)
-    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + saved)
+    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + shadows + saved)
 
 
 def function_macs(function: PlannedFunction) -> dict[str, dict[str, int]]:
@@ -73,4 +76,4 @@ def _row_elements(step: Step, trained: Mapping[int, Trained]) -> int:
 
 def _saved_bytes(forward: list[Step], backward: list[Step]) -> int:
     read = {a for step in backward for a in step.args if isinstance(a, relax.Var)}
-    return sum(_BYTES * step.kernel.params[-1].elements for step in forward if step.var in read)
+    return sum(step.kernel.params[-1].bytes for step in forward if step.var in read)

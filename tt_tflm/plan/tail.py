@@ -13,13 +13,13 @@ from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
 from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss, LossSpec
 from tvm_passes.guards import guards
-from tvm_passes.kernel import AT_RUN_TIME, LOSSES, Step, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, LOSSES, WEIGHTED, Step, int8_row_bytes, steps_of
 from tvm_passes.kernels.elementwise import MASK_BITS
 from tvm_passes.choice import Trained
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
 
-_FLOAT = 4
+_FLOAT = _WORD = 4
 _CLIP_GRADIENTS = ("clip_grad", "mask_grad")
 
 
@@ -56,6 +56,7 @@ def tail_table(
     trainable = [layers[i].bias or not biases_alone for i in candidates]
     masks = guards(steps, {layer: int(trainable[bit]) << bit for bit, layer in enumerate(candidates)})
     copies = 1 + len(optimizer.state)
+    shadows = {layer_of(step): int8_row_bytes(step.kernel) for step in steps if step.kernel.op in WEIGHTED}
     entries = tuple(
         Candidate(
             layers[i].name,
@@ -63,7 +64,7 @@ def tail_table(
             layers[i].parameters,
             layers[i].forward_macs,
             int(layers[i].bias) + (0 if biases_alone else layers[i].row_length),
-            _FLOAT * layers[i].stride * copies,
+            _FLOAT * layers[i].stride * copies + shadows.get(i, 0),
             0 if biases_alone else layers[i].forward_macs // layers[i].channels,
         )
         for i in candidates
@@ -97,16 +98,16 @@ def _saved(steps: Sequence[Step], backward: Sequence[tuple[Step, int]]) -> list[
     element."""
     forward = steps[: len(steps) - len(backward) - 1]
     sources = {step.var: step.args[0] for step in forward if step.kernel.op == "clip_mask"}
-    elements = {step.var: step.kernel.params[-1].elements for step in forward if step.kernel.op != "clip_mask"}
+    tensors = {step.var: step.kernel.params[-1] for step in forward if step.kernel.op != "clip_mask"}
     full: dict[relax.Expr, int] = {}
     mask: dict[relax.Expr, int] = {}
     for step, guard in backward:
         for position, argument in enumerate(step.args):
             tensor = sources.get(argument, argument)
-            if tensor in elements:
+            if tensor in tensors:
                 kind = mask if step.kernel.op in _CLIP_GRADIENTS and position == 1 else full
                 kind[tensor] = kind.get(tensor, 0) | guard
     return [
-        SavedTensor(_FLOAT * count, full.get(tensor, 0), _FLOAT * -(-count // MASK_BITS), mask.get(tensor, 0))
-        for tensor, count in elements.items()
+        SavedTensor(out.bytes, full.get(tensor, 0), _WORD * -(-out.elements // MASK_BITS), mask.get(tensor, 0))
+        for tensor, out in tensors.items()
     ]

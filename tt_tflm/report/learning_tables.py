@@ -59,8 +59,12 @@ def strategies_table(figures: Mapping[str, Any]) -> Table:
     count = len(next(iter(figures["strategies"].values()))["accuracies"])
     table = Table(title=f"{figures['model']} on {figures['data']}: {count} episodes, 95% intervals")
     table.add_column("strategy")
-    for heading in ("accuracy", "training memory", "RAM", "backward MACs"):
+    counted = "instructions" in next(iter(figures["strategies"].values()))
+    instructions = ("predict", "choice", "update") if counted else ()
+    for heading in ("accuracy", "training memory", "RAM", "backward MACs", *instructions):
         table.add_column(heading, justify="right")
+    if counted:
+        table.caption = "instructions of a prediction, of inspecting and selecting, and of an update"
     for name, result in figures["strategies"].items():
         table.add_row(
             name,
@@ -68,8 +72,15 @@ def strategies_table(figures: Mapping[str, Any]) -> Table:
             f"{result['training_memory_bytes']:,} B",
             f"{result['ram_bytes']:,} B",
             f"{result['backward_macs']:,}",
+            *(_instructions(result["instructions"]) if counted else ()),
         )
     return table
+
+
+def _instructions(counts: Mapping[str, int] | None) -> tuple[str, str, str]:
+    if counts is None:
+        return ("too large",) * 3
+    return f"{counts['predict']:,}", f"{counts['fisher'] + counts['select']:,}", f"{counts['update']:,}"
 
 
 def paired_table(figures: Mapping[str, Any]) -> Table:

@@ -56,7 +56,8 @@ def layer_table(model: str, layers: Sequence[Layer], costs: Sequence[Mapping[str
 
 def build_table(report: Mapping[str, Any]) -> Table:
     """The figures of a build; report: content of report.json."""
-    table = _figures(f"{report['model']} for {report['target']}")
+    precision = ", int8" if report["precision"] == "int8" else ""
+    table = _figures(f"{report['model']} for {report['target']}{precision}")
     _add_build_rows(table, report)
     return table
 

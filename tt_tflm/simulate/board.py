@@ -245,9 +245,11 @@ class Board(ABC):
             Content of the .tflite file.
 
         Raises:
-            InputError: the build holds no forward model, or the file cannot be written.
+            InputError: the build holds no forward model, is int8, or the file cannot be written.
             DeviceError: with prototypes, no class has been enrolled.
         """
+        if self._files.description.get("precision") == "int8":
+            raise InputError("export_tflite: expected a build of precision float32, received one of int8")
         content = self._files.models.get(_INFER_MODEL)
         if content is None:
             raise InputError(f"export_tflite: expected a build with {_INFER_MODEL}, received one without: convert again")

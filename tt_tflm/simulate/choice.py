@@ -72,7 +72,8 @@ def placed_rows(pool: bytes, choice: Mapping[str, Any]) -> list[Mapping[str, Any
     """Where the trained rows of each chosen layer lie: entries as in simulation.json's ``rows``."""
     offset, placed = int(choice["rows_offset"]), []
     strides = {c["layer"]: int(c["stride"]) for c in choice["candidates"]}
+    shadows = {c["layer"]: int(c.get("int8_row_bytes", 0)) for c in choice["candidates"]}
     for layer, channels in read_choice(pool, choice).items():
         placed.append({"layer": layer, "offset": offset, "channels": channels.tolist(), "stride": strides[layer]})
-        offset += 4 * len(channels) * strides[layer] * int(choice["copies"])
+        offset += len(channels) * (4 * strides[layer] * int(choice["copies"]) + shadows[layer])
     return placed

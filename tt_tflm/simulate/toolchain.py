@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tt_tflm.devices import DeviceProfile
-from tt_tflm.errors import ToolchainError
+from tt_tflm.errors import OverflowingMemoryError, ToolchainError
 
 CROSS_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 EMULATOR = "qemu-system-arm"
 
 _PROGRESS_AFTER_S = 2.0
 _PARALLEL_COMPILERS = 2
+_OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")
 
 _cache_lock = threading.Lock()
 _cache: tempfile.TemporaryDirectory[str] | None = None
@@ -197,6 +199,12 @@ def _run(command: list[str], target: Path, what: str) -> None:
             [*command, "-o", temporary], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
         )
         if result.returncode != 0:
+            overflow = _OVERFLOW.search(result.stderr)
+            if overflow:
+                raise OverflowingMemoryError(
+                    f"expected a program that fits the memory of the emulated board, received one of {int(overflow[2]):,} B too "
+                    "much: simulate on a core whose board has more, such as cortex-m55, or train less"
+                )
             raise ToolchainError(f"{Path(command[0]).name} failed on {what}: {_first_error(result.stderr)}")
         # Put in place whole: another thread may be waiting for the same object.
         os.replace(temporary, target)
@@ -207,6 +215,6 @@ def _run(command: list[str], target: Path, what: str) -> None:
 def _first_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for line in lines:
-        if "error" in line or "undefined reference" in line or "overflowed" in line or "will not fit" in line:
+        if "error" in line or "undefined reference" in line:
             return line
     return lines[-1] if lines else "no message"

@@ -7,7 +7,7 @@ blocks and fetches the pointers from the row table, so that a row may lie in fla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tvm import tirx
 
@@ -18,6 +18,7 @@ from .loops import (
     LoopNest,
     clipped,
     constant,
+    dtype_of,
     mac,
     maximum,
     minimum,
@@ -36,9 +37,9 @@ def buffers(kernel: Kernel) -> list[tirx.Var]:
     return [tirx.decl_buffer((p.elements,), p.dtype, p.name) for p in kernel.params]
 
 
-def row_pointers(rows: int, length: int, name: str = "row") -> list[tirx.Var]:
+def row_pointers(rows: int, length: int, name: str = "row", dtype: str = F32) -> list[tirx.Var]:
     """One buffer variable per row of a block."""
-    return [tirx.decl_buffer((length,), F32, f"{name}{i}") for i in range(rows)]
+    return [tirx.decl_buffer((length,), dtype, f"{name}{i}") for i in range(rows)]
 
 
 def blocks(count: int, size: int) -> list[tuple[int, int, int]]:
@@ -57,7 +58,20 @@ def walk(nest: LoopNest, count: int, size: int) -> Iterator[tuple[Expr, int]]:
 
 def row(rows: tirx.Var, channel: Expr) -> tirx.Var:
     """The pointer to the row of ``channel``, wherever it lies."""
-    return tirx.call_extern("handle", "tt_row", rows.data if hasattr(rows, "data") else rows, channel)
+    function = "tt_int8_row" if dtype_of(rows) == "int8" else "tt_row"
+    return tirx.call_extern("handle", function, rows.data if hasattr(rows, "data") else rows, channel)
+
+
+def row_scales(rows: tirx.Var, channel: Expr, count: int) -> list[tirx.Var]:
+    """What the numbers of each row of a block are multiplied by: arguments for ``scale_params``."""
+    if dtype_of(rows) == F32:
+        return []
+    return [tirx.call_extern(F32, "tt_int8_weight_scale", rows, channel + i) for i in range(count)]
+
+
+def scale_params(rows: Sequence[tirx.Var]) -> list[tirx.Var]:
+    """The scalar parameters of a block that take ``row_scales``, none for float32 rows."""
+    return [tirx.Var(f"scale{i}", F32) for i, row_ in enumerate(rows) if dtype_of(row_) == "int8"]
 
 
 def vertical_taps(nest: LoopNest, w: Window, oy: Expr) -> tuple[Expr, Expr]:
@@ -162,7 +176,8 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     for channel, count in walk(nest, w.O, tiling.rows):
         block = f"{name}_block{count}"
         functions[block] = _grad_input_block(kernel, w, count, tiling)
-        nest.call(block, offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), dx)
+        scales = row_scales(rows, channel, count)
+        nest.call(block, offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), *scales, dx)
     functions[name] = prim_func([g, rows, dx], nest)
     return functions
 
@@ -170,13 +185,17 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
 def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
     g = tirx.decl_buffer((w.pixels * w.O,), F32, "g")
     dx = tirx.decl_buffer((w.H * w.W * w.C,), F32, "dx")
-    row_ = row_pointers(rows, kernel["stride"])
+    row_ = row_pointers(rows, kernel["stride"], dtype=kernel.param("rows").dtype)
+    scales = scale_params(row_)
     width = 2 if tiling.pairs and w.C % 2 == 0 else 1
     nest = LoopNest()
 
+    def gradient(index: Expr, i: int) -> tirx.Var:
+        return g[index + i] * scales[i] if scales else g[index + i]
+
     def tile(oy: Expr, column: Expr, pixels: int, start: Expr, stop: Expr) -> None:
         grads = [
-            [nest.let(f"g{t}{i}", g[(oy * w.OW + column + t) * w.O + i], F32) for i in range(rows)]
+            [nest.let(f"g{t}{i}", gradient((oy * w.OW + column + t) * w.O, i), F32) for i in range(rows)]
             for t in range(pixels)
         ]
         first, last = vertical_taps(nest, w, oy)
@@ -187,7 +206,7 @@ def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> t
             end = truncated_quotient(stop, width)
             with nest.loop("j", end, begin) as j:
                 j = j * width
-                taps = [nest.load(f"w{i}", row_[i], base + j, width) for i in range(rows)]
+                taps = [nest.load_real(f"w{i}", row_[i], base + j, width) for i in range(rows)]
                 for t in range(pixels):
                     index = target + (t * w.sw * w.C) + j
                     sums = list(nest.load(f"d{t}", dx, index, width))
@@ -206,7 +225,7 @@ def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> t
             tile(oy, ox * pixels + first, pixels, 0, w.kw * w.C)
         for column, start, stop in edge_columns(nest, w, first, first + tiles * pixels):
             tile(oy, column, 1, start, stop)
-    return prim_func([g, *row_, dx], nest)
+    return prim_func([g, *row_, *scales, dx], nest)
 
 
 # ---------------------------------------------------------------- weight gradient
@@ -256,7 +275,8 @@ def trained_channel(rows: tirx.Var, index: Expr) -> tirx.Var:
 
 
 def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
-    x = tirx.decl_buffer((w.H * w.W * w.C,), F32, "x")
+    x = tirx.decl_buffer((w.H * w.W * w.C,), kernel.param("x").dtype, "x")
+    zero, weight_scale = real_input(kernel)
     columns = row_pointers(rows, w.pixels * w.O, "g")
     targets = row_pointers(rows, kernel["stride"], "d")
     scale = tirx.Var("scale", F32)
@@ -278,12 +298,12 @@ def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) ->
                 step = 2 if pairs else 1
                 grads = [nest.let(f"g{i}", columns[i][position], F32) for i in range(rows)]
                 for j in range(0, width, step):
-                    values = nest.load(f"x{j}", x, source + j, step)
+                    values = nest.load_real(f"x{j}", x, source + j, step, zero)
                     for lane in range(step):
                         for i in range(rows):
                             nest.mac(acc[i][j + lane], values[lane], grads[i])
         tap = (r * w.kw + s) * w.C + c
-        add_scaled(nest, targets, tap, acc, scale)
+        add_scaled(nest, targets, tap, acc, weight_scale(scale))
 
     if kernel["weights"]:
         with nest.loop("r", w.kh) as r, nest.loop("s", w.kw) as s:
@@ -293,6 +313,14 @@ def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) ->
     if kernel["bias"]:
         grad_bias(nest, columns, targets, scale, w, weights)
     return prim_func([x, *columns, scale, *targets], nest)
+
+
+def real_input(kernel: Kernel) -> tuple[int, Callable[[tirx.Var], tirx.Var]]:
+    """For the weight gradient of an int8 input: the code of zero, and what makes of the scale of a gradient that of a
+    sum over codes. A float32 input needs neither."""
+    if kernel.param("x").dtype == F32:
+        return 0, lambda scale: scale
+    return kernel["x_zero"], lambda scale: scale * constant(kernel["x_scale"])
 
 
 def add_scaled(

@@ -13,9 +13,25 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from ..kernel import INOUT, Kernel
-from .conv2d import F32, Functions, add_scaled, buffers, clear_fresh, grad_bias, positions, row, row_pointers, trained_channel, walk, walk_chosen
+from .conv2d import (
+    F32,
+    Functions,
+    add_scaled,
+    buffers,
+    clear_fresh,
+    grad_bias,
+    positions,
+    real_input,
+    row,
+    row_pointers,
+    row_scales,
+    scale_params,
+    trained_channel,
+    walk,
+    walk_chosen,
+)
 from .geometry import Window
-from .loops import Expr, LoopNest, clipped, constant, maximum, minimum, offset_pointer, prim_func
+from .loops import Expr, LoopNest, clipped, code, constant, dtype_of, maximum, minimum, offset_pointer, prim_func
 from .tiling import Tiling
 
 
@@ -114,12 +130,12 @@ def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
             nest.save(target, index, [clipped(s, low, high) for s in sums])
 
         seeds = [lambda i=i: row_[i][w.taps] for i in range(lanes)]
-        _correlate(nest, *forward_axes(w), source, (w.W, w.C), row_, w.kw, (w.OW, w.O), seeds, finish, tiling)
+        correlate(nest, *forward_axes(w), source, (w.W, w.C), row_, w.kw, (w.OW, w.O), seeds, finish, tiling)
         return prim_func([source, *row_, target], nest)
 
     functions: Functions = {}
     nest = LoopNest()
-    for channel, count in walk(nest, w.O, _lanes(kernel, w, tiling)):
+    for channel, count in walk(nest, w.O, lanes_of(kernel, w, tiling)):
         functions[f"{name}_block{count}"] = build(count)
         source = offset_pointer(x, channel if w.C == w.O else tirx.truncdiv(channel, w.O // w.C))
         nest.call(f"{name}_block{count}", source, *(row(rows, channel + i) for i in range(count)), offset_pointer(y, channel))
@@ -139,9 +155,12 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
         nest = LoopNest()
         source = tirx.decl_buffer((w.pixels * w.O,), F32, "g")
         target = tirx.decl_buffer((w.H * w.W * w.C,), F32, "dx")
-        row_ = row_pointers(lanes, kernel["stride"])
+        row_ = row_pointers(lanes, kernel["stride"], dtype=kernel.param("rows").dtype)
+        scales = scale_params(row_)
 
         def finish(index: Expr, sums: list[tirx.Var]) -> None:
+            if scales:
+                sums = [s * scale for s, scale in zip(sums, scales, strict=True)]
             if accumulate:
                 sums = [s + d for s, d in zip(sums, nest.load("d", target, index, lanes), strict=True)]
             nest.save(target, index, sums)
@@ -149,27 +168,29 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
         seeds = [lambda: constant(0)] * lanes
         for vertical in gradient_axes(w.H, w.OH, w.kh, w.sh, w.pt):
             for horizontal in gradient_axes(w.W, w.OW, w.kw, w.sw, w.pl):
-                _correlate(nest, vertical, horizontal, source, (w.OW, w.O), row_, w.kw, (w.W, w.C), seeds, finish, tiling)
-        return prim_func([source, *row_, target], nest)
+                correlate(nest, vertical, horizontal, source, (w.OW, w.O), row_, w.kw, (w.W, w.C), seeds, finish, tiling)
+        return prim_func([source, *row_, *scales, target], nest)
 
     functions: Functions = {}
     nest = LoopNest()
     if multiplier > 1:
         clear_fresh(nest, kernel, "dx", dx)
-    for channel, count in walk(nest, w.O, _lanes(kernel, w, tiling)):
+    for channel, count in walk(nest, w.O, lanes_of(kernel, w, tiling)):
         functions[f"{name}_block{count}"] = build(count)
         target = offset_pointer(dx, channel if multiplier == 1 else tirx.truncdiv(channel, multiplier))
-        nest.call(f"{name}_block{count}", offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), target)
+        pointers = [row(rows, channel + i) for i in range(count)]
+        scales = row_scales(rows, channel, count)
+        nest.call(f"{name}_block{count}", offset_pointer(g, channel), *pointers, *scales, target)
     functions[name] = prim_func([g, rows, dx], nest)
     return functions
 
 
-def _lanes(kernel: Kernel, w: Window, tiling: Tiling) -> int:
+def lanes_of(kernel: Kernel, w: Window, tiling: Tiling) -> int:
     paired = w.C == w.O and w.C % 2 == 0 and tiling.pairs
     return 2 if paired else 1
 
 
-def _correlate(
+def correlate(
     nest: LoopNest,
     vertical: Axis,
     horizontal: Axis,
@@ -181,14 +202,20 @@ def _correlate(
     seeds: list[Callable[[], tirx.Var]],
     finish: Callable[[Expr, list[tirx.Var]], None],
     tiling: Tiling,
+    zero: int = 0,
 ) -> None:
-    """Emit the correlation of one channel (or two side by side); pitches are (columns of an image row, floats of a
-    column)."""
+    """Emit the correlation of one channel (or two side by side); pitches are (columns of an image row, elements of a
+    column). An int8 source, whose code of zero is ``zero``, is summed in int32."""
     lanes = len(rows)
+    integer = dtype_of(source) == "int8"
+    dtype = "int32" if integer else F32
+
+    def tap_value(value: tirx.Var) -> tirx.Var:
+        return code(value, 0, dtype) if dtype_of(rows[0]) == "int8" else value
     columns = _tile_columns(horizontal.taps, lanes)
 
     def tile(y: Expr, first: Expr, width: int, known: bool) -> None:
-        acc = [[nest.local(f"acc{t}{i}", seeds[i]()) for i in range(lanes)] for t in range(width)]
+        acc = [[nest.local(f"acc{t}{i}", seeds[i](), dtype) for i in range(lanes)] for t in range(width)]
         m_first, m_last = vertical.tap_range(nest, y)
         used = [
             (t, m)
@@ -204,13 +231,20 @@ def _correlate(
                 tap_row = nest.let("tap_row", (vertical.tap + m_row * vertical.tap_step) * row_width)
                 taps = {
                     m: [
-                        nest.let(f"w{m}{i}", rows[i][tap_row + (horizontal.tap + m * horizontal.tap_step)], F32)
+                        nest.let(
+                            f"w{m}{i}", tap_value(rows[i][tap_row + (horizontal.tap + m * horizontal.tap_step)]), dtype
+                        )
                         for i in range(lanes)
                     ]
                     for m in sorted({m for _, m in used})
                 }
                 for k, offset in enumerate(offsets):
-                    values = nest.load(f"s{k}", source, line + offset * source_pitch[1], lanes)
+                    index = line + offset * source_pitch[1]
+                    if integer:
+                        codes = [code(source[index + i], zero) for i in range(lanes)]
+                        values = [nest.let(f"s{k}{i}", value, dtype) for i, value in enumerate(codes)]
+                    else:
+                        values = nest.load(f"s{k}", source, index, lanes)
                     for t, m in used:
                         if t * horizontal.source_step + m * horizontal.direction == offset:
                             for i in range(lanes):
@@ -252,7 +286,8 @@ def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
 
 
 def _grad_weights_block(kernel: Kernel, w: Window) -> tirx.PrimFunc:
-    x = tirx.decl_buffer((w.H * w.W * w.C,), F32, "x")
+    x = tirx.decl_buffer((w.H * w.W * w.C,), kernel.param("x").dtype, "x")
+    zero, weight_scale = real_input(kernel)
     g = tirx.decl_buffer((w.pixels * w.O,), F32, "g")
     d = tirx.decl_buffer((kernel["stride"],), F32, "d")
     scale = tirx.Var("scale", F32)
@@ -268,7 +303,7 @@ def _grad_weights_block(kernel: Kernel, w: Window) -> tirx.PrimFunc:
         position = nest.let("position", (oy * w.OW + first) * w.O)
         grads = {t: nest.let(f"g{t}", g[position + t * w.O], F32) for t in sorted({t for t, _ in used})}
         for offset in sorted({t * w.sw + s for t, s in used}):
-            value = nest.let(f"x{offset}", x[line + offset * w.C], F32)
+            (value,) = nest.load_real(f"x{offset}", x, line + offset * w.C, 1, zero)
             for t, s in used:
                 if t * w.sw + s == offset:
                     nest.mac(acc[s], value, grads[t])
@@ -282,7 +317,7 @@ def _grad_weights_block(kernel: Kernel, w: Window) -> tirx.PrimFunc:
                 tile(acc, r, oy, index * columns + start, columns, known=False)
             for first_column, width in borders:
                 tile(acc, r, oy, first_column, width, known=True)
-        add_scaled(nest, [d], r * w.kw, [acc], scale)
+        add_scaled(nest, [d], r * w.kw, [acc], weight_scale(scale))
     if kernel["bias"]:
         grad_bias(nest, [g], [d], scale, w, w.taps)
     return prim_func([x, g, scale, d], nest)

@@ -62,8 +62,11 @@ def _clip_grad(kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
 
 
 def _open(kernel: Kernel, y: tirx.Var) -> tirx.Var:
-    low, high = kernel.attrs.get("low"), kernel.attrs.get("high")
-    conditions = ([y > constant(low)] if low is not None else []) + ([y < constant(high)] if high is not None else [])
+    low, high = (
+        None if bound is None else tirx.const(bound, kernel.param("y").dtype)
+        for bound in (kernel.attrs.get("low"), kernel.attrs.get("high"))
+    )
+    conditions = ([y > low] if low is not None else []) + ([y < high] if high is not None else [])
     return tirx.all(*conditions)
 
 

@@ -74,3 +74,9 @@ def _valid(out: int, taps: int, stride: int, pad: int, size: int) -> int:
 def row_stride(weights: int) -> int:
     """Floats from one row to the next: the weights and the bias, rounded up to even so that pairs stay aligned."""
     return (weights + 2) // 2 * 2
+
+
+def int8_row_stride(weights: int) -> int:
+    """Bytes from one int8 row to the next: the weights and the four bytes of the bias, rounded up to a multiple of 8 so
+    that what lies behind rows stays aligned."""
+    return (weights + 4 + 7) // 8 * 8

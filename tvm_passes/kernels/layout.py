@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from tvm import tirx
+
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
 from .geometry import Window
@@ -37,12 +39,13 @@ def slice_of(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
 
 
 def pad2d(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """y = x with zeros around it (pt above, pl to the left, the rest below and to the right)."""
+    """y = x with zeros around it (pt above, pl to the left, the rest below and to the right); int8: with their code."""
     w = Window.of(kernel.attrs)
     x, y = buffers(kernel)
+    zero = constant(0) if kernel.params[-1].dtype == "float32" else tirx.const(kernel["y_zero"], "int8")
     nest = LoopNest()
     with nest.loop("i", w.OH * w.OW * w.C) as i:
-        nest.store(y, i, constant(0))
+        nest.store(y, i, zero)
     with nest.loop("iy", w.H) as iy, nest.loop("i", w.W * w.C) as i:
         nest.store(y, ((iy + w.pt) * w.OW + w.pl) * w.C + i, x[iy * (w.W * w.C) + i])
     return {name: prim_func([x, y], nest)}

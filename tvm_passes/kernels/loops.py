@@ -96,6 +96,13 @@ class LoopNest:
             return self.load_pair(name, buffer, index)
         return (self.let(name, buffer[index], "float32"),)
 
+    def load_real(self, name: str, buffer: tirx.Var, index: Expr, width: int, zero: int = 0) -> tuple[tirx.Var, ...]:
+        """The same as float32; of an int8 buffer the codes minus ``zero``, not yet scaled."""
+        if dtype_of(buffer) == "float32":
+            return self.load(name, buffer, index, width)
+        lanes = [code(buffer[index + lane], zero, "float32") for lane in range(width)]
+        return tuple(self.let(f"{name}{lane}", value, "float32") for lane, value in enumerate(lanes))
+
     def save(self, buffer: tirx.Var, index: Expr, values: Sequence[tirx.Var]) -> None:
         """Store one value, or two neighbours at once."""
         if len(values) == 2:
@@ -105,16 +112,27 @@ class LoopNest:
 
     def mac(self, accumulator: tirx.Var, a: tirx.Var, b: tirx.Var) -> None:
         """``accumulator += a * b``, counted by instrumented builds."""
-        self.store(accumulator, 0, mac(accumulator[0], a, b))
+        self.store(accumulator, 0, mac(accumulator[0], a, b, dtype_of(accumulator)))
 
     def call(self, name: str, *args: tirx.Var) -> None:
         """Call a C function for its effect."""
         self.add(tirx.Evaluate(tirx.call_extern("int32", name, *args)))
 
 
-def mac(accumulator: tirx.Var, a: tirx.Var, b: tirx.Var) -> tirx.Var:
+def mac(accumulator: tirx.Var, a: tirx.Var, b: tirx.Var, dtype: str = "float32") -> tirx.Var:
     """The value ``accumulator + a * b``, marked as one multiply-accumulate."""
-    return tirx.call_pure_extern("float32", "TT_MAC", accumulator, a, b)
+    return tirx.call_pure_extern(dtype, "TT_MAC", accumulator, a, b)
+
+
+def dtype_of(buffer: tirx.Var) -> str:
+    """What a buffer holds."""
+    return str(buffer.ty.dtype)
+
+
+def code(value: tirx.Var, zero: int = 0, dtype: str = "int32") -> tirx.Var:
+    """An int8 code minus the code of zero."""
+    wide = tirx.Cast("int32", value) - zero if zero else tirx.Cast("int32", value)
+    return wide if dtype == "int32" else tirx.Cast(dtype, wide)
 
 
 def maximum(a: Expr, b: Expr) -> Expr:

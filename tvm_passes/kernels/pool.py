@@ -8,11 +8,11 @@ from tvm import tirx
 from ..kernel import Kernel
 from .conv2d import F32, Functions, buffers
 from .geometry import Window
-from .loops import Expr, LoopNest, constant, maximum, minimum, prim_func
+from .loops import Expr, LoopNest, code, constant, maximum, minimum, prim_func
 from .tiling import Tiling
 
 
-def _span(nest: LoopNest, name: str, o: Expr, stride: int, pad: int, taps: int, size: int) -> tuple[Expr, Expr]:
+def span(nest: LoopNest, name: str, o: Expr, stride: int, pad: int, taps: int, size: int) -> tuple[Expr, Expr]:
     """The image positions ``[first, last)`` under the window at output position ``o``."""
     start = o * stride - pad
     return nest.let(f"{name}_first", maximum(0, start)), nest.let(f"{name}_last", minimum(size, start + taps))
@@ -29,8 +29,8 @@ def avg_pool(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     x, y = buffers(kernel)
     nest = LoopNest()
     with nest.loop("oy", w.OH) as oy, nest.loop("ox", w.OW) as ox:
-        y0, y1 = _span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
-        x0, x1 = _span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
+        y0, y1 = span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
+        x0, x1 = span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
         with nest.loop("c", w.C) as c:
             total = nest.local("total", constant(0))
             with nest.loop("iy", y1, y0) as iy, nest.loop("ix", x1, x0) as ix:
@@ -46,8 +46,8 @@ def avg_pool_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     nest = LoopNest()
     _zero(nest, dx, w)
     with nest.loop("oy", w.OH) as oy, nest.loop("ox", w.OW) as ox:
-        y0, y1 = _span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
-        x0, x1 = _span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
+        y0, y1 = span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
+        x0, x1 = span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
         with nest.loop("c", w.C) as c:
             share = nest.let("share", g[(oy * w.OW + ox) * w.C + c] / _area(y0, y1, x0, x1), F32)
             with nest.loop("iy", y1, y0) as iy, nest.loop("ix", x1, x0) as ix:
@@ -60,15 +60,20 @@ def max_pool(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """y = largest value of the window."""
     w = Window.of(kernel.attrs)
     x, y = buffers(kernel)
+    integer = kernel.params[0].dtype == "int8"
     nest = LoopNest()
+
+    def value(index: Expr) -> tirx.Var:
+        return code(x[index]) if integer else x[index]
+
     with nest.loop("oy", w.OH) as oy, nest.loop("ox", w.OW) as ox:
-        y0, y1 = _span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
-        x0, x1 = _span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
+        y0, y1 = span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
+        x0, x1 = span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
         with nest.loop("c", w.C) as c:
-            peak = nest.local("peak", x[(y0 * w.W + x0) * w.C + c])
+            peak = nest.local("peak", value((y0 * w.W + x0) * w.C + c), "int32" if integer else F32)
             with nest.loop("iy", y1, y0) as iy, nest.loop("ix", x1, x0) as ix:
-                nest.store(peak, 0, tirx.max(peak[0], x[(iy * w.W + ix) * w.C + c]))
-            nest.store(y, (oy * w.OW + ox) * w.C + c, peak[0])
+                nest.store(peak, 0, tirx.max(peak[0], value((iy * w.W + ix) * w.C + c)))
+            nest.store(y, (oy * w.OW + ox) * w.C + c, tirx.Cast("int8", peak[0]) if integer else peak[0])
     return {name: prim_func([x, y], nest)}
 
 
@@ -79,8 +84,8 @@ def max_pool_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     nest = LoopNest()
     _zero(nest, dx, w)
     with nest.loop("oy", w.OH) as oy, nest.loop("ox", w.OW) as ox:
-        y0, y1 = _span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
-        x0, x1 = _span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
+        y0, y1 = span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
+        x0, x1 = span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
         with nest.loop("c", w.C) as c:
             winner = nest.local("winner", tirx.const(0, "int32") + (y0 * w.W + x0) * w.C + c, "int32")
             with nest.loop("iy", y1, y0) as iy, nest.loop("ix", x1, x0) as ix:

@@ -7,7 +7,7 @@ from tvm import tirx
 
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
-from .loops import LoopNest, prim_func
+from .loops import LoopNest, constant, prim_func
 from .tiling import Tiling
 
 
@@ -67,5 +67,10 @@ def fisher_potential(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     a, g, potential = buffers(kernel)
     channels = kernel.params[2].elements
     nest = LoopNest()
-    nest.call("tt_fisher_add", a, g, _unsigned(kernel.params[0].elements // channels), _unsigned(channels), potential)
+    positions = _unsigned(kernel.params[0].elements // channels)
+    if kernel.params[0].dtype == "int8":
+        grid = (constant(kernel["y_scale"]), kernel["y_zero"])
+        nest.call("tt_int8_fisher_add", a, *grid, g, positions, _unsigned(channels), potential)
+    else:
+        nest.call("tt_fisher_add", a, g, positions, _unsigned(channels), potential)
     return {name: prim_func([a, g, potential], nest)}

@@ -58,7 +58,8 @@ typedef struct {
     const tt_rows_t *rows;          /* [layers]: with trained 0, a layer that was not chosen */
     uint32_t layers;
     bool fixed_plan;      /* the plan is that of the build; else the board chooses */
-    uint64_t rows_limit;  /* floats of trained rows that fit; any plan within it can be loaded */
+    const uint32_t *row_bytes; /* [layers]: of a trained row and all that is kept beside it; not read with fixed_plan */
+    uint64_t rows_limit;  /* bytes of those that fit; any plan within it can be loaded */
     float *sums;          /* [classes][elements]; NULL without prototypes */
     uint32_t *counts;     /* [classes]; NULL without prototypes */
     uint32_t classes;

@@ -31,6 +31,8 @@ static const float *const candidate_rows[TT_MODEL_CANDIDATES] = {
 };
 static const uint32_t candidate_strides[TT_MODEL_CANDIDATES] = {
     10u, 10u, 10u, 10u, 26u};
+static const uint32_t candidate_row_bytes[TT_MODEL_CANDIDATES] = {
+    160u, 160u, 160u, 160u, 416u};
 static const uint16_t candidate_channels[TT_MODEL_CANDIDATES] = {
     8, 8, 24, 24, 24};
 
@@ -617,7 +619,8 @@ static tt_state_t describe_state(const tt_session_t *session) {
     state.rows = session->rows;
     state.layers = TT_MODEL_TRAINED_LAYERS;
     state.fixed_plan = false;
-    state.rows_limit = TT_MODEL_ROWS_BYTES / 4u / sizeof(float);
+    state.row_bytes = candidate_row_bytes;
+    state.rows_limit = TT_MODEL_ROWS_BYTES;
     state.sums = session->prototypes.sums;
     state.counts = session->prototypes.counts;
     state.classes = TT_MODEL_CLASSES;

@@ -162,6 +162,7 @@ static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *fai
     const tt_state_header_t *header = &slot->header;
     uint64_t bytes = sizeof *header + (uint64_t)TT_STATE_ENTRY_BYTES * header->layers + TT_STATE_CRC_BYTES;
     uint64_t floats = 0u;
+    uint64_t room = 0u;
     uint32_t channels = 0u;
     uint32_t i;
     if (!same_model(state, header) || header->layers != state->layers ||
@@ -181,10 +182,11 @@ static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *fai
             return false;
         }
         floats += (uint64_t)entry.chosen * entry.stride;
+        room += state->fixed_plan ? 0u : (uint64_t)entry.chosen * state->row_bytes[i];
         channels += entry.chosen;
     }
     bytes += tt_state_channel_bytes(channels) + 4u * floats + prototype_bytes(header->classes, header->elements);
-    if (bytes != header->bytes || (!state->fixed_plan && floats > state->rows_limit)) {
+    if (bytes != header->bytes || (!state->fixed_plan && room > state->rows_limit)) {
         return false;
     }
     channels = 0u;

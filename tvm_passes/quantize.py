@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rewrite a canonical module so that its forward pass is integer arithmetic.
+
+Before::
+
+    def predict(x, rows_0, rows_1):
+        v = R.call_tir(cls.conv2d, (x, rows_0), ...)               # float32, clips at 0 and 6
+        w = R.call_tir(cls.conv2d_1, (v, rows_1), ...)
+        return w
+
+After::
+
+    def predict(x, int8_rows_0, int8_rows_1):
+        q = R.call_tir(cls.quantize, (x,), ...)                    # int8, as everything up to w
+        v = R.call_tir(cls.conv2d, (q, int8_rows_0), ...)          # saturates at the codes of 0 and 6
+        w = R.call_tir(cls.conv2d_1, (v, int8_rows_1), ...)
+        y = R.call_tir(cls.dequantize, (w,), ...)
+        return y
+
+An int8 tensor stands for the real numbers scale * (code - zero). Kernels keep their operation and get the attributes
+``x_scale``, ``x_zero``, ``y_scale``, ``y_zero`` and the codes ``low`` and ``high`` at which they saturate. A softmax
+that ends the network stays float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from .imported_graph import UnsupportedGraphError
+from .kernel import OUT, ROWS, WEIGHTED, Kernel, Param, Step, emit, flat, row_length, steps_of
+from .kernels.geometry import int8_row_stride
+from .kernels.int8 import ADD_SHIFT
+from .sparse_gradient import layer_of
+
+LOWEST, HIGHEST = -128, 127
+OPERATIONS = (*WEIGHTED, "clip", "add", "concat", "avg_pool", "max_pool", "pad2d")
+_BOUNDS = ("low", "high")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The real numbers that int8 codes stand for: ``scale`` (of float32) times (code - ``zero``)."""
+
+    scale: float
+    zero: int
+
+    def code(self, value: float) -> int:
+        """The code nearest to a number, not saturated; halves go away from zero, as in TensorFlow Lite."""
+        quotient = float(np.float32(value) / np.float32(self.scale))
+        return self.zero + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+
+def fixed_point(factor: float) -> tuple[int, int]:
+    """A positive factor as multiplier * 2^(shift - 31), the multiplier from 2^30 to 2^31 - 1; (0, 0) for one that is
+    too small to make a difference (ops/include/tt_int8.h)."""
+    mantissa, shift = math.frexp(factor)
+    multiplier = math.floor(mantissa * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def Quantize(grids: Mapping[str, Grid]) -> tvm.transform.Pass:  # noqa: N802 - passes are named like classes in TVM
+    """The pass.
+
+    Args:
+        grids: of the parameter ``x`` and of every variable of ``predict``, by name; a softmax at the end needs none.
+
+    Raises:
+        UnsupportedGraphError: there is an operation, or a use of one, that has no int8 kernel.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="Quantize")
+    def quantize(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        return _Quantizer(module, grids).run()
+
+    return quantize
+
+
+def quantized_steps(module: tvm.IRModule) -> list[Step]:
+    """The calls of a canonical ``predict`` that become integer: all but a softmax at the end.
+
+    Raises:
+        UnsupportedGraphError: one of them has no int8 kernel.
+    """
+    steps, (output,) = steps_of(module, "predict")
+    steps = [s for s in steps if not (s.kernel.op == "softmax" and s.var.same_as(output))]
+    for step in steps:
+        if step.kernel.op not in OPERATIONS:
+            known = f"{', '.join(OPERATIONS)}, a softmax at the end"
+            raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}")
+    return steps
+
+
+class _Quantizer:
+    def __init__(self, module: tvm.IRModule, grids: Mapping[str, Grid]) -> None:
+        self._module = module
+        self._grids = grids
+        self._builder = relax.BlockBuilder()
+        self._values: dict[relax.Var, relax.Expr] = {}
+        self._handlers: dict[str, Callable[[Step], relax.Var]] = {
+            **dict.fromkeys(WEIGHTED, self._weighted),
+            "clip": self._clip,
+            "add": self._add,
+            "concat": self._concat,
+            **dict.fromkeys(("avg_pool", "max_pool", "pad2d"), self._same_grid),
+        }
+
+    def run(self) -> tvm.IRModule:
+        """The module with ``predict`` over int8 tensors."""
+        steps, (output,) = steps_of(self._module, "predict")
+        x, *rows = self._module["predict"].params
+        lengths = {layer_of(s): (s.kernel["O"], row_length(s.kernel)) for s in steps if s.kernel.op in WEIGHTED}
+        image = relax.Var("x", x.ty)
+        for layer, var in enumerate(rows):
+            channels, length = lengths[layer]
+            self._values[var] = relax.Var(f"int8_rows_{layer}", flat(channels * int8_row_stride(length), "int8"))
+        integer = quantized_steps(self._module)
+        builder = self._builder
+        params = [image, *(self._values[var] for var in rows)]
+        with builder.function("predict", params, attrs={"global_symbol": "predict"}):
+            with builder.dataflow():
+                n = int(x.ty.shape[0])
+                kernel = Kernel("quantize", (Param("x", n), Param("y", n, OUT, "int8")), self._saturating(None, x))
+                self._values[x] = emit(builder, kernel, [image])
+                for step in integer:
+                    self._values[step.var] = self._handlers[step.kernel.op](step)
+                result = self._dequantized(integer[-1].var if integer else x)
+                for step in steps[len(integer) :]:
+                    result = emit(builder, step.kernel, [result])
+                result = builder.emit_output(result)
+            builder.emit_func_output(result)
+        return builder.get()
+
+    def _grid(self, var: relax.Var) -> Grid:
+        return self._grids[str(var.name)]
+
+    def _saturating(
+        self, source: relax.Var | None, target: relax.Var, bounds: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Grids as attributes, and the codes at which the result saturates."""
+        y = self._grid(target)
+        attrs: dict[str, Any] = {"y_scale": y.scale, "y_zero": y.zero, "low": LOWEST, "high": HIGHEST}
+        if source is not None:
+            attrs |= {"x_scale": self._grid(source).scale, "x_zero": self._grid(source).zero}
+        bounds = bounds or {}
+        if bounds.get("low") is not None:
+            attrs["low"] = max(LOWEST, y.code(float(bounds["low"])))
+        if bounds.get("high") is not None:
+            attrs["high"] = min(HIGHEST, y.code(float(bounds["high"])))
+        return attrs
+
+    def _emit(self, step: Step, attrs: Mapping[str, Any], args: list[relax.Expr] | None = None) -> relax.Var:
+        """The same operation on int8 tensors."""
+        kernel = step.kernel
+        params = []
+        for param, argument in zip(kernel.params, [*step.args, step.var], strict=True):
+            elements = int(self._values[argument].ty.shape[0]) if param.role == ROWS else param.elements
+            params.append(Param(param.name, elements, param.role, "int8"))
+        kept = {k: v for k, v in kernel.attrs.items() if k not in _BOUNDS}
+        args = [self._values[a] for a in step.args] if args is None else args
+        return emit(self._builder, Kernel(kernel.op, tuple(params), {**kept, **attrs}, kernel.overlay), args)
+
+    def _weighted(self, step: Step) -> relax.Var:
+        attrs = self._saturating(step.args[0], step.var, step.kernel.attrs)
+        return self._emit(step, attrs | {"int8_stride": int8_row_stride(row_length(step.kernel))})
+
+    def _clip(self, step: Step) -> relax.Var:
+        attrs = self._saturating(step.args[0], step.var, step.kernel.attrs)
+        return self._emit(step, attrs | self._factor(step.args[0], step.var))
+
+    def _factor(self, source: relax.Var, target: relax.Var) -> dict[str, int]:
+        multiplier, shift = fixed_point(self._grid(source).scale / self._grid(target).scale)
+        return {"multiplier": multiplier, "shift": shift}
+
+    def _add(self, step: Step) -> relax.Var:
+        a, b = (self._grid(v) for v in step.args)
+        y = self._grid(step.var)
+        twice = 2 * max(a.scale, b.scale)
+        attrs = self._saturating(None, step.var, step.kernel.attrs)
+        factors = {"a_": a.scale / twice, "b_": b.scale / twice, "": twice / (2**ADD_SHIFT * y.scale)}
+        for side, factor in factors.items():
+            attrs[f"{side}multiplier"], attrs[f"{side}shift"] = fixed_point(factor)
+        return self._emit(step, attrs | {"a_zero": a.zero, "b_zero": b.zero})
+
+    def _concat(self, step: Step) -> relax.Var:
+        """Operands of another grid than the result are brought to that."""
+        args = []
+        for var, param in zip(step.args, step.kernel.params, strict=False):
+            value = self._values[var]
+            if self._grid(var) != self._grid(step.var):
+                attrs = self._saturating(var, step.var) | self._factor(var, step.var)
+                params = (Param("x", param.elements, dtype="int8"), Param("y", param.elements, OUT, "int8"))
+                value = emit(self._builder, Kernel("requantize", params, attrs, ("x",)), [value])
+            args.append(value)
+        grid = self._grid(step.var)
+        return self._emit(step, {"y_scale": grid.scale, "y_zero": grid.zero}, args)
+
+    def _same_grid(self, step: Step) -> relax.Var:
+        """Pooling and padding, which compute codes from codes: input and output have one grid. They saturate nothing,
+        so that no gradient stops at them."""
+        grid = self._grid(step.var)
+        if grid != self._grid(step.args[0]):
+            raise UnsupportedGraphError(f"expected one scale before and after {step.kernel.op}, received two")
+        return self._emit(step, {"y_scale": grid.scale, "y_zero": grid.zero})
+
+    def _dequantized(self, var: relax.Var) -> relax.Var:
+        n, grid = int(var.ty.shape[0]), self._grid(var)
+        params = (Param("x", n, dtype="int8"), Param("y", n, OUT))
+        kernel = Kernel("dequantize", params, {"x_scale": grid.scale, "x_zero": grid.zero})
+        return emit(self._builder, kernel, [self._values[var]])
