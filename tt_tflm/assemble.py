@@ -15,6 +15,7 @@ from tt_tflm.devices import Device
 from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
 from tt_tflm.emit.infer_model import emit_infer
 from tt_tflm.emit.tflm_model import emit_tflm, layout
+from tt_tflm.emit.tflm_session import emit_session, lists_pool
 from tt_tflm.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
 from tt_tflm.plan.budget import Budget
@@ -82,7 +83,7 @@ def assemble(
         emitted_models = emit_tflm(emitted)
         models |= {name: entry.content for name, entry in emitted_models.items()}
         tflm = layout(emitted_models)
-        files = _tflm_files()
+        files = _tflm_files() | emit_session(emitted, emitted_models)
     else:
         files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
@@ -117,6 +118,8 @@ def assemble(
         "learning_rate": optimizer.learning_rate,
         "choice": _choice(model, program, budget, backward_macs_full),
     }
+    if backend == "tflm":
+        simulation["lists_bytes"] = lists_pool(emitted).bytes
     if backend == "tflm" and program.choice is not None:
         simulation["choice"] |= {
             "table": asdict(program.choice.table),
@@ -269,12 +272,15 @@ def _runtime_files(unused: set[str]) -> dict[str, str]:
 
 
 def _tflm_files() -> dict[str, str]:
-    """The custom ops and what they call, for a project that links TensorFlow Lite Micro."""
+    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite Micro."""
     root = ops_path()
-    folders = {"include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm"}
+    folders = {
+        "include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm",
+        "tflm/interpreter": "tflm", "console": "console",
+    }  # fmt: skip
     return {
         f"{target}/{path.name}": path.read_text(encoding="utf-8")
         for folder, target in folders.items()
         for path in sorted(Path(root / folder).iterdir())
-        if path.is_file() and path.suffix in (".h", ".c", ".cc")
+        if path.is_file() and path.suffix in (".h", ".c", ".cc") and not path.name.startswith("tt_int8")
     }

@@ -66,13 +66,12 @@ class Build:
     @property
     def report(self) -> dict[str, Any]:
         """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
-        access compiles the sources for the target. With the backend ``tflm`` there is ``tflm_arena_bytes`` instead:
-        what TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes; None where the tflite-micro
-        wheel is missing."""
+        access compiles the sources for the target. With the backend ``tflm`` there are ``tflm_arena_bytes`` instead, what
+        TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes, and ``tflm_firmware_arena_bytes``, an
+        arena for all that a firmware runs; None where the tflite-micro wheel is missing."""
         report = json.loads(json.dumps(self.report_data))
         if self.backend == "tflm":
-            report["tflm_arena_bytes"] = tflm_arena_bytes(self.models)
-            return report
+            return report | tflm_arena_bytes(self.models)
         with self._folder() as folder:
             report["flash_bytes"]["code"] = code_bytes(
                 self._simulation_files(Path(folder)), self.device.profile
@@ -116,9 +115,12 @@ class Build:
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
+            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the backend
+                ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
             ToolchainError: a compiler or the emulator is missing.
         """
+        if self.backend == "tflm":
+            raise InputError("console: expected a build of backend 'c', received one of backend 'tflm': export it for a board")
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:

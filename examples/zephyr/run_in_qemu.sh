@@ -6,7 +6,8 @@
 #
 # ZEPHYR_BASE     the tree, 3.0 or later
 # BOARD           mps3_an547 (the default) or mps2_an521, under these names or those of later versions
-# ZEPHYR_MODULES  the CMSIS module(s); default: as west has put them, beside the tree
+# MODULE          the module to run; default: the one here
+# ZEPHYR_MODULES  the CMSIS module(s), and tflite-micro for a module that wants it; default: as west has put them, beside the tree
 # PYTHON          an interpreter with tt-tflm; default: python3
 #
 # It wants cmake, ninja, dtc, qemu-system-arm, Zephyr's Python packages, and a toolchain as Zephyr finds it. Without
@@ -35,8 +36,8 @@ case $board in
 esac
 
 if [ -z "${ZEPHYR_MODULES:-}" ]; then
-    for module in cmsis cmsis_6; do
-        folder=$ZEPHYR_BASE/../modules/hal/$module
+    for module in hal/cmsis hal/cmsis_6 lib/tflite-micro; do
+        folder=$ZEPHYR_BASE/../modules/$module
         [ ! -d "$folder" ] || ZEPHYR_MODULES=${ZEPHYR_MODULES:+$ZEPHYR_MODULES;}$folder
     done
 fi
@@ -51,7 +52,7 @@ if [ -z "${ZEPHYR_TOOLCHAIN_VARIANT:-}" ]; then
     export ZEPHYR_TOOLCHAIN_VARIANT=gnuarmemb GNUARMEMB_TOOLCHAIN_PATH="$toolchain"
 fi
 
-cmake -GNinja -S "$here/module/samples/enroll_and_adapt" -B "$build/$machine" -DBOARD="$board" -DEMU_PLATFORM=qemu \
+cmake -GNinja -S "${MODULE:-$here/module}/samples/enroll_and_adapt" -B "$build/$machine" -DBOARD="$board" -DEMU_PLATFORM=qemu \
     "-DZEPHYR_MODULES=${ZEPHYR_MODULES:-}" "$@"
 ninja -C "$build/$machine"
 exec "${PYTHON:-python3}" "$here/drive_in_qemu.py" "$build/$machine/zephyr/zephyr.elf" --machine "$machine"

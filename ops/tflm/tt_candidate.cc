@@ -74,7 +74,7 @@ void CheckLayer(Preparation &preparation, const Layer &layer, bool may_be_frozen
         preparation.Expect(layer.copies == 0, "no copies of a frozen layer", layer.copies);
         return;
     }
-    preparation.Expect(layer.candidate >= 0 && layer.candidate < TT_MAX_CANDIDATES, "a candidate from 0 to 63",
+    preparation.Expect(layer.candidate >= 0 && layer.candidate < TT_OP_CANDIDATES, "a candidate from 0 to 63",
                        layer.candidate);
     preparation.Expect(layer.stride == RowStride(layer.row_length), "the stride of rows with a bias", layer.stride);
     preparation.Expect(layer.copies >= 1 && layer.copies <= kMaxCopies, "1 to 4 copies", layer.copies);

@@ -21,7 +21,7 @@ struct Add {
         if (y != a) {
             std::memcpy(y, a, n * sizeof(float));
         }
-        tt_accumulate(b, n, y);
+        tt_add_to(b, n, y);
     }
 };
 
@@ -51,7 +51,7 @@ TfLiteStatus InvokeAccumulate(TfLiteContext *context, TfLiteNode *node)
 {
     const Call call(context, node);
     if (call.Runs(call.Read<tt_op_plain_t>().header, 2)) {
-        tt_accumulate(call.In(0), call.Count(Input(0)), call.InOut(1));
+        tt_add_to(call.In(0), call.Count(Input(0)), call.InOut(1));
     }
     return kTfLiteOk;
 }

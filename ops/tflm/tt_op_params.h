@@ -38,7 +38,7 @@ extern "C" {
 #define TT_OP_VERSION 2u
 #define TT_OP_FROZEN (-1)    /* as candidate: the layer is not trained */
 #define TT_OP_NO_BLOCK (-1)  /* as block: the gradient is a tensor of its own */
-#define TT_MAX_CANDIDATES 64 /* bits of a guard */
+#define TT_OP_CANDIDATES 64 /* bits of a guard */
 
 /* Values never change; new ones are appended. */
 typedef enum {
@@ -252,7 +252,7 @@ typedef struct {
  */
 typedef struct {
     tt_op_header_t header;
-    int32_t candidates; /* 1 to TT_MAX_CANDIDATES */
+    int32_t candidates; /* 1 to TT_OP_CANDIDATES */
     int32_t copies;
     int32_t classes;
     int32_t batch_size;

@@ -28,7 +28,12 @@ constexpr OpFamily Family(const OpEntry (&entries)[count])
 constexpr OpEntry Entry(const char *name, TfLiteStatus (*prepare)(TfLiteContext *, TfLiteNode *),
                         TfLiteStatus (*invoke)(TfLiteContext *, TfLiteNode *))
 {
-    return {name, {nullptr, nullptr, prepare, invoke, nullptr, 0, name}};
+    OpEntry entry = {};
+    entry.name = name;
+    entry.registration.prepare = prepare;
+    entry.registration.invoke = invoke;
+    entry.registration.custom_name = name;
+    return entry;
 }
 
 OpFamily StateOps();

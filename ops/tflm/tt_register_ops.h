@@ -21,7 +21,7 @@ const OpEntry &RegisteredOp(int index);
 /*
  * Adds every op to a resolver.
  *
- * resolver: with AddCustom(const char *, const TFLMRegistration *), and room for TT_OPS more ops.
+ * resolver: with AddCustom(const char *, TFLMRegistration *), which copies, and room for TT_OPS more ops.
  * Returns kTfLiteError if the resolver refused one.
  */
 template <typename Resolver>
@@ -29,7 +29,8 @@ TfLiteStatus RegisterTinyTrainOps(Resolver &resolver)
 {
     for (int i = 0; i < TT_OPS; ++i) {
         const OpEntry &op = RegisteredOp(i);
-        TF_LITE_ENSURE_STATUS(resolver.AddCustom(op.name, &op.registration));
+        /* Not const in TFLM before 2023. */
+        TF_LITE_ENSURE_STATUS(resolver.AddCustom(op.name, const_cast<TFLMRegistration *>(&op.registration)));
     }
     return kTfLiteOk;
 }

@@ -26,7 +26,7 @@ TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node)
 {
     Preparation p(context, node, kStartName);
     const auto params = p.Read<tt_op_start_t>(TT_OP_START, TT_OP_FLAG_FISHER | TT_OP_FLAG_SEED);
-    p.Expect(params.candidates >= 1 && params.candidates <= TT_MAX_CANDIDATES, "1 to 64 candidates", params.candidates);
+    p.Expect(params.candidates >= 1 && params.candidates <= TT_OP_CANDIDATES, "1 to 64 candidates", params.candidates);
     p.Expect(params.classes >= 1, "at least one class", params.classes);
     p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
     p.Expect((params.header.flags & kBoth) != kBoth, "one of the flags FISHER and SEED at most", params.header.flags);

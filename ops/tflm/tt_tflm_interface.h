@@ -12,10 +12,21 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(ARDUINO) && __has_include(<TensorFlowLite.h>)
+#include <TensorFlowLite.h> /* by which Arduino finds the library */
+#endif
+
 #if __has_include("tensorflow/lite/micro/micro_common.h")
 
 #include "tensorflow/lite/c/common.h"
 #include "tensorflow/lite/micro/micro_common.h"
+
+#elif __has_include("tensorflow/lite/micro/micro_interpreter.h") && __has_include("tensorflow/lite/c/common.h")
+
+/* Before 2023 TFLM took TFLite's own structure, which begins alike. */
+#include "tensorflow/lite/c/common.h"
+
+using TFLMRegistration = TfLiteRegistration;
 
 #else
 

@@ -34,9 +34,9 @@ def test_convert_writes_models_and_their_ops(build: Path) -> None:
     assert report["backend"] == "tflm"
     assert report["tflm_arena_bytes"] > report["arena_bytes"] > 0
     names = {str(path.relative_to(build)) for path in build.rglob("*") if path.is_file()}
-    assert {"train.tflite", "plan.json", "sim/infer.tflite", "tflm/tt_register_ops.cc", "include/tt_rows.h"} <= names
+    assert {"train.tflite", "plan.json", "sim/infer.tflite", "tflm/tt_register_ops.cc", "include/tt_model.h", "console/tt_task.c"} <= names
     assert "fisher.tflite" not in names
-    assert not [name for name in names if Path(name).name.startswith(("tt_model", "tt_sim"))]
+    assert not [name for name in names if Path(name).name.startswith(("tt_weights", "tt_kernels", "tt_sim"))]
 
 
 @pytest.mark.parametrize("mode", MODES)

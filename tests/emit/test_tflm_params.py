@@ -23,7 +23,7 @@ def constants() -> dict[str, int]:
         "TT_OP_VERSION": tflm_params.VERSION,
         "TT_OP_FROZEN": tflm_params.FROZEN,
         "TT_OP_NO_BLOCK": tflm_params.NO_BLOCK,
-        "TT_MAX_CANDIDATES": tflm_params.MAX_CANDIDATES,
+        "TT_OP_CANDIDATES": tflm_params.MAX_CANDIDATES,
         "TT_CONTROL_WORDS": tflm_params.CONTROL_WORDS,
         **{f"TT_OP_{op.name}": op for op in Op},
         **{f"TT_OP_FLAG_{flag.name}": flag for flag in Flag if flag},

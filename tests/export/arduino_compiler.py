@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 SHIM = Path(__file__).parent / "arduino_shim"
+TFLM_SHIM = Path(__file__).parent / "tflm_shim"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 # What the mbed cores give every source (cflags.txt and cxxflags.txt of their variants).
 _BOTH = ("-Os", "-fdata-sections", "-ffunction-sections", "-fmessage-length=0", "-fno-exceptions", "-fomit-frame-pointer", "-funsigned-char", "-mthumb")  # fmt: skip
@@ -61,7 +62,8 @@ class Toolchain:
 
 
 def cross(core: str, folder: Path) -> Toolchain:
-    """Arduino's flags for a core, against the API in ARDUINO_API (a checkout of ArduinoCore-API), else the shim."""
+    """Arduino's flags for a core, against the API in ARDUINO_API (a checkout of ArduinoCore-API), else the shim; and
+    against the TensorFlow Lite Micro in ARDUINO_TFLM (src/ of a checkout of its library), else the shim."""
     if shutil.which("arm-none-eabi-g++") is None:
         pytest.skip("not installed: arm-none-eabi-g++")
     includes: tuple[Path, ...] = (SHIM,)
@@ -70,6 +72,11 @@ def cross(core: str, folder: Path) -> Toolchain:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "Arduino.h").write_text(f"#ifndef CORE_ARDUINO_H\n#define CORE_ARDUINO_H\n{_CORE_HEADER}#endif\n")
         includes = (folder, Path(api))
+    # The header by which Arduino finds the library is the shim's in any case: that of the library wants its board.
+    tflm = folder / "tflm"
+    tflm.mkdir(parents=True, exist_ok=True)
+    shutil.copy(TFLM_SHIM / "TensorFlowLite.h", tflm)
+    includes = (*includes, tflm, Path(os.environ.get("ARDUINO_TFLM", TFLM_SHIM)))
     return Toolchain("arm-none-eabi-gcc", "arm-none-eabi-g++", (*CORES[core], *_BOTH), includes=includes)
 
 

@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from .arduino_compiler import SHIM, WARNINGS, Toolchain, library_sources, run_quietly
+from .arduino_compiler import SHIM, TFLM_SHIM, WARNINGS, Toolchain, library_sources, run_quietly
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
 # What the core of a board defines: which storage the library takes hangs on it.
@@ -24,16 +24,23 @@ STORAGES = {
 }
 
 
-def host_program(library: Path, sketch: Path, folder: Path, storage: str = "internal flash") -> Path:
-    """The program of a sketch; Serial is its standard input and output."""
+def host_program(
+    library: Path, sketch: Path, folder: Path, storage: str = "internal flash", *, only: Callable[[Path], bool] | None = None
+) -> Path:
+    """The program of a sketch; Serial is its standard input and output.
+
+    Args:
+        only: which sources of the library to compile; None for all.
+    """
     if shutil.which("g++") is None:
         pytest.skip("not installed: g++")
-    toolchain = Toolchain("gcc", "g++", ("-O0", *SANITIZERS), ("-std=gnu11",), ("-std=gnu++14", "-fno-rtti", *STORAGES[storage]))
-    c_sources = [source for source in library_sources(library) if source.suffix == ".c"]
+    toolchain = Toolchain("gcc", "g++", ("-O0", *SANITIZERS), ("-std=gnu11",), ("-std=gnu++14", "-fno-rtti", *STORAGES[storage]), (SHIM, TFLM_SHIM))
+    chosen = [source for source in library_sources(library) if only is None or only(source)]
+    c_sources = [source for source in chosen if source.suffix == ".c"]
     shared = library.parent / "host"  # C knows nothing of the storage
     if not shared.exists():
         toolchain.objects(c_sources, library, shared)
-    sources = [*(library / "src").glob("*.cpp"), sketch, SHIM / "arduino_shim.cpp"]
+    sources = [*(source for source in chosen if source.suffix == ".cpp"), sketch, SHIM / "arduino_shim.cpp"]
     objects = [*shared.glob("*.o"), *toolchain.objects(sources, library, folder / "objects")]
     program = folder / "sketch"
     run_quietly("g++", *SANITIZERS, *objects, "-lm", "-o", program)

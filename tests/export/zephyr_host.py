@@ -63,6 +63,13 @@ def sources_of(module: Path, config: kconfiglib.Kconfig) -> list[Path]:
     return sources
 
 
+def definitions_of(module: Path, config: kconfiglib.Kconfig) -> list[str]:
+    """What zephyr/CMakeLists.txt defines under this configuration, for the compiler."""
+    text = (module / "zephyr" / "CMakeLists.txt").read_text()
+    found = re.findall(r"zephyr_compile_definitions\((\w+)=\$\{CONFIG_(\w+)\}\)", text)
+    return [f"-D{name}={config.syms[symbol].str_value}" for name, symbol in found]
+
+
 def build(
     module: Path,
     application: str,
@@ -83,8 +90,8 @@ def build(
     folder.mkdir()
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
-    own = (module / name for name in ("include", "console", "model", "zephyr/include"))
-    includes = [f"-I{path}" for path in (SHIM, *own)]
+    own = (module / name for name in ("include", "console", "tflm", "zephyr/include"))
+    includes = [*(f"-I{path}" for path in (SHIM, *own)), *definitions_of(module, config)]
     chosen = [s for s in sources_of(module, config) if s.suffix == ".c" and (only is None or only.match(s.name))]
     # The model knows nothing of the configuration: one compilation serves all applications.
     model = [source for source in chosen if source.parent == module / "src"]

@@ -89,6 +89,18 @@ def lay_out_dynamic(
     return _placed(wanted)
 
 
+def lay_out_lists(channels: Sequence[int]) -> RowPool:
+    """What a build for TFLM keeps beside its models: nothing but lists of channels, and nothing at all where the plan is
+    fixed, but for the bytes that an array has to have.
+
+    Args:
+        channels: output channels of every candidate; empty where the plan is fixed.
+    """
+    total = sum(channels)
+    wanted = [("potentials", 0, "Fisher potentials", 4 * total), ("channels", 0, "chosen channels", 2 * total)]
+    return _placed(wanted if channels else [("unused", 0, "unused", ALIGNMENT)])
+
+
 def _prototypes(classes: int, embedding_elements: int | None) -> list[tuple[str, int, str, int]]:
     if embedding_elements is None:
         return []

@@ -29,7 +29,7 @@ from tt_tflm.emit.c_library import EmittedModel
 from tt_tflm.emit.tflm_backward import emit_backward
 from tt_tflm.emit.tflm_forward import ForwardEmitter, bound_fields
 from tt_tflm.emit.tflm_graph import TfliteGraph, Value
-from tt_tflm.emit.tflm_params import CONTROL_WORDS, FROZEN, NO_BLOCK, Flag, Op, pack
+from tt_tflm.emit.tflm_params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES, Kernel, row_length
@@ -56,9 +56,9 @@ class TfliteModel:
 
 def emit_tflm(model: EmittedModel) -> dict[str, TfliteModel]:
     """The models: name of the file -> model."""
-    models = {"train.tflite": _Emitter(model).training()}
+    models = {TRAIN: _Emitter(model).training()}
     if model.choice is not None:
-        models["fisher.tflite"] = _Emitter(model).fisher()
+        models[FISHER] = _Emitter(model).fisher()
     return models
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 from typing import Any
 
+TRAIN, FISHER = "train.tflite", "fisher.tflite"
 MAGIC = int.from_bytes(b"TTOP", "little")
 VERSION = 2
 FROZEN = -1

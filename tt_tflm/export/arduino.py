@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tt_tflm.build import Build
-from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.export.arduino_boards import BOARDS, ArduinoBoard
-from tt_tflm.export.backend import need_c_backend
+from tt_tflm.export.firmware import Firmware, firmware
 from tt_tflm.export.render import rendered
 
 LIBRARY = "TinyTrain"
@@ -29,6 +28,8 @@ _ITERATIONS = 100
 # Measured for Cortex-M4 and -M0+ and rounded up; a test compares.
 _CONSOLE_BYTES = 384  # a tt_console_t without its scores, and small variables
 _CONSOLE_CODE = 12 * 1024  # console, class and sketch: the report counts the model's code alone
+# Of a sketch that links TensorFlow Lite Micro: its interpreter and kernels, and the operators for training.
+_TFLM_CODE = 192 * 1024
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip can hold: the same build gives the same bytes
 _FILE_MODE = 0o644
 
@@ -39,6 +40,7 @@ def export_arduino(build: Build, path: str | Path) -> None:
     Raises:
         InputError: the build is for the host or fits no Arduino board, or the zip exists, is not named ``.zip`` or
             cannot be written.
+        ToolchainError: the build is of the backend ``tflm``, and the wheel is missing that tells how large its arena is.
     """
     target = Path(path)
     check_zip(target)
@@ -78,28 +80,34 @@ def arduino_files(build: Build) -> dict[str, str]:
     """The files of the library: path below its folder -> text.
 
     Raises:
-        InputError: the build is of the backend ``tflm`` or for the host, or fits no Arduino board.
+        InputError: the build is for the host, or fits no Arduino board.
+        ToolchainError: as of `export_arduino`.
     """
-    need_c_backend(build)
     profile = build.device.profile
     if profile.is_host:
         raise InputError(
             "expected a build for a microcontroller, received one for the host: convert with --target nano33ble, say"
         )
-    samples, boards = _fitting(build)
+    model = firmware(build)
+    samples, boards = _fitting(build, model)
+    console = {name: text for name, text in build.files.items() if name.startswith("console/")}
     # One folder for all: a sketch's include path is src/ alone.
-    sources = {
-        Path(name).name: text for name, text in build.files.items() if name.startswith(("include/", "src/", "console/"))
-    }
-    for name, text in sources.items():
-        if name.endswith(".c"):
-            is_kernel = name == Path(KERNEL_SOURCE).name
-            sources[name] = _with_flags(text, profile.kernel_flags if is_kernel else profile.base_flags)
-    return {
-        **{f"src/{name}": text for name, text in sources.items()},
-        "LICENSE": _licence(),
-        **rendered(_TEMPLATES, _settings(build, samples, boards)),
-    }
+    sources = {}
+    for path, text in {**model.files, **console}.items():
+        name = Path(path).name
+        if name.endswith((".c", ".cc")):
+            text = _with_flags(text, profile.kernel_flags if path in model.kernels else profile.base_flags)
+        sources[f"src/{name.removesuffix('.cc') + '.cpp' if name.endswith('.cc') else name}"] = text
+    if model.interpreted:
+        sources["src/tt_model.h"] = _with_arena(sources["src/tt_model.h"], model.arena_bytes)
+    return {**sources, "LICENSE": _licence(), **rendered(_TEMPLATES, _settings(build, model, samples, boards))}
+
+
+def _with_arena(header: str, arena_bytes: int) -> str:
+    """The interface with the size of the arena, which Arduino has no place to define."""
+    guard = "#define TT_MODEL_H\n"
+    note = "/* Enough for pointers of 64 bits: tt_arena_used tells what is used, and less may do. */\n"
+    return header.replace(guard, f"{guard}\n{note}#define TT_MODEL_ARENA_BYTES {arena_bytes}\n", 1)
 
 
 def _with_flags(text: str, flags: Iterable[str]) -> str:
@@ -111,39 +119,60 @@ def _with_flags(text: str, flags: Iterable[str]) -> str:
     return f"{first}\n#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize({options})\n#endif\n{rest}"
 
 
-def _fitting(build: Build) -> tuple[int, list[ArduinoBoard]]:
+def _fitting(build: Build, model: Firmware) -> tuple[int, list[ArduinoBoard]]:
     """How many samples the sketch that adapts can keep, five a class at most, and the boards that hold them.
 
     With a build for an Arduino board's device profile that board decides, else the roomiest of all.
     """
-    flash = build.report_data["flash_bytes"]
-    if flash["code"] is None:  # not saved yet: the report compiles it, where the compiler is installed
-        flash = build.report["flash_bytes"]
-    flash_bytes = flash["weights"] + (flash["code"] or 0) + _CONSOLE_CODE
-    room = {board: _room(build, board) for board in BOARDS if flash_bytes + board.core_flash <= board.flash}
+    flash_bytes = _flash_bytes(build, model) + _CONSOLE_CODE
+    considered = [board for board in BOARDS if board.tflm or not model.interpreted]
+    room = {b: _room(build, model, b) for b in considered if flash_bytes + b.core_flash <= b.flash}
     classes = int(build.simulation["classes"])
     wanted = _SAMPLES_PER_CLASS * classes
     own = next((board for board in BOARDS if board.device == build.device.name), None)
+    if own is not None and own not in considered:
+        raise InputError(
+            f"expected a build for a board that Arduino_TensorFlowLite knows ({', '.join(b.title for b in considered)}), "
+            f"received one for the {own.title}: convert with --target {considered[0].device}, or without --backend tflm"
+        )
     available = max(room.values(), default=-1) if own is None else room.get(own, -1)
     if available < classes:
-        raise InputError(_refusal(build, own, flash_bytes, [b for b, samples in room.items() if samples >= classes]))
+        raise InputError(_refusal(build, model, considered, own, flash_bytes, [b for b, samples in room.items() if samples >= classes]))
     samples = min(wanted, available)
     return samples, [board for board, most in room.items() if most >= samples]
 
 
-def _room(build: Build, board: ArduinoBoard) -> int:
+def _flash_bytes(build: Build, model: Firmware) -> int:
+    """Of the model and its runtime."""
+    if model.interpreted:
+        models = sum(len(content) for name, content in build.models.items() if "/" not in name)
+        return models + _TFLM_CODE
+    flash = build.report_data["flash_bytes"]
+    if flash["code"] is None:  # not saved yet: the report compiles it, where the compiler is installed
+        flash = build.report["flash_bytes"]
+    return flash["weights"] + (flash["code"] or 0)
+
+
+def _model_bytes(build: Build, model: Firmware) -> int:
+    """RAM of the model: arena, row pool and session."""
+    if model.interpreted:
+        return model.ram_bytes + int(build.report_data["session_bytes"])
+    return int(build.report_data["ram_bytes"])
+
+
+def _room(build: Build, model: Firmware, board: ArduinoBoard) -> int:
     """Samples that the board can keep beside the core and the model; below 0 where these do not fit."""
-    left = board.ram - board.core_ram - _sketch_bytes(build, 0)
-    return left // (_sketch_bytes(build, 1) - _sketch_bytes(build, 0))
+    none, one = _sketch_bytes(build, model, 0), _sketch_bytes(build, model, 1)
+    return (board.ram - board.core_ram - none) // (one - none)
 
 
-def _sketch_bytes(build: Build, samples: int) -> int:
+def _sketch_bytes(build: Build, model: Firmware, samples: int) -> int:
     """RAM that the sketch that adapts declares: the model, the console with its line and losses, a sample as pixels and
     as floats, the samples it keeps with their labels, and the workspace of adaptation."""
     elements = math.prod(build.simulation["input_shape"])
     console = _CONSOLE_BYTES + 4 * int(build.simulation["classes"]) + _LINE_BYTES + 4 * _ITERATIONS
     kept = samples * (elements + 4) + _workspace_bytes(build, samples)
-    return int(build.report_data["ram_bytes"]) + console + 5 * elements + kept
+    return _model_bytes(build, model) + console + 5 * elements + kept
 
 
 def _workspace_bytes(build: Build, samples: int) -> int:
@@ -155,10 +184,17 @@ def _workspace_bytes(build: Build, samples: int) -> int:
     return 4 * floats + 8 * samples
 
 
-def _refusal(build: Build, own: ArduinoBoard | None, flash_bytes: int, others: list[ArduinoBoard]) -> str:
+def _refusal(
+    build: Build,
+    model: Firmware,
+    considered: list[ArduinoBoard],
+    own: ArduinoBoard | None,
+    flash_bytes: int,
+    others: list[ArduinoBoard],
+) -> str:
     classes = int(build.simulation["classes"])
-    ram_bytes = _sketch_bytes(build, classes)
-    board = own or max(BOARDS, key=lambda board: board.ram)
+    ram_bytes = _sketch_bytes(build, model, classes)
+    board = own or max(considered, key=lambda board: board.ram)
     name = f"the {board.title}" if own else f"any Arduino board, the {board.title} being the largest"
     message = (
         f"expected a build that fits {name} with a sample of each class: at most "
@@ -167,7 +203,9 @@ def _refusal(build: Build, own: ArduinoBoard | None, flash_bytes: int, others: l
     )
     budget = board.ram - board.core_ram - (ram_bytes - build.report_data["ram_bytes"])
     cures = []
-    if flash_bytes + board.core_flash <= board.flash and budget > 0:
+    if model.interpreted:
+        cures.append("convert without --backend tflm, or give the training less memory")
+    elif flash_bytes + board.core_flash <= board.flash and budget > 0:
         option = "convert with" if build.report_data["mode"] == "dynamic" else "train what tt-tflm plan finds for"
         cures.append(f"{option} --ram {budget // 1024}KB")
     else:
@@ -176,7 +214,7 @@ def _refusal(build: Build, own: ArduinoBoard | None, flash_bytes: int, others: l
     return f"{message}: {', '.join(cures)}"
 
 
-def _settings(build: Build, samples: int, boards: list[ArduinoBoard]) -> dict[str, Any]:
+def _settings(build: Build, model: Firmware, samples: int, boards: list[ArduinoBoard]) -> dict[str, Any]:
     report = build.report_data
     return {
         "version": importlib.metadata.version("tt-tflm"),
@@ -190,7 +228,8 @@ def _settings(build: Build, samples: int, boards: list[ArduinoBoard]) -> dict[st
         "samples": samples,
         "line_bytes": _LINE_BYTES,
         "iterations": _ITERATIONS,
-        "ram_bytes": report["ram_bytes"],
+        "tflm": model.interpreted,
+        "ram_bytes": _model_bytes(build, model),
         "weights_bytes": report["flash_bytes"]["weights"],
         "boards": boards,
         "architectures": list(dict.fromkeys(board.architecture for board in boards)),

@@ -17,6 +17,7 @@ class ArduinoBoard:
         core_ram: what the core takes of it at run time: its variables, stacks, drivers, USB.
         core_flash: likewise, code.
         device: name of the built-in device profile; None without one.
+        tflm: whether the library Arduino_TensorFlowLite knows it.
     """
 
     architecture: str
@@ -26,6 +27,7 @@ class ArduinoBoard:
     core_ram: int
     core_flash: int
     device: str | None = None
+    tflm: bool = False
 
 
 # An empty sketch with Serial on the mbed core (linked for the Nano RP2040 Connect) takes 99 KB of flash and 43 KB of
@@ -34,7 +36,7 @@ _MBED = (64 * 1024, 128 * 1024)
 _RENESAS = (12 * 1024, 64 * 1024)
 
 BOARDS = (
-    ArduinoBoard("mbed_nano", "Nano 33 BLE (Sense)", 262_144, 983_040, *_MBED, device="nano33ble"),
+    ArduinoBoard("mbed_nano", "Nano 33 BLE (Sense)", 262_144, 983_040, *_MBED, device="nano33ble", tflm=True),
     ArduinoBoard("mbed_nano", "Nano RP2040 Connect", 270_336, 16_777_216, *_MBED),
     ArduinoBoard("mbed_rp2040", "Raspberry Pi Pico", 270_336, 2_097_152, *_MBED),
     ArduinoBoard("mbed_nicla", "Nicla Vision", 523_624, 1_966_080, *_MBED),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tt_tflm.build import Build
-from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.export.firmware import Firmware, firmware
 from tt_tflm.export.render import rendered
 from tt_tflm.export.zephyr_parts import (
     ZEPHYR_BASE_FLAGS,
@@ -18,13 +18,13 @@ from tt_tflm.export.zephyr_parts import (
     plain_name,
     zephyr_parts,
 )
-from tt_tflm.export.zephyr_tflm import tflm_module
 from tt_tflm.new_folder import new_folder
 from tt_tflm.ops_path import ops_path
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
 _APPLICATIONS = ("samples/enroll_and_adapt", "tests/persistence")
 _STACK_BYTES = 4096
+_TFLM_STACK_BYTES = 8192
 _SUPPORT_SAMPLES = 25
 _ITERATIONS = 100
 
@@ -36,8 +36,8 @@ def export_zephyr(build: Build, folder: str | Path) -> None:
     finds the module by itself. A build of the backend ``tflm`` becomes a module for Zephyr's TensorFlow Lite Micro.
 
     Raises:
-        InputError: the build is of the backend ``tflm`` and chooses on the board, or the folder is not empty or cannot
-            be written.
+        InputError: the folder is not empty or cannot be written.
+        ToolchainError: the build is of the backend ``tflm``, and the wheel is missing that tells how large its arena is.
     """
     with new_folder(folder) as draft:
         for name, text in zephyr_files(build).items():
@@ -50,34 +50,34 @@ def zephyr_files(build: Build) -> dict[str, str]:
     """The files of the module: path below its folder -> text.
 
     Raises:
-        InputError: the build is of the backend ``tflm`` and chooses on the board.
+        ToolchainError: as of `export_zephyr`.
     """
-    if build.backend == "tflm":
-        return tflm_module(build)
-    model = {name: text for name, text in build.files.items() if name.startswith(("include/", "src/"))}
+    model = firmware(build)
     console = {
         f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
     }
     own = rendered(_TEMPLATES, _settings(build, model, console))
-    return {**model, **console, **zephyr_parts(_APPLICATIONS), **own}
+    return {**model.files, **console, **zephyr_parts(_APPLICATIONS), **own}
 
 
-def _settings(build: Build, model: dict[str, str], console: dict[str, str]) -> dict[str, Any]:
+def _settings(build: Build, model: Firmware, console: dict[str, str]) -> dict[str, Any]:
     report = build.report_data
     elements = math.prod(build.simulation["input_shape"])
     support = _SUPPORT_SAMPLES * elements
-    ram = report["ram_bytes"] + support + _STACK_BYTES + ZEPHYR_BYTES
+    stack = _TFLM_STACK_BYTES if model.interpreted else _STACK_BYTES
+    ram = model.ram_bytes + report["session_bytes"] + support + stack + ZEPHYR_BYTES
     return {
         "model": plain_name(report["model"]),
-        "model_sources": [name for name in sorted(model) if name.endswith(".c")],
+        "tflm": model.interpreted,
+        "model_sources": model.sources,
         "console_sources": [name for name in console if name.endswith(".c")],
-        "kernel_source": KERNEL_SOURCE,
+        "kernel_sources": model.kernels,
         "base_flags": ZEPHYR_BASE_FLAGS,
         "kernel_flags": ZEPHYR_KERNEL_FLAGS,
-        "arena_bytes": report["arena_bytes"],
-        "row_pool_bytes": report["row_pool_bytes"],
+        "arena_bytes": model.arena_bytes,
+        "row_pool_bytes": model.row_pool_bytes,
         "session_bytes": report["session_bytes"],
-        "stack_bytes": _STACK_BYTES,
+        "stack_bytes": stack,
         "samples": _SUPPORT_SAMPLES,
         "iterations": _ITERATIONS,
         "input_bytes_uint8": elements,

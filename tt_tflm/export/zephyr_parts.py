@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Zephyr modules of both backends have in common."""
+"""What of a Zephyr module does not depend on the build."""
 
 from __future__ import annotations
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tflite
 
 from tt_tflm.emit import tflm_params
+from tt_tflm.emit.tflm_params import FISHER, TRAIN, Op
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
@@ -28,10 +30,12 @@ from tt_tflm.simulate.tflm_models import TflmModel
 from tt_tflm.simulate.tflm_wheel import TflmInterpreter
 
 DEVICE = "tflm"
-_TRAIN, _FISHER = "train.tflite", "fisher.tflite"
 _NO_LIMIT = 2**64 - 1
 _FROZEN_SLOT = 0xFFFF
 _FLOAT = 4
+# Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of an
+# interpreter, of the resolver, and of each op in it.
+_PLANNING_BYTES, _OBJECT_BYTES, _OP_BYTES = 128, 1024, 80
 # A rate of 0 stands for the one that the model was made with; this one moves a weight by a denormal number at most.
 _NO_RATE = np.finfo(np.float32).smallest_subnormal
 _RUNS = {
@@ -44,12 +48,25 @@ _RUNS = {
 _RESULTS = {Command.PREDICT: "scores", Command.EMBEDDING: "embedding", Command.TRAIN_STEP: "loss"}
 
 
-def tflm_arena_bytes(models: Mapping[str, bytes]) -> int | None:
-    """TFLM's own figure for the arena of ``train.tflite`` on this machine; None where the wheel is missing."""
+def tflm_arena_bytes(models: Mapping[str, bytes]) -> dict[str, int | None]:
+    """TFLM's own figures on this machine, None where the wheel is missing.
+
+    Returns:
+        ``tflm_arena_bytes``, the arena of ``train.tflite``, and ``tflm_firmware_arena_bytes``, one that holds every model
+        and the objects around them: what ``tt_init`` of the build is given.
+    """
+    names = [name for name in (TRAIN, FISHER) if name in models]
     try:
-        return TflmInterpreter(models[_TRAIN]).arena.total
+        arenas = {name: TflmInterpreter(models[name]).arena for name in names}
     except ToolchainError:
-        return None
+        return {"tflm_arena_bytes": None, "tflm_firmware_arena_bytes": None}
+    contents = [tflite.Model.GetRootAsModel(models[name], 0) for name in names]
+    # Models share what lasts for a run; the places of all tensors are worked out in the same memory.
+    shared = max(arena.head for arena in arenas.values())
+    planning = max(_PLANNING_BYTES * model.Subgraphs(0).TensorsLength() for model in contents)
+    objects = _OBJECT_BYTES * (len(names) + 1) + _OP_BYTES * max(model.OperatorCodesLength() + len(Op) for model in contents)
+    total = max(shared, planning) + sum(arena.tail for arena in arenas.values()) + objects
+    return {"tflm_arena_bytes": arenas[TRAIN].total, "tflm_firmware_arena_bytes": -(-total // 16) * 16}
 
 
 class TflmBoard(AdaptiveBoard):
@@ -94,7 +111,7 @@ class TflmBoard(AdaptiveBoard):
         message: bytes = b"",
         samples: Sequence[np.ndarray] = (),
     ) -> Reply:
-        train = self._open()[_TRAIN]
+        train = self._open()[TRAIN]
         if command in _RUNS:
             return self._run(command, argument, x)
         if command is Command.READ_ROW_POOL:
@@ -109,7 +126,7 @@ class TflmBoard(AdaptiveBoard):
         elif command is Command.ADAPT:
             return self._adapt(Task.unpack(message, np.stack(samples)), samples)
         elif command is Command.FISHER_CLEAR:
-            fisher = self._models[_FISHER]
+            fisher = self._models[FISHER]
             fisher.clear(*self._potentials(fisher))
         elif command is Command.CHOOSE:
             return Reply(self._choose(message))
@@ -121,7 +138,7 @@ class TflmBoard(AdaptiveBoard):
         return Reply(Status.OK)
 
     def _run(self, command: Command, label: int, x: np.ndarray) -> Reply:
-        train = self._models[_TRAIN]
+        train = self._models[TRAIN]
         if self._has_prototypes and command is not Command.EMBEDDING and command is not Command.ENROLL:
             counts = train.read("counts")
             enrolled = counts.any() if command is Command.PREDICT else counts[label] > 0
@@ -130,7 +147,7 @@ class TflmBoard(AdaptiveBoard):
         model = train
         if command is Command.FISHER_ACCUMULATE:
             # Both models see one state; what is chosen and trained belongs to the other.
-            model = self._models[_FISHER]
+            model = self._models[FISHER]
             for name in model.state:
                 if name in train.state:
                     model.write(name, train.read(name))
@@ -142,7 +159,7 @@ class TflmBoard(AdaptiveBoard):
     # -------------------------------------------------------------- adaptation
 
     def _adapt(self, task: Task, samples: Sequence[np.ndarray]) -> Reply:
-        train, temperature = self._models[_TRAIN], float(self._files.description["prototypes"]["temperature"])
+        train, temperature = self._models[TRAIN], float(self._files.description["prototypes"]["temperature"])
         episode, given = EpisodeRun(train, task, samples, temperature), train.read("rate")
         try:
             episode.enroll()
@@ -158,10 +175,10 @@ class TflmBoard(AdaptiveBoard):
         return Reply(Status.OK, payload=np.array(losses, "<f4").tobytes())
 
     def _set_rate(self, rate: np.ndarray) -> None:
-        self._models[_TRAIN].write("rate", np.maximum(rate, _NO_RATE).astype(np.float32).reshape(1))
+        self._models[TRAIN].write("rate", np.maximum(rate, _NO_RATE).astype(np.float32).reshape(1))
 
     def _clear_gradients(self) -> None:
-        train, copies = self._models[_TRAIN], int(self._files.description["copies"])
+        train, copies = self._models[TRAIN], int(self._files.description["copies"])
         pool = train.read("pool")
         for begin, floats in self._parts():
             pool[begin + (copies - 1) * floats : begin + copies * floats] = 0
@@ -177,7 +194,7 @@ class TflmBoard(AdaptiveBoard):
         if choice is None:
             floats = [len(entry["channels"]) * int(entry["stride"]) for entry in about["rows"]]
         else:
-            counts = self._models[_TRAIN].read("choice")[: 3 * len(choice["candidates"]) : 3].tolist()
+            counts = self._models[TRAIN].read("choice")[: 3 * len(choice["candidates"]) : 3].tolist()
             floats = [n * int(c["stride"]) for n, c in zip(counts, choice["candidates"], strict=True)]
         begin = 0
         for size in floats:
@@ -187,7 +204,7 @@ class TflmBoard(AdaptiveBoard):
     # -------------------------------------------------------------- the row pool of the C backend
 
     def _row_pool(self) -> bytes:
-        train, about = self._models[_TRAIN], self._files.description
+        train, about = self._models[TRAIN], self._files.description
         if train.read("control")[tflm_params.Control.INITIALISED] == 0:
             # The first run copies the base rows of what is trained.
             train.run(None, 0, tflm_params.Command.PREDICT)
@@ -205,7 +222,7 @@ class TflmBoard(AdaptiveBoard):
             for entry, (begin, floats) in zip(about["rows"], self._parts(), strict=True):
                 put(int(entry["offset"]), pool[begin : begin + floats])
             return memory.tobytes()
-        fisher = self._models[_FISHER]
+        fisher = self._models[FISHER]
         put(int(choice["potentials_offset"]), np.concatenate([fisher.read(n) for n in self._potentials(fisher)]))
         put(int(choice["slots_offset"]), self._slots(train.read("choice"), choice))
         put(int(choice["rows_offset"]), pool[: int(choice["rows_bytes"]) // _FLOAT])
@@ -229,7 +246,7 @@ class TflmBoard(AdaptiveBoard):
 
     def _choose(self, message: bytes) -> Status:
         """Takes what ``pack_choice`` makes: counts of the candidates, then a room for the channels of each."""
-        train, choice = self._models[_TRAIN], self._files.description["choice"]
+        train, choice = self._models[TRAIN], self._files.description["choice"]
         candidates = choice["candidates"]
         counts, rooms = np.split(np.frombuffer(message, "<u2"), [len(candidates)])
         words = np.zeros_like(train.read("choice"))
@@ -247,7 +264,7 @@ class TflmBoard(AdaptiveBoard):
 
     def _select(self, message: bytes) -> Status:
         """Takes what ``pack_budget`` makes; on a device the runtime's ``tt_select_channels`` does this."""
-        choice, fisher = self._files.description["choice"], self._models[_FISHER]
+        choice, fisher = self._files.description["choice"], self._models[FISHER]
         table = _table(choice["table"])
         memory, ram, macs = struct.unpack("<3Q", message)
         ram = min(ram, table.fixed_ram_bytes + int(choice["rows_bytes"]))

@@ -192,7 +192,7 @@ def _units() -> tuple[list[CompileUnit], tuple[Path, ...]]:
     units = [
         *(CompileUnit(path, base) for path in sorted((ops / "src").glob("*.c"))),
         *(CompileUnit(path, kernel) for path in sorted((ops / "kernels/src").glob("*.c"))),
-        *(CompileUnit(path, cpp) for path in sorted((ops / "tflm").rglob("*.cc"))),
+        *(CompileUnit(path, cpp) for folder in ("tflm", "tflm/wheel") for path in sorted((ops / folder).glob("*.cc"))),
     ]
     return units, (ops / "include", ops / "kernels/include", ops / "kernels/src", ops / "tflm")
 

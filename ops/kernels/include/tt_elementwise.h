@@ -17,7 +17,7 @@ extern "C" {
 void tt_multiply(const float *a, const float *b, uint32_t count, float *y);
 
 /* sum += g. Arrays are [count]; sum is in and out. */
-void tt_accumulate(const float *g, uint32_t count, float *sum);
+void tt_add_to(const float *g, uint32_t count, float *sum);
 
 /* y[p][c] = x[p][c] * scale[c] + shift[c]. x, y: [positions][channels]; scale, shift: [channels], not y. */
 void tt_affine(const float *x, const float *scale, const float *shift, uint32_t positions, uint32_t channels, float *y);

@@ -152,7 +152,7 @@ static void check_elements(uint32_t count)
     tt_softmax_grad(a, b, 1u, count, y);
     tt_softmax_grad(a, b, count, 1u, y);
     tt_multiply(a, b, count, a);
-    tt_accumulate(a, count, y);
+    tt_add_to(a, count, y);
     tt_affine(a, b, b, 1u, count, y);
     tt_multiply_channel(a, b, 1u, count, a);
     tt_channel_dot(a, b, count, 1u, y);

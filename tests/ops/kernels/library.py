@@ -121,6 +121,11 @@ class Call:
 Written = dict[str, np.ndarray]
 
 
+def function_of(op: str) -> str:
+    """The function of an op: named after it, but for one whose name is that of a call of tt_model.h."""
+    return "tt_add_to" if op == "accumulate" else f"tt_{op}"
+
+
 def results(trial: Trial) -> list[tuple[str, Written]]:
     """What the kernels write for a trial: every way to call them, each with its name."""
     runs = _RUNS.get(trial.kernel.op, (_plain,))
@@ -152,7 +157,7 @@ def _plain(call: Call) -> None:
         sizes += _bounds(attrs)
     elif op == "leaky_relu_grad":
         sizes.append(ctypes.c_float(attrs["alpha"]))
-    getattr(library(), f"tt_{op}")(*(call[name] for name in inputs), *sizes, call[out])
+    getattr(library(), function_of(op))(*(call[name] for name in inputs), *sizes, call[out])
 
 
 def _moved(call: Call) -> None:

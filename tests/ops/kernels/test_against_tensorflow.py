@@ -16,7 +16,7 @@ from passes.windows import conv2d, depthwise_conv2d
 
 from tvm_passes.kernels.geometry import Window
 
-from .library import OPS, results
+from .library import OPS, function_of, results
 
 EXAMPLES = 24
 MODULES = (test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool)
@@ -35,7 +35,7 @@ def declared() -> set[str]:
 
 
 KERNELS = sorted(declared() - HELPERS)
-CASES = {f"tt_{name}": case for module in MODULES for name, case in module.CASES.items()}
+CASES = {function_of(name): case for module in MODULES for name, case in module.CASES.items()}
 
 
 def check_trial(trial: Trial) -> None:

@@ -39,6 +39,7 @@ extern "C" {
 #define TT_MODEL_ROW_POOL_BYTES 21232
 #define TT_MODEL_INT8 0 /* whether the forward pass is integer arithmetic */
 #define TT_MODEL_DYNAMIC 1
+#define TT_MODEL_INTERPRETED 0
 #define TT_MODEL_ADAPTABLE 1
 #define TT_MODEL_CANDIDATES 5
 #define TT_MODEL_CANDIDATE_CHANNELS 88

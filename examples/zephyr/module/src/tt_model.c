@@ -29,10 +29,10 @@ static const float *const candidate_rows[TT_MODEL_CANDIDATES] = {
     tt_rows_3, /* reduce */
     tt_rows_4, /* project */
 };
-static const uint32_t candidate_row_bytes[TT_MODEL_CANDIDATES] = {
-    160u, 160u, 160u, 160u, 416u};
 static const uint32_t candidate_strides[TT_MODEL_CANDIDATES] = {
     10u, 10u, 10u, 10u, 26u};
+static const uint32_t candidate_row_bytes[TT_MODEL_CANDIDATES] = {
+    160u, 160u, 160u, 160u, 416u};
 static const uint16_t candidate_channels[TT_MODEL_CANDIDATES] = {
     8, 8, 24, 24, 24};
 
@@ -300,10 +300,6 @@ tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label,
 
 /* ---- the board chooses: potentials, selection, the chosen rows ---- */
 
-const tt_cost_table_t *tt_cost_table(void) {
-    return &tt_model_costs;
-}
-
 /* Lay the chosen rows out in the row pool and start them from the base weights. */
 static void load_chosen_rows(tt_session_t *session) {
     float *row = POOL(float, 1008u);
@@ -369,6 +365,10 @@ tt_status_t tt_fisher_clear(tt_session_t *session) {
     return TT_OK;
 }
 
+const tt_cost_table_t *tt_cost_table(void) {
+    return &tt_model_costs;
+}
+
 tt_status_t tt_choose(tt_session_t *session, const uint16_t *counts, const uint16_t *channels) {
     uint16_t *target;
     uint64_t bytes = 0u;
@@ -428,7 +428,7 @@ tt_status_t tt_select(tt_session_t *session, const tt_budget_t *budget) {
     return status == TT_OK ? tt_choose(session, counts, selection.channels) : status;
 }
 
-/* ---- adaptation to a task: exact episodic gradient, one sample in memory at a time ---- */
+/* ---- gradients that are added up over a task ---- */
 
 tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *embedding_gradient) {
     const tt_status_t status = embedding_gradient == NULL ? TT_ERROR_NULL_POINTER : check(session, x);
@@ -456,6 +456,26 @@ tt_status_t tt_update(tt_session_t *session) {
     update(session);
     return TT_OK;
 }
+
+/* The share of one of that many pseudo-queries in the gradient with prototypes held constant. loss: out. */
+static tt_status_t constant_sample(tt_session_t *session, const float *x, uint32_t label, uint32_t samples, float *loss) {
+    const tt_status_t status = check_sample(session, x, label);
+    if (status != TT_OK) {
+        return status;
+    }
+    session->label = label;
+    session->scale = 1.0f / (float)samples;
+    session->loss = NAN;
+    run_train_forward(session, x);
+    if (!tt_all_finite(&session->loss, 1u)) {
+        return TT_ERROR_NOT_FINITE;
+    }
+    *loss = session->loss;
+    run_train_backward(session, x);
+    return TT_OK;
+}
+
+/* ---- adaptation to a task: exact episodic gradient, one sample in memory at a time ---- */
 
 size_t tt_adapt_workspace_bytes(uint32_t samples) {
     return sizeof(float) * ((size_t)2u * samples * TT_MODEL_EMBEDDING_ELEMENTS +
@@ -515,20 +535,11 @@ static tt_status_t constant_iteration(tt_session_t *session, const tt_adaptation
     tt_status_t status = enroll_support(session, task);
     float sum = 0.0f;
     uint32_t i;
-    session->scale = 1.0f / (float)task->samples;
     for (i = 0; i < task->samples && status == TT_OK; ++i) {
-        const float *x = episode_sample(task, iteration, task->samples + i, image);
-        status = check_sample(session, x, task->labels[i]);
-        if (status == TT_OK) {
-            session->label = task->labels[i];
-            session->loss = NAN;
-            run_train_forward(session, x);
-            status = tt_all_finite(&session->loss, 1u) ? TT_OK : TT_ERROR_NOT_FINITE;
-        }
-        if (status == TT_OK) {
-            sum += session->loss;
-            run_train_backward(session, x);
-        }
+        float one = 0.0f;
+        status = constant_sample(session, episode_sample(task, iteration, task->samples + i, image), task->labels[i],
+                                 task->samples, &one);
+        sum += one;
     }
     *loss = sum / (float)task->samples;
     return status == TT_OK ? tt_update(session) : status;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tt_console.h"
+#include "tt_console_text.h"
 #include "tt_zephyr_storage.h"
 #include "tt_zephyr_uart.h"
 
@@ -66,6 +67,22 @@ static void say(const char *text)
 	tt_zephyr_uart_write(text, strlen(text));
 }
 
+/* What TFLM takes of its arena is known here alone. */
+static void say_arena(void)
+{
+#if TT_MODEL_INTERPRETED
+	char number[TT_CONSOLE_NUMBER_CHARACTERS];
+
+	say("tt-tflm: arena ");
+	(void)tt_console_put_decimal(number, (uint32_t)tt_arena_used(&session));
+	say(number);
+	say(" of ");
+	(void)tt_console_put_decimal(number, TT_MODEL_ARENA_BYTES);
+	say(number);
+	say(" B\r\n");
+#endif
+}
+
 /* What was saved; without it, the base model. */
 static const char *load(const tt_storage_t *from)
 {
@@ -113,6 +130,7 @@ void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3)
 	say("tt-tflm: ");
 	say(status == TT_OK ? load(config.storage) : tt_status_text(status));
 	say("\r\n");
+	say_arena();
 	while (status == TT_OK) {
 		const uint8_t byte = tt_zephyr_uart_read();
 

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An interpreter for the tests of exported modules: TFLM's interface, and in place of a model one that learns a number.
- * Its tensors are those of a build with prototypes and a fixed plan: x, label, command, pool, control, sums, counts, rate
- * go in, loss, scores and embedding come out.
+ * An interpreter for the tests of exported firmware: TFLM's interface, and behind it the tflite-micro wheel in the test's
+ * own process (tests/export/tflm_server.py), over the socket that TT_SHIM_TFLM names. Tensors lie in the caller's arena.
  */
 #ifndef TFLM_SHIM_MICRO_INTERPRETER_H
 #define TFLM_SHIM_MICRO_INTERPRETER_H
 
-#include <cmath>
 #include <cstring>
 
+#include "shim_line.h"
+#include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
-#include "tt_op_params.h"
-#include "tt_tflm_model.h"
 
 struct TfLiteTensor {
     union {
+        void *data;
         float *f;
-        int32_t *i32;
     } data;
     size_t bytes;
 };
@@ -27,68 +25,75 @@ namespace tflite {
 
 class MicroInterpreter {
 public:
-    template <typename Resolver>
-    MicroInterpreter(const Model *model, const Resolver &resolver, uint8_t *arena, size_t bytes)
-        : arena_(arena), bytes_(bytes), ready_(model->is_flatbuffer && resolver.full())
+    MicroInterpreter(const Model *model, const MicroOpResolver &resolver, MicroAllocator *allocator)
+        : ready_(model != nullptr && resolver.full()), allocator_(allocator)
     {
     }
 
-    /* Like TFLM, it lays tensors out in the arena, and refuses one that is too small. */
+    /* The server tells how many inputs and outputs there are, then of each its bytes, and of an output the input that it
+     * shares its memory with, or -1. */
     TfLiteStatus AllocateTensors()
     {
-        const size_t floats[kTensors] = {TT_MODEL_INPUT_ELEMENTS, 1, 1, 37, TT_CONTROL_WORDS, 6, TT_MODEL_CLASSES, 1, 1, TT_MODEL_CLASSES, 4};
-        size_t used = 0;
-        for (size_t i = 0; i < kTensors; ++i) {
-            tensors_[i].data.f = reinterpret_cast<float *>(arena_ + used);
-            tensors_[i].bytes = floats[i] * sizeof(float);
-            used += (tensors_[i].bytes + 15) / 16 * 16;
-            if (used > bytes_) {
+        int32_t counts[2] = {};
+        if (!ready_ || !shim::Connect()) {
+            return kTfLiteError;
+        }
+        number_ = allocator_->NextModel();
+        Ask(kOpen);
+        shim::Receive(counts, sizeof counts);
+        inputs_ = static_cast<size_t>(counts[0]);
+        outputs_ = static_cast<size_t>(counts[1]);
+        tensors_ = static_cast<TfLiteTensor *>(allocator_->Take((inputs_ + outputs_) * sizeof(TfLiteTensor)));
+        if (tensors_ == nullptr) {
+            return kTfLiteError;
+        }
+        for (size_t i = 0; i < inputs_ + outputs_; ++i) {
+            int32_t about[2] = {}; /* bytes; the input, or -1 */
+            shim::Receive(about, sizeof about);
+            tensors_[i].bytes = static_cast<size_t>(about[0]);
+            tensors_[i].data.data = about[1] < 0 ? allocator_->Take(tensors_[i].bytes) : tensors_[about[1]].data.data;
+            if (tensors_[i].data.data == nullptr) {
                 return kTfLiteError;
             }
+            std::memset(tensors_[i].data.data, 0, tensors_[i].bytes);
         }
-        used_ = used;
-        return ready_ ? Reset() : kTfLiteError;
+        return kTfLiteOk;
     }
 
     TfLiteTensor *input(size_t i) { return &tensors_[i]; }
-    TfLiteTensor *output(size_t i) { return i < 3 ? &tensors_[8 + i] : input(i); }
-    size_t arena_used_bytes() const { return used_; }
-
-    TfLiteStatus Reset()
-    {
-        for (size_t i = 3; i < 8; ++i) {
-            std::memset(tensors_[i].data.f, 0, tensors_[i].bytes);
-        }
-        return kTfLiteOk;
-    }
+    TfLiteTensor *output(size_t i) { return &tensors_[inputs_ + i]; }
+    size_t arena_used_bytes() const { return allocator_->used_bytes(); }
 
     TfLiteStatus Invoke()
     {
-        const float x = tensors_[0].data.f[TT_MODEL_INPUT_ELEMENTS - 1];
-        const int32_t label = tensors_[1].data.i32[0];
-        const int32_t command = tensors_[2].data.i32[0];
-        float *learned = &tensors_[3].data.f[36];
-        std::memset(tensors_[0].data.f, 0xff, tensors_[0].bytes); /* x is overwritten */
-        tensors_[8].data.f[0] = NAN;
-        if (command == TT_COMMAND_ENROLL) {
-            tensors_[6].data.i32[label] += 1;
-        } else if (command == TT_COMMAND_TRAIN) {
-            tensors_[8].data.f[0] = 1.0f / (1.0f + *learned);
-            *learned += 1.0f;
+        int32_t refused = 1;
+        Ask(kRun);
+        for (size_t i = 0; i < inputs_; ++i) {
+            shim::Send(tensors_[i].data.data, tensors_[i].bytes);
+            std::memset(tensors_[i].data.data, 0xff, tensors_[i].bytes); /* what is no state is overwritten by a run */
         }
-        for (int32_t i = 0; i < TT_MODEL_CLASSES; ++i) {
-            tensors_[9].data.f[i] = *learned * x * static_cast<float>(i + 1);
+        shim::Receive(&refused, sizeof refused);
+        for (size_t i = 0; i < outputs_; ++i) {
+            shim::Receive(output(i)->data.data, output(i)->bytes);
         }
-        return kTfLiteOk;
+        return refused == 0 ? kTfLiteOk : kTfLiteError;
     }
 
 private:
-    static constexpr size_t kTensors = 11;
-    TfLiteTensor tensors_[kTensors] = {};
-    uint8_t *arena_;
-    size_t bytes_;
-    size_t used_ = 0;
+    enum Request : int32_t { kOpen = 0, kRun = 1 };
+
+    void Ask(Request request) const
+    {
+        const int32_t words[2] = {request, number_};
+        shim::Send(words, sizeof words);
+    }
+
     bool ready_;
+    MicroAllocator *allocator_;
+    int32_t number_ = -1;
+    size_t inputs_ = 0;
+    size_t outputs_ = 0;
+    TfLiteTensor *tensors_ = nullptr;
 };
 
 } // namespace tflite

@@ -6,20 +6,31 @@
 
 namespace tflite {
 
-/* Counts what is added: there has to be room for exactly that. */
-template <unsigned kRoom>
-class MicroMutableOpResolver {
+/* Whether as many operators have been added as there is room for. */
+class MicroOpResolver {
 public:
+    bool full() const { return left_ == 0; }
+
+protected:
+    explicit MicroOpResolver(unsigned room) : left_(room) {}
+    TfLiteStatus Add() { return left_ > 0 && left_-- > 0 ? kTfLiteOk : kTfLiteError; }
+
+private:
+    unsigned left_;
+};
+
+template <unsigned kRoom>
+class MicroMutableOpResolver : public MicroOpResolver {
+public:
+    MicroMutableOpResolver() : MicroOpResolver(kRoom) {}
     TfLiteStatus AddAveragePool2D() { return Add(); }
     TfLiteStatus AddConv2D() { return Add(); }
     TfLiteStatus AddDepthwiseConv2D() { return Add(); }
     TfLiteStatus AddReshape() { return Add(); }
+    TfLiteStatus AddRelu6() { return Add(); }
+    TfLiteStatus AddSoftmax() { return Add(); }
+    TfLiteStatus AddTanh() { return Add(); }
     TfLiteStatus AddCustom(const char *, const TFLMRegistration *) { return Add(); }
-    bool full() const { return added_ == kRoom; }
-
-private:
-    TfLiteStatus Add() { return ++added_ <= kRoom ? kTfLiteOk : kTfLiteError; }
-    unsigned added_ = 0;
 };
 
 } // namespace tflite

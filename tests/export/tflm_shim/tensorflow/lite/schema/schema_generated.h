@@ -7,16 +7,13 @@
 
 namespace tflite {
 
-struct Model {
-    bool is_flatbuffer; /* of TFLite's kind, 16-byte aligned */
-};
+using Model = uint8_t;
 
+/* NULL unless it is a flatbuffer of TFLite's kind, 16-byte aligned. */
 inline const Model *GetModel(const void *bytes)
 {
-    static Model model;
-    model.is_flatbuffer = std::memcmp(static_cast<const char *>(bytes) + 4, "TFL3", 4) == 0 &&
-                          reinterpret_cast<uintptr_t>(bytes) % 16 == 0;
-    return &model;
+    const auto *model = static_cast<const uint8_t *>(bytes);
+    return std::memcmp(model + 4, "TFL3", 4) == 0 && reinterpret_cast<uintptr_t>(model) % 16 == 0 ? model : nullptr;
 }
 
 } // namespace tflite

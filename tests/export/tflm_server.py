@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs the models of exported firmware in tests: the tflite-micro wheel, asked over a socket by tflm_shim."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import tt_tflm
+from tt_tflm.errors import DeviceError
+from tt_tflm.ops_path import ops_path
+from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+
+# The operators are compiled in tests/tflm, and run in the wheel here: firmware gets a table of none.
+NO_OPS = """#include "tt_register_ops.h"
+
+const tinytrain::OpEntry &tinytrain::RegisteredOp(int)
+{
+    static const OpEntry op = {};
+    return op;
+}
+"""
+KERNELS = frozenset(path.stem for path in (ops_path() / "kernels" / "src").glob("*.c"))
+INTEGERS = {"label", "command", "control", "counts", "choice"}
+
+
+class _Model:
+    def __init__(self, content: bytes, layout: Mapping[str, Sequence[str]]) -> None:
+        self._interpreter = TflmInterpreter(content)
+        self._inputs, self._outputs = layout["inputs"], layout["outputs"]
+        self._zeros = [
+            np.zeros(self._interpreter.input_shape(i), np.int32 if name in INTEGERS else np.float32)
+            for i, name in enumerate(self._inputs)
+        ]
+
+    def about(self) -> bytes:
+        """How many inputs and outputs there are; of each its bytes, and of an output the input that it is, or -1."""
+        tensors = [(zeros.nbytes, -1) for zeros in self._zeros]
+        for i, name in enumerate(self._outputs):
+            shared = list(self._inputs).index(name) if name in self._inputs else -1
+            tensors.append((self._interpreter.output(i).nbytes, shared))
+        words = [len(self._inputs), len(self._outputs), *(word for tensor in tensors for word in tensor)]
+        return struct.pack(f"<{len(words)}i", *words)
+
+    def run(self, line: socket.socket) -> None:
+        for i, zeros in enumerate(self._zeros):
+            value = np.frombuffer(_received(line, zeros.nbytes), zeros.dtype).reshape(zeros.shape)
+            self._interpreter.set_input(i, value)
+        refused = 0
+        try:
+            self._interpreter.invoke()
+        except DeviceError:
+            refused = 1
+        line.sendall(struct.pack("<i", refused))
+        for i in range(len(self._outputs)):
+            line.sendall(self._interpreter.output(i).tobytes())
+
+
+@contextmanager
+def served(build: tt_tflm.Build, path: Path) -> Iterator[None]:
+    """The models of a build at a socket of that path, for one firmware after the other."""
+    stopped = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(0.1)
+
+        def serve() -> None:
+            while not stopped.is_set():
+                try:
+                    line, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with line:
+                    line.setblocking(True)
+                    _answer(line, build)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def _answer(line: socket.socket, build: tt_tflm.Build) -> None:
+    """Takes requests of two numbers: 0 to open a model or 1 to run it, and which one of the build's it is."""
+    names, models = list(build.simulation["tflm"]), {}
+    while request := _received(line, 8):
+        runs, index = struct.unpack("<2i", request)
+        if runs:
+            models[index].run(line)
+        else:
+            name = names[index]
+            models[index] = _Model(build.models[name], build.simulation["tflm"][name])
+            line.sendall(models[index].about())
+
+
+def _received(line: socket.socket, count: int) -> bytes:
+    """That many bytes; none where the other side is gone."""
+    parts = []
+    while count > 0:
+        part = line.recv(count)
+        if not part:
+            return b""
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

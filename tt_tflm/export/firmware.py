@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sources of a build that a firmware compiles, of either backend, and the memory that they want."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tt_tflm.build import Build
+from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.emit.tflm_params import FISHER, TRAIN
+from tt_tflm.errors import InputError, ToolchainError
+from tt_tflm.ops_path import ops_path
+
+_FOLDERS = ("include/", "src/", "tflm/")
+_ARRAYS = {TRAIN: "tt_train_model", FISHER: "tt_fisher_model"}
+_BYTES_A_LINE = 24
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What is compiled.
+
+    Args:
+        files: the model and its runtime: path below the build's folder -> text; for TensorFlow Lite Micro with the models
+            as arrays.
+        kernels: of the files those that are compiled with the kernels' flags.
+        arena_bytes: of ``tt_init``; with TensorFlow Lite Micro enough for a machine with pointers of 64 bits.
+        row_pool_bytes: of ``tt_init``.
+        interpreted: whether it links TensorFlow Lite Micro.
+    """
+
+    files: Mapping[str, str]
+    kernels: tuple[str, ...]
+    arena_bytes: int
+    row_pool_bytes: int
+    interpreted: bool
+
+    @property
+    def sources(self) -> list[str]:
+        """What is compiled of the files."""
+        return sorted(name for name in self.files if name.endswith((".c", ".cc")))
+
+    @property
+    def ram_bytes(self) -> int:
+        """Arena and row pool."""
+        return self.arena_bytes + self.row_pool_bytes
+
+
+def firmware(build: Build) -> Firmware:
+    """The sources of a build.
+
+    Raises:
+        InputError: it is of the backend ``tflm``, and of a version that had no sources around its models.
+        ToolchainError: it is of the backend ``tflm``, and the wheel is missing that tells how large the arena is.
+    """
+    files = {name: text for name, text in build.files.items() if name.startswith(_FOLDERS)}
+    report = build.report_data
+    if build.backend == "c":
+        return Firmware(files, (KERNEL_SOURCE,), report["arena_bytes"], report["row_pool_bytes"], interpreted=False)
+    if "lists_bytes" not in build.simulation:
+        raise InputError("expected a build with include/tt_model.h, received one without: convert again")
+    for name, array in _ARRAYS.items():
+        if name in build.models:
+            files[f"src/{array}.c"] = _array(array, build.models[name])
+    names = {path.name for path in (ops_path() / "kernels" / "src").glob("*.c")}
+    kernels = tuple(sorted(name for name in files if Path(name).name in names))
+    arena = report.get("tflm_firmware_arena_bytes") or build.report["tflm_firmware_arena_bytes"]
+    if arena is None:
+        raise ToolchainError(
+            "expected the tflite-micro wheel, which tells how large the arena is, received none: pip install 'tt-tflm[tflm]'"
+        )
+    return Firmware(files, kernels, arena, build.simulation["lists_bytes"], interpreted=True)
+
+
+def _array(name: str, content: bytes) -> str:
+    rows = (content[i : i + _BYTES_A_LINE] for i in range(0, len(content), _BYTES_A_LINE))
+    lines = "".join(f"    {', '.join(map(str, row))},\n" for row in rows)
+    return (
+        '/* SPDX-License-Identifier: Apache-2.0 */\n#include "tt_interpreter.h"\n\n'
+        f"const uint8_t {name}[{len(content)}] __attribute__((aligned(16))) = {{\n{lines}}};\n"
+    )
