@@ -81,7 +81,7 @@ INT8_KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]
     "conv2d": conv2d_int8.forward,
     "depthwise_conv2d": depthwise_int8.forward,
     "add": int8.add,
-    "avg_pool": int8.avg_pool,
+    "avg_pool": pool.avg_pool,
     "max_pool": pool.max_pool,
     "concat": layout.concat,
     "pad2d": layout.pad2d,

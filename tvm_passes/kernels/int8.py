@@ -9,9 +9,7 @@ from tvm import tirx
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
 from .conv2d_int8 import factor, requantized
-from .geometry import Window
 from .loops import LoopNest, code, constant, prim_func
-from .pool import span
 from .tiling import Tiling
 
 _I32 = "int32"
@@ -59,20 +57,3 @@ def add(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
             parts.append(nest.let(side, tirx.call_pure_extern(_I32, "tt_requantized", shifted, own), _I32))
         nest.store(y, i, requantized(kernel, parts[0] + parts[1], by))
     return {name: prim_func([a, b, y], nest)}
-
-
-def avg_pool(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """y = mean over the part of the window that lies on the image; x and y have one scale."""
-    w = Window.of(kernel.attrs)
-    x, y = buffers(kernel)
-    nest = LoopNest()
-    with nest.loop("oy", w.OH) as oy, nest.loop("ox", w.OW) as ox:
-        y0, y1 = span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
-        x0, x1 = span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
-        with nest.loop("c", w.C) as c:
-            total = nest.local("total", tirx.const(0, _I32), _I32)
-            with nest.loop("iy", y1, y0) as iy, nest.loop("ix", x1, x0) as ix:
-                nest.store(total, 0, total[0] + code(x[(iy * w.W + ix) * w.C + c]))
-            mean = tirx.call_pure_extern(_I32, "tt_rounded_mean", total[0], (y1 - y0) * (x1 - x0))
-            nest.store(y, (oy * w.OW + ox) * w.C + c, tirx.Cast("int8", mean))
-    return {name: prim_func([x, y], nest)}
