@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
 import tvm
 from tvm import relax
 
+from tt_tflm.emit.constant_arrays import ConstantArray, float_array, int8_arrays
 from tt_tflm.emit.row_pool import RowPool
 from tt_tflm.emit.session import state_bytes
 from tvm_passes.guards import ALWAYS
@@ -173,21 +174,15 @@ class _Emitter:
             "src/tt_kernels.h": licence + note + guard.format("KERNELS", includes + kernels.declarations),
             KERNEL_SOURCE: licence + note + '#include "tt_kernels.h"\n\n#include "tt_loss.h"\n\n' + kernels.definitions,
             "src/tt_weights.h": licence + note + guard.format("WEIGHTS", head + declared),
-            "src/tt_weights.c": licence + note + '#include "tt_weights.h"\n\n' + "".join(map(_array, weights)),
+            "src/tt_weights.c": licence + note + '#include "tt_weights.h"\n\n' + "".join(array.definition() for array in weights),
         }
 
-    def _weights(self) -> list[_Array]:
-        """The constant arrays: rows of the layers, scales of int8 channels, and operands of kernels."""
+    def _weights(self) -> list[ConstantArray]:
+        """Rows of the layers, scales of int8 channels, and operands of kernels."""
         arrays = []
         for i, layer in enumerate(self._model.layers):
-            if layer.int8 is None:
-                arrays.append(_floats(f"tt_rows_{i}", layer.rows))
-            else:
-                codes = [str(code) for code in layer.int8.rows.ravel().tolist()]
-                arrays.append(_Array("int8_t", f"tt_rows_{i}", len(codes), codes))
-                channels = _channels(layer.int8)
-                arrays.append(_Array("tt_int8_channel_t", f"tt_channels_{i}", len(channels), channels))
-        return arrays + [_floats(name, array) for name, array in self._constants]
+            arrays += [float_array(f"tt_rows_{i}", layer.rows)] if layer.int8 is None else int8_arrays(i, layer.int8)
+        return arrays + [float_array(name, array) for name, array in self._constants]
 
     # -------------------------------------------------------------- main
 
@@ -371,31 +366,3 @@ def _comment(name: str) -> str:
 
 def _c_float(value: float) -> str:
     return f"{value:.8e}f"
-
-
-class _Array(NamedTuple):
-    """A constant array: type, name, length and its elements as C."""
-
-    kind: str
-    name: str
-    size: int
-    elements: Sequence[str]
-
-
-def _floats(name: str, array: np.ndarray) -> _Array:
-    values = tuple(array.ravel().tolist())
-    return _Array("float", name, array.size, (("%.8ef " * len(values)) % values).split())
-
-
-def _channels(codes: Int8Layer) -> list[str]:
-    """The initialisers of a layer's ``tt_int8_channel_t``."""
-    columns = (codes.weight_scales, codes.bias_scales, codes.multipliers, codes.shifts)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [f"{{{weight:.8e}f, {bias:.8e}f, {multiplier}, {shift}}}" for weight, bias, multiplier, shift in rows]
-
-
-def _array(array: _Array) -> str:
-    width = {"float": 8, "int8_t": 24}.get(array.kind, 2)
-    lines = [", ".join(array.elements[i : i + width]) for i in range(0, array.size, width)]
-    text = ",\n    ".join(lines)
-    return f"TT_ALIGNED const {array.kind} {array.name}[{array.size}] = {{\n    {text}}};\n\n"
