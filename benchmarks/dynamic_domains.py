@@ -34,7 +34,7 @@ def main(data: Path, episodes: tuple[str, ...], iterations: int, queries: int) -
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     import tt_tflm
-    from tt_tflm.episode import load_episode
+    from tt_tflm.boards.episode import load_episode
 
     converter = tt_tflm.TrainableConverter.from_keras_file(data / "models" / "mcunet-5fps_metatrained_backbone.keras")
     converter.target, converter.mode, converter.tail = "cortex-m7", "dynamic", TAIL

@@ -75,7 +75,7 @@ PAPER = {
 def measure_model(name: str, data: Path, episode_name: str, progress: Progress = lambda _stage: None) -> dict[str, Any]:
     """The figures of one model of ``PAPER``, one entry for each strategy."""
     import tt_tflm
-    from tt_tflm.episode import load_episode
+    from tt_tflm.boards.episode import load_episode
     from tt_tflm.planning import plan_on_host
 
     converter = tt_tflm.TrainableConverter.from_keras_file(data / "models" / f"{name}_backbone.keras")

@@ -28,7 +28,7 @@ TAIL = 18
 def measure(model: Path, episode_path: Path, training_memory: str, backward_macs: str, classes: int) -> dict[str, Any]:
     """Selects on the host board, saves, and compares."""
     import tt_tflm
-    from tt_tflm.episode import load_episode
+    from tt_tflm.boards.episode import load_episode
     from tt_tflm.personalisation import Personalisation
 
     converter = tt_tflm.TrainableConverter.from_keras_file(model)

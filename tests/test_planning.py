@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 from tt_tflm import SGD, Adam, Budget, InputError, Momentum, PrototypeLoss, TrainableConverter, UpdatePlan
-from tt_tflm.episode import Episode
+from tt_tflm.boards.episode import Episode
 from tt_tflm.plan.select import plan_cost, select
 from tt_tflm.plan.strategies import STRATEGIES
 from tt_tflm.planning import BY_FISHER, _Planner, plan_on_host

@@ -78,8 +78,8 @@ def plan(
         raise InputError(f"expected two files for --output and --json, received {output} for both")
     with terminal.stages("loading the model") as stage:
         import tt_tflm
-        from tt_tflm.adaptation import check_classes
-        from tt_tflm.episode import load_episode
+        from tt_tflm.boards.adaptation import check_classes
+        from tt_tflm.boards.episode import load_episode
         from tt_tflm.planning import plan_on_host
 
         loss, optimizer = training.make()
@@ -185,7 +185,7 @@ def convert(
         converter.budget = limits.make()
         converter.precision = precision
         if representative_path is not None:
-            from tt_tflm.episode import load_samples
+            from tt_tflm.boards.episode import load_samples
 
             converter.representative_data = load_samples(representative_path)
         build = converter.convert(progress=stage)
@@ -241,8 +241,8 @@ def simulate(
     _check_json(json_path)
     with terminal.stages("loading the build"):
         import tt_tflm
-        from tt_tflm.adaptation import adapt, adapt_on_board, augment_for, check_classes
-        from tt_tflm.episode import load_episode
+        from tt_tflm.boards.adaptation import adapt, adapt_on_board, augment_for, check_classes
+        from tt_tflm.boards.episode import load_episode
 
         build = tt_tflm.load_build(build_path)
         about = build.simulation

@@ -39,7 +39,7 @@ def board(
         report.check_writable(json_path)
     with terminal.stages(f"opening {port}") as stage:
         import tt_tflm
-        from tt_tflm.board_episode import judge, load_for
+        from tt_tflm.boards.board_episode import judge, load_for
 
         with tt_tflm.Board(port, baudrate=baudrate) as device:
             about = device.status()

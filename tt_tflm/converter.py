@@ -14,7 +14,7 @@ from tt_tflm.assemble import assemble
 from tt_tflm.build import Build
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.dynamic_program import dynamic_program
-from tt_tflm.episode import InputScaling, fit_samples
+from tt_tflm.boards.episode import InputScaling, fit_samples
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.keras_model import check_model, load_keras
 from tt_tflm.frontend.layers import Layer

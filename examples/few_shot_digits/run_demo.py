@@ -22,8 +22,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import tt_tflm
-from tt_tflm.adaptation import AdaptationResult, adapt_on_board
-from tt_tflm.episode import load_episode
+from tt_tflm.boards.adaptation import AdaptationResult, adapt_on_board
+from tt_tflm.boards.episode import load_episode
 from tt_tflm.models import STARTER
 
 HERE = Path(__file__).parent

@@ -28,7 +28,7 @@ from tt_tflm.program import loss_spec, static_program
 from tt_tflm.simulate.task import Augment
 
 if TYPE_CHECKING:
-    from tt_tflm.episode import Episode
+    from tt_tflm.boards.episode import Episode
     from tt_tflm.simulate.adaptive_board import AdaptiveBoard
     from tt_tflm.simulate.task import Adaptation
 

@@ -14,10 +14,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tt_tflm.adaptation import augment_for
+from tt_tflm.boards.adaptation import augment_for
 from tt_tflm.converter import PRECISIONS, TrainableConverter
 from tt_tflm.devices import get_profile
-from tt_tflm.episode import InputScaling
+from tt_tflm.boards.episode import InputScaling
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.meta.arms import BACKENDS, LEARNING_RATES, STRATEGIES, Arm, Bench, Outcome, Recipe, prepare
 from tt_tflm.meta.episodes import Rows, draw_episodes, load_episode_rows
@@ -29,7 +29,7 @@ from tt_tflm.plan.budget import Budget
 if TYPE_CHECKING:
     import keras
 
-    from tt_tflm.episode import Episode
+    from tt_tflm.boards.episode import Episode
     from tt_tflm.plan.cost_table import CostTable
 
 SCHEMA_VERSION = 1

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.episode import InputScaling, fit_samples
+from tt_tflm.boards.episode import InputScaling, fit_samples
 from tt_tflm.errors import InputError
 
 Progress = Callable[[str, int, int], None]

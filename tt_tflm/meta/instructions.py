@@ -10,7 +10,7 @@ from tt_tflm.build import load_build
 from tt_tflm.errors import OverflowingMemoryError
 
 if TYPE_CHECKING:
-    from tt_tflm.episode import Episode
+    from tt_tflm.boards.episode import Episode
     from tt_tflm.meta.arms import Arm, Recipe
     from tt_tflm.plan.update_plan import UpdatePlan
 

@@ -22,7 +22,7 @@ from tt_tflm.plan.update_plan import LayerPlan
 if TYPE_CHECKING:
     import keras
 
-    from tt_tflm.episode import Episode
+    from tt_tflm.boards.episode import Episode
     from tt_tflm.frontend.layers import Layer
     from tt_tflm.simulate.task import Augment
 

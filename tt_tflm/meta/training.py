@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.episode import InputScaling
+from tt_tflm.boards.episode import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.quiet import import_keras, silence
 from tt_tflm.meta.checkpoint import clear_unfinished, load_checkpoint, save_checkpoint

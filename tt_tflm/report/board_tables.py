@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from tt_tflm.board_episode import EpisodeResult
+    from tt_tflm.boards.board_episode import EpisodeResult
     from tt_tflm.serial import BoardStatus
 
 

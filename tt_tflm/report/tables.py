@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from tt_tflm.adaptation import AdaptationResult
+    from tt_tflm.boards.adaptation import AdaptationResult
     from tt_tflm.frontend.layers import Layer, SupportedLayer
 
 _INSTRUCTIONS = {

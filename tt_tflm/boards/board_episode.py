@@ -9,8 +9,8 @@ from os import PathLike
 
 import numpy as np
 
-from tt_tflm.adaptation import Progress, check_classes
-from tt_tflm.episode import Episode, load_episode
+from tt_tflm.boards.adaptation import Progress, check_classes
+from tt_tflm.boards.episode import Episode, load_episode
 from tt_tflm.errors import InputError
 from tt_tflm.serial import Board, BoardStatus
 

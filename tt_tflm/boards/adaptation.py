@@ -13,7 +13,7 @@ from tt_tflm.errors import InputError
 from tt_tflm.simulate.task import DEFAULT_AUGMENT, Augment
 
 if TYPE_CHECKING:
-    from tt_tflm.episode import Episode
+    from tt_tflm.boards.episode import Episode
     from tt_tflm.plan import UpdatePlan
     from tt_tflm.simulate import Board
 
