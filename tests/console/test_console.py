@@ -11,7 +11,7 @@ import pytest
 from emit.workshop import COMPILERS, need, run_quietly
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
 
-from tt_tflm.serial.frames import ConsoleError, read_answer, request
+from tt_tflm.boards.serial.frames import ConsoleError, read_answer, request
 from tt_tflm.simulate.protocol import Status
 
 from .builds import WARNINGS, program_of, talk, written

@@ -14,7 +14,7 @@ import serial
 
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
 from tt_tflm.errors import DeviceError
-from tt_tflm.serial import Board
+from tt_tflm.boards.serial import Board
 
 from .arduino_builds import build
 from .arduino_compiler import sketch_source

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tt_tflm.serial.frames import ConsoleError, Damaged, read_answer, request
+from tt_tflm.boards.serial.frames import ConsoleError, Damaged, read_answer, request
 
 
 def _line(text: bytes) -> bytes:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from tt_tflm.boards.board_episode import EpisodeResult
-    from tt_tflm.serial import BoardStatus
+    from tt_tflm.boards.serial import BoardStatus
 
 
 def board_table(about: BoardStatus, port: str, result: EpisodeResult) -> Table:

@@ -14,9 +14,9 @@ from types import TracebackType
 import numpy as np
 
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.serial.exchange import Exchange
-from tt_tflm.serial.frames import PROTOCOL, Answer, Damaged
-from tt_tflm.serial.line import SerialLine
+from tt_tflm.boards.serial.exchange import Exchange
+from tt_tflm.boards.serial.frames import PROTOCOL, Answer, Damaged
+from tt_tflm.boards.serial.line import SerialLine
 from tt_tflm.simulate.samples import checked_label, checked_x
 from tt_tflm.simulate.task import GRADIENTS, Adaptation
 

@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 
 from tt_tflm.errors import DeviceError
-from tt_tflm.serial.frames import Answer, Damaged, read_answer, request
-from tt_tflm.serial.line import SerialLine
+from tt_tflm.boards.serial.frames import Answer, Damaged, read_answer, request
+from tt_tflm.boards.serial.line import SerialLine
 
 
 class Exchange:
