@@ -39,7 +39,7 @@ def builds(folder: Path) -> dict[str, Any]:
 
 def figures(made: dict[str, Any]) -> dict[str, int]:
     """Bytes of every part."""
-    from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+    from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
     c = made["c"].report_data
     arena = TflmInterpreter(made["tflm"].models["train.tflite"]).arena

@@ -7,7 +7,7 @@ from tt_tflm.boards.adaptation import INSTRUCTIONS, adapt, adapt_on_board, augme
 from tt_tflm.boards.episode import Episode
 from tt_tflm.errors import InputError
 from tt_tflm.plan import UpdatePlan
-from tt_tflm.simulate.task import Adaptation
+from tt_tflm.boards.simulated.task import Adaptation
 
 
 class RecordingBoard:

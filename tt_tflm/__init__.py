@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
     from tt_tflm.plan import Budget, UpdatePlan
     from tt_tflm.boards.serial import Board
-    from tt_tflm.simulate.task import Augment
+    from tt_tflm.boards.simulated.task import Augment
 
 __version__ = "0.1.0"
 

@@ -18,11 +18,11 @@ from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.new_folder import new_folder
-from tt_tflm.simulate import AdaptiveBoard, SimulationFiles, open_board
-from tt_tflm.simulate.code_size import code_bytes
-from tt_tflm.simulate.console import ConsoleProcess
-from tt_tflm.simulate.count_macs import count_macs
-from tt_tflm.simulate.tflm import tflm_arena_bytes
+from tt_tflm.boards.simulated import AdaptiveBoard, SimulationFiles, open_board
+from tt_tflm.boards.simulated.code_size import code_bytes
+from tt_tflm.boards.simulated.console import ConsoleProcess
+from tt_tflm.boards.simulated.count_macs import count_macs
+from tt_tflm.boards.simulated.tflm import tflm_arena_bytes
 
 SCHEMA_VERSION = 1
 _SIMULATION = "sim/simulation.json"

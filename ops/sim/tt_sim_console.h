@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A board with a console, as tests and tt_tflm/simulate/console.py run it: memory, and a storage that outlives it. */
+/* A board with a console, as tests and tt_tflm/boards/simulated/console.py run it: memory, and a storage that outlives it. */
 #ifndef TT_SIM_CONSOLE_H
 #define TT_SIM_CONSOLE_H
 

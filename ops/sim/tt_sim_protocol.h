@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /*
- * What simulation programs and tt_tflm/simulate say to each other. Little-endian, no padding.
+ * What simulation programs and tt_tflm/boards/simulated say to each other. Little-endian, no padding.
  *
  * Request: tt_sim_request_t, followed by TT_MODEL_INPUT_ELEMENTS floats for the commands that take a
  * sample (predict, train step, enroll, embedding).

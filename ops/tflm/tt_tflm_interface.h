@@ -3,7 +3,7 @@
  * The part of TensorFlow Lite Micro's C interface that the registrations touch.
  *
  * In firmware that is TFLM's own headers. The tflite-micro wheel for Python comes without headers: where there are none,
- * the structures are declared here as the wheel named in tt_tflm/simulate/tflm_wheel.py lays them out. That module
+ * the structures are declared here as the wheel named in tt_tflm/boards/simulated/tflm_wheel.py lays them out. That module
  * loads no other wheel.
  */
 #ifndef TT_TFLM_INTERFACE_H

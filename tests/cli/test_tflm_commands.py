@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tt_tflm.simulate import tflm_wheel
+from tt_tflm.boards.simulated import tflm_wheel
 
 PROTOTYPES = ["--loss", "prototype", "--classes", 3]
 MODES = {

@@ -11,7 +11,7 @@ from tt_tflm.converter import MODES
 from tt_tflm.frontend.layers import SUPPORTED
 from tt_tflm.options import LOSSES, OPTIMIZERS
 from tt_tflm.plan.strategies import STRATEGIES
-from tt_tflm.simulate.task import GRADIENTS
+from tt_tflm.boards.simulated.task import GRADIENTS
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from emit.workshop import COMPILERS, need, run_quietly
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
 
 from tt_tflm.boards.serial.frames import ConsoleError, read_answer, request
-from tt_tflm.simulate.protocol import Status
+from tt_tflm.boards.simulated.protocol import Status
 
 from .builds import WARNINGS, program_of, talk, written
 

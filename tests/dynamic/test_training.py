@@ -14,8 +14,8 @@ from oracle.folding import fold_batch_norm
 from oracle.random_nets import Net, net_settings, nets
 from oracle.reference import SGD, Adam, Momentum, PrototypeLoss, chosen_entries
 from tt_tflm.plan.select import select
-from tt_tflm.simulate.choice import read_potentials
-from tt_tflm.simulate.protocol import Command
+from tt_tflm.boards.simulated.choice import read_potentials
+from tt_tflm.boards.simulated.protocol import Command
 
 OPTIMIZERS = (SGD(0.05), Momentum(0.02), Adam(0.01))
 NETS = 4

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tflite
 from tt_tflm.emit.tflite_writer import BUFFER_ALIGNMENT, TfliteWriter
-from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 
 def small_model() -> tuple[bytes, np.ndarray, np.ndarray]:

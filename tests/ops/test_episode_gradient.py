@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tt_tflm.simulate.protocol import Status
+from tt_tflm.boards.simulated.protocol import Status
 
 OPS = Path(__file__).parents[2] / "ops"
 SOURCES = [OPS / "src" / f"tt_{name}.c" for name in ("episode", "prototypes", "softmax_cross_entropy", "all_finite")]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tt_tflm.simulate.protocol import Status
+from tt_tflm.boards.simulated.protocol import Status
 
 LOWEST = np.finfo(np.float32).min
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tt_tflm.simulate.protocol import Status
+from tt_tflm.boards.simulated.protocol import Status
 
 
 def oracle(logits: np.ndarray, label: int) -> tuple[float, np.ndarray]:

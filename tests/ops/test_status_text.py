@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tt_tflm.simulate.protocol import Status, status_message, status_text
+from tt_tflm.boards.simulated.protocol import Status, status_message, status_text
 
 HEADER = Path(__file__).parents[2] / "ops/include/tt_status.h"
 

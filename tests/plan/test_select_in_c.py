@@ -16,7 +16,7 @@ from tt_tflm.errors import InputError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import CostTable
 from tt_tflm.plan.select import select
-from tt_tflm.simulate.protocol import Status
+from tt_tflm.boards.simulated.protocol import Status
 
 OPS = Path(__file__).parents[2] / "ops"
 PROGRAM = Path(__file__).parent / "select_cases.c"

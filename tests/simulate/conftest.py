@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tt_tflm.simulate import SimulationFiles
+from tt_tflm.boards.simulated import SimulationFiles
 
 ROOT = Path(__file__).parents[2]
 FAKE_MODEL = Path(__file__).parent / "fake_model"

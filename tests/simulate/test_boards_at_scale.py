@@ -6,7 +6,7 @@ import pytest
 
 from tt_tflm.devices import core_names
 from tt_tflm.errors import OverflowingMemoryError
-from tt_tflm.simulate import open_board
+from tt_tflm.boards.simulated import open_board
 
 pytestmark = pytest.mark.qemu
 

@@ -2,7 +2,7 @@
 import re
 from pathlib import Path
 
-from tt_tflm.simulate import protocol
+from tt_tflm.boards.simulated import protocol
 
 HEADER = (Path(__file__).parents[2] / "ops/sim/tt_sim_protocol.h").read_text()
 

@@ -12,8 +12,8 @@ import pytest
 
 from tt_tflm.devices import core_names
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.simulate import QemuBoard, open_board
-from tt_tflm.simulate.qemu import build_elf
+from tt_tflm.boards.simulated import QemuBoard, open_board
+from tt_tflm.boards.simulated.qemu import build_elf
 
 pytestmark = pytest.mark.qemu
 
@@ -114,7 +114,7 @@ def test_an_emulator_that_does_not_start_is_told_with_its_reason(softmax_files, 
     fake = tmp_path / "qemu-system-arm"
     fake.write_text("#!/bin/sh\necho 'unsupported machine type' >&2\nexit 3\n")
     fake.chmod(0o755)
-    monkeypatch.setattr("tt_tflm.simulate.qemu.find_emulator", lambda: str(fake))
+    monkeypatch.setattr("tt_tflm.boards.simulated.qemu.find_emulator", lambda: str(fake))
     # A folder of its own: tests that run beside this one have emulators, too.
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -12,8 +12,8 @@ import pytest
 from tt_tflm.emit.tflite_writer import TfliteWriter
 from tt_tflm.emit.tflm_params import Flag, Op, pack
 from tt_tflm.errors import InputError, ToolchainError
-from tt_tflm.simulate import tflm_wheel
-from tt_tflm.simulate.tflm_wheel import WHEEL, WHEEL_VERSION, TflmInterpreter, build_ops, check_wheel
+from tt_tflm.boards.simulated import tflm_wheel
+from tt_tflm.boards.simulated.tflm_wheel import WHEEL, WHEEL_VERSION, TflmInterpreter, build_ops, check_wheel
 
 
 def relu(size: int = 4) -> bytes:

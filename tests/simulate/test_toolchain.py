@@ -7,8 +7,8 @@ import pytest
 
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import ToolchainError
-from tt_tflm.simulate import open_board, toolchain
-from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
+from tt_tflm.boards.simulated import open_board, toolchain
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 
 PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 
@@ -102,7 +102,7 @@ def test_a_missing_emulator_is_told_with_its_packages(softmax_files, monkeypatch
 
 def test_objects_are_gone_after_the_process(tmp_path):
     code = (
-        "from tt_tflm.simulate import toolchain\n"
+        "from tt_tflm.boards.simulated import toolchain\n"
         "folder = toolchain._cache_folder()\n"
         "assert folder.is_dir()\n"
         "print(folder)\n"

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tt_tflm
-from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 STEPS = 20
 TOLERANCE = 1e-4

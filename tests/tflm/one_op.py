@@ -10,7 +10,7 @@ import numpy as np
 
 from tt_tflm.emit.tflite_writer import TfliteWriter
 from tt_tflm.emit.tflm_params import Op
-from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 EVERY = np.int32([-1, -1])
 NONE = np.int32([0, 0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tt_tflm
 from tt_tflm.errors import DeviceError
-from tt_tflm.simulate.tflm_models import TflmModel
+from tt_tflm.boards.simulated.tflm_models import TflmModel
 
 from .boards import TOLERANCE, pair
 from .test_models import CLASSES, signal, small_net

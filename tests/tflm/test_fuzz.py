@@ -15,7 +15,7 @@ import pytest
 from tt_tflm.emit.tflm_params import Op
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.ops_path import ops_path
-from tt_tflm.simulate.toolchain import CompileUnit, build_program
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program
 
 from . import corpus
 from .one_op import OneOp

@@ -11,7 +11,7 @@ import pytest
 from tt_tflm.emit.tflite_writer import TfliteWriter
 from tt_tflm.emit.tflm_params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 from tvm_passes.kernels.geometry import Window
 
 from . import corpus

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tt_tflm.errors import InputError
-from tt_tflm.simulate.task import DEFAULT_AUGMENT, Augment
+from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Augment
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
     from tt_tflm.plan import UpdatePlan
-    from tt_tflm.simulate import Board
+    from tt_tflm.boards.simulated import Board
 
 Progress = Callable[[str, int, int], None]
 INSTRUCTIONS = ("fisher", "select", "adapt", "predict", "train_step")

@@ -25,12 +25,12 @@ from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.planning import plan_on_host
 from tt_tflm.program import loss_spec, static_program
-from tt_tflm.simulate.task import Augment
+from tt_tflm.boards.simulated.task import Augment
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.simulate.adaptive_board import AdaptiveBoard
-    from tt_tflm.simulate.task import Adaptation
+    from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
+    from tt_tflm.boards.simulated.task import Adaptation
 
 PER_TASK = ("tinytrain", "fisher", "fisher_memory", "fisher_compute", "random", "magnitude")
 FIXED = ("last_layer", "full", "bias_only", "sparse_update")

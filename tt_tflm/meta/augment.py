@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tt_tflm.simulate.task import Augment
+from tt_tflm.boards.simulated.task import Augment
 
 _MASK = 2**64 - 1
 _PCG_MULTIPLIER = 6364136223846793005

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tt_tflm.boards.episode import Episode
     from tt_tflm.frontend.layers import Layer
-    from tt_tflm.simulate.task import Augment
+    from tt_tflm.boards.simulated.task import Augment
 
 _BATCH = 50
 

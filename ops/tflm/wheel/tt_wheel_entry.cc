@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Entry for the tflite-micro wheel, which looks the function up by its name and hands it its resolver. Compiled by
- * tt_tflm/simulate/tflm_wheel.py only.
+ * tt_tflm/boards/simulated/tflm_wheel.py only.
  */
 #include "tt_register_ops.h"
 

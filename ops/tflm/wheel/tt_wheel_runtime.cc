@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions of the device runtime for whoever simulates an adaptation (tt_tflm/simulate/tflm_runtime.py). A table, so
+ * Functions of the device runtime for whoever simulates an adaptation (tt_tflm/boards/simulated/tflm_runtime.py). A table, so
  * that no name of the runtime becomes visible to the builds of the C backend in the same process.
  */
 #include "tt_augment.h"

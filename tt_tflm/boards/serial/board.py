@@ -17,8 +17,8 @@ from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.serial.exchange import Exchange
 from tt_tflm.boards.serial.frames import PROTOCOL, Answer, Damaged
 from tt_tflm.boards.serial.line import SerialLine
-from tt_tflm.simulate.samples import checked_label, checked_x
-from tt_tflm.simulate.task import GRADIENTS, Adaptation
+from tt_tflm.boards.simulated.samples import checked_label, checked_x
+from tt_tflm.boards.simulated.task import GRADIENTS, Adaptation
 
 Progress = Callable[[str, int, int], None]
 _SHOWN = re.compile(r"(inspecting|adapting) (\d+)/(\d+)")
@@ -243,7 +243,7 @@ class Board:
         """Saves what was learned to the board's storage.
 
         Returns:
-            The state (format: ops/include/tt_state.h), as `tt_tflm.simulate` boards return it.
+            The state (format: ops/include/tt_state.h), as `tt_tflm.boards.simulated` boards return it.
 
         Raises:
             DeviceError: the board has no storage, it is too small or failed, or training has diverged.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tt_tflm.simulate.protocol import Status, status_message
+from tt_tflm.boards.simulated.protocol import Status, status_message
 
 PROTOCOL = 1
 

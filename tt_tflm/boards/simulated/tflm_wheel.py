@@ -30,7 +30,7 @@ from tt_tflm.emit.tflite_writer import TfliteWriter
 from tt_tflm.emit.tflm_params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.ops_path import ops_path
-from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 
 WHEEL = "tflite-micro"
 WHEEL_VERSION = "0.dev20260203175027"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tt_tflm.devices import DeviceProfile
 from tt_tflm.errors import ToolchainError
-from tt_tflm.simulate.board import SimulationFiles
-from tt_tflm.simulate.toolchain import CompileUnit, compile_objects, find_compiler
+from tt_tflm.boards.simulated.board import SimulationFiles
+from tt_tflm.boards.simulated.toolchain import CompileUnit, compile_objects, find_compiler
 
 WEIGHTS_SOURCE = "tt_weights.c"
 

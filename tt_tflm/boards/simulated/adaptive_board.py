@@ -12,10 +12,10 @@ import numpy as np
 from tt_tflm.errors import InputError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.update_plan import UpdatePlan
-from tt_tflm.simulate.board import Board, SimulationFiles
-from tt_tflm.simulate.choice import pack_budget, pack_choice, placed_rows, read_choice, read_potentials
-from tt_tflm.simulate.protocol import Command
-from tt_tflm.simulate.task import DEFAULT_AUGMENT, Adaptation, Augment, Task
+from tt_tflm.boards.simulated.board import Board, SimulationFiles
+from tt_tflm.boards.simulated.choice import pack_budget, pack_choice, placed_rows, read_choice, read_potentials
+from tt_tflm.boards.simulated.protocol import Command
+from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Adaptation, Augment, Task
 
 
 class AdaptiveBoard(Board, ABC):

@@ -7,8 +7,8 @@ import ctypes
 
 import numpy as np
 
-from tt_tflm.simulate.board import SimulationFiles
-from tt_tflm.simulate.host import HostBoard
+from tt_tflm.boards.simulated.board import SimulationFiles
+from tt_tflm.boards.simulated.host import HostBoard
 
 _INSTRUMENTED = ("-DTT_COUNT_MACS", "-O1")
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tt_tflm.simulate.task import Task
-from tt_tflm.simulate.tflm_models import TflmModel
-from tt_tflm.simulate.tflm_runtime import constant_gradient, episode_gradient, pace, pseudo_query
+from tt_tflm.boards.simulated.task import Task
+from tt_tflm.boards.simulated.tflm_models import TflmModel
+from tt_tflm.boards.simulated.tflm_runtime import constant_gradient, episode_gradient, pace, pseudo_query
 
 
 class EpisodeRun:

@@ -20,14 +20,14 @@ from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
 from tt_tflm.plan.select import select
-from tt_tflm.simulate.adaptive_board import AdaptiveBoard
-from tt_tflm.simulate.board import SimulationFiles
-from tt_tflm.simulate.choice import pack_choice
-from tt_tflm.simulate.protocol import Command, Reply, Status
-from tt_tflm.simulate.task import Task
-from tt_tflm.simulate.tflm_adaptation import EpisodeRun
-from tt_tflm.simulate.tflm_models import TflmModel
-from tt_tflm.simulate.tflm_wheel import TflmInterpreter
+from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
+from tt_tflm.boards.simulated.board import SimulationFiles
+from tt_tflm.boards.simulated.choice import pack_choice
+from tt_tflm.boards.simulated.protocol import Command, Reply, Status
+from tt_tflm.boards.simulated.task import Task
+from tt_tflm.boards.simulated.tflm_adaptation import EpisodeRun
+from tt_tflm.boards.simulated.tflm_models import TflmModel
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 DEVICE = "tflm"
 _NO_LIMIT = 2**64 - 1

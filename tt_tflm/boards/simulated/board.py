@@ -19,8 +19,8 @@ import numpy as np
 
 from tt_tflm.emit.infer_model import with_prototypes, with_rows
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.simulate.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
-from tt_tflm.simulate.samples import checked_label, checked_x
+from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
+from tt_tflm.boards.simulated.samples import checked_label, checked_x
 
 _INFER_MODEL = "sim/infer.tflite"
 

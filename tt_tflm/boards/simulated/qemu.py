@@ -18,10 +18,10 @@ import numpy as np
 
 from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.simulate.adaptive_board import AdaptiveBoard
-from tt_tflm.simulate.board import SimulationFiles
-from tt_tflm.simulate.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
-from tt_tflm.simulate.toolchain import CompileUnit, build_program, find_compiler, find_emulator
+from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
+from tt_tflm.boards.simulated.board import SimulationFiles
+from tt_tflm.boards.simulated.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
 
 SIM_SOURCES = (
     "tt_sim_server.c",

@@ -3,11 +3,11 @@
 
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import InputError
-from tt_tflm.simulate.adaptive_board import AdaptiveBoard
-from tt_tflm.simulate.board import Board, RowLayer, SimulationFiles
-from tt_tflm.simulate.host import HostBoard
-from tt_tflm.simulate.qemu import QemuBoard
-from tt_tflm.simulate.tflm import DEVICE, TflmBoard
+from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
+from tt_tflm.boards.simulated.board import Board, RowLayer, SimulationFiles
+from tt_tflm.boards.simulated.host import HostBoard
+from tt_tflm.boards.simulated.qemu import QemuBoard
+from tt_tflm.boards.simulated.tflm import DEVICE, TflmBoard
 
 __all__ = ["AdaptiveBoard", "Board", "HostBoard", "QemuBoard", "RowLayer", "SimulationFiles", "TflmBoard", "open_board"]
 
