@@ -76,7 +76,7 @@ def measure_model(name: str, data: Path, episode_name: str, progress: Progress =
     """The figures of one model of ``PAPER``, one entry for each strategy."""
     import tt_tflm
     from tt_tflm.boards.episode import load_episode
-    from tt_tflm.planning import plan_on_host
+    from tt_tflm.build.planning import plan_on_host
 
     converter = tt_tflm.TrainableConverter.from_keras_file(data / "models" / f"{name}_backbone.keras")
     converter.loss = tt_tflm.PrototypeLoss(classes=CLASSES)

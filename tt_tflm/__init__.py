@@ -7,8 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tt_tflm.build import Build, load_build
-    from tt_tflm.converter import TrainableConverter
+    from tt_tflm.build.artefact import Build, load_build
+    from tt_tflm.build.converter import TrainableConverter
     from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
     from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
     from tt_tflm.plan import Budget, UpdatePlan

@@ -80,7 +80,7 @@ def plan(
         import tt_tflm
         from tt_tflm.boards.adaptation import check_classes
         from tt_tflm.boards.episode import load_episode
-        from tt_tflm.planning import plan_on_host
+        from tt_tflm.build.planning import plan_on_host
 
         loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)

@@ -78,7 +78,7 @@ def merge(model: Path, state_path: Path, output: Path) -> None:
 
 
 def _layer_names(build_path: Path, fingerprints: list[str]) -> list[str]:
-    from tt_tflm.build import load_build
+    from tt_tflm.build.artefact import load_build
 
     build = load_build(build_path)
     own = build.simulation["fingerprint"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from tt_tflm.cli_options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
-from tt_tflm.converter import MODES
+from tt_tflm.build.converter import MODES
 from tt_tflm.frontend.layers import SUPPORTED
 from tt_tflm.options import LOSSES, OPTIMIZERS
 from tt_tflm.plan.strategies import STRATEGIES

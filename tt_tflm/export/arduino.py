@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tt_tflm.build import Build
+from tt_tflm.build.artefact import Build
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.export.arduino_boards import BOARDS, ArduinoBoard
 from tt_tflm.export.firmware import Firmware, firmware

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tt_tflm.build import Build
+from tt_tflm.build.artefact import Build
 from tt_tflm.emit.c_library import KERNEL_SOURCE
 from tt_tflm.emit.tflm_params import FISHER, TRAIN
 from tt_tflm.errors import InputError, ToolchainError

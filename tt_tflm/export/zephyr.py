@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tt_tflm.build import Build
+from tt_tflm.build.artefact import Build
 from tt_tflm.export.firmware import Firmware, firmware
 from tt_tflm.export.render import rendered
 from tt_tflm.export.zephyr_parts import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tt_tflm.boards.adaptation import augment_for
-from tt_tflm.converter import PRECISIONS, TrainableConverter
+from tt_tflm.build.converter import PRECISIONS, TrainableConverter
 from tt_tflm.devices import get_profile
 from tt_tflm.boards.episode import InputScaling
 from tt_tflm.errors import DeviceError, InputError

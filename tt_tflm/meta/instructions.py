@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tt_tflm.build import load_build
+from tt_tflm.build.artefact import load_build
 from tt_tflm.errors import OverflowingMemoryError
 
 if TYPE_CHECKING:

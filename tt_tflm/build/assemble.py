@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.build import INFER_MODEL, SCHEMA_VERSION, Build
+from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.devices import Device
 from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
 from tt_tflm.emit.infer_model import emit_infer

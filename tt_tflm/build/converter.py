@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.assemble import assemble
-from tt_tflm.build import Build
+from tt_tflm.build.assemble import assemble
+from tt_tflm.build.artefact import Build
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.dynamic_program import dynamic_program
 from tt_tflm.boards.episode import InputScaling, fit_samples

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.converter import TrainableConverter
+from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.boards.episode import Episode
 from tt_tflm.errors import InputError
 from tt_tflm.options import PrototypeLoss, optimizer_spec

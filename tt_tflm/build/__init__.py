@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a Keras model to the artefact: the converter, planning on this machine, what is saved and loaded."""
