@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tt_tflm.cli_options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
+from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
 from tt_tflm.build.converter import MODES
 from tt_tflm.frontend.layers import SUPPORTED
 from tt_tflm.options import LOSSES, OPTIMIZERS
@@ -87,7 +87,7 @@ def test_names_are_those_of_the_package() -> None:
 
 def test_starting_imports_nothing_heavy() -> None:
     program = (
-        "import sys, tt_tflm.cli\n"
+        "import sys, tt_tflm.cli.main\n"
         "print([name for name in ('tensorflow', 'keras', 'tvm', 'numpy') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -27,7 +27,7 @@ def saved(tmp_path_factory) -> Path:
 
 def _run(*arguments: str | Path) -> tuple[int, str]:
     """Exit code and the one line on standard error, through the program's own main."""
-    from tt_tflm.cli import cli
+    from tt_tflm.cli.main import cli
 
     result = CliRunner().invoke(cli, ["export", *map(str, arguments)])
     if isinstance(result.exception, InputError):

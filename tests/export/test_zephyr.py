@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tt_tflm import Board, load_build
-from tt_tflm.cli import main
+from tt_tflm.cli.main import main
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.export import export_zephyr, zephyr_files
 

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import tt_tflm
-from tt_tflm.cli import main
+from tt_tflm.cli.main import main
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tt_tflm import terminal
+from tt_tflm.cli import terminal
 from tt_tflm.errors import InputError
 from tt_tflm.models import STARTER
 

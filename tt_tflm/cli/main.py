@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from tt_tflm import cli_options as options
-from tt_tflm import terminal
-from tt_tflm.cli_board import board
-from tt_tflm.cli_devices import devices
-from tt_tflm.cli_evaluate import evaluate
-from tt_tflm.cli_export import export
-from tt_tflm.cli_meta import meta_train
-from tt_tflm.cli_personalisation import inspect, merge
+from tt_tflm.cli import options
+from tt_tflm.cli import terminal
+from tt_tflm.cli.board import board
+from tt_tflm.cli.devices import devices
+from tt_tflm.cli.evaluate import evaluate
+from tt_tflm.cli.export import export
+from tt_tflm.cli.meta import meta_train
+from tt_tflm.cli.state import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

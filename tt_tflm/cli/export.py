@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tt_tflm import terminal
+from tt_tflm.cli import terminal
 from tt_tflm.errors import InputError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from tt_tflm import cli_options as options
-from tt_tflm import terminal
+from tt_tflm.cli import options
+from tt_tflm.cli import terminal
 
 
 @click.command()
