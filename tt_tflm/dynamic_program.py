@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tt_tflm.emit.c_library import BoardChoice
+from tt_tflm.emit.c.library import BoardChoice
 from tt_tflm.emit.row_pool import ALIGNMENT, lay_out_dynamic
 from tt_tflm.emit.session import session_bytes
 from tt_tflm.errors import InputError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tvm
 
-from tt_tflm.emit.c_library import BoardChoice
+from tt_tflm.emit.c.library import BoardChoice
 from tt_tflm.emit.int8_layer import Int8Layer
 from tt_tflm.emit.row_pool import RowPool, lay_out
 from tt_tflm.emit.session import session_bytes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tt_tflm.devices import Device, device_from_json
-from tt_tflm.emit.c_library import KERNEL_SOURCE
+from tt_tflm.emit.c.library import KERNEL_SOURCE
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.new_folder import new_folder

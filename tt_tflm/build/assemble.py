@@ -12,7 +12,7 @@ import numpy as np
 
 from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.devices import Device
-from tt_tflm.emit.c_library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
+from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
 from tt_tflm.emit.infer_model import emit_infer
 from tt_tflm.emit.tflm_model import emit_tflm, layout
 from tt_tflm.emit.tflm_session import emit_session, lists_pool

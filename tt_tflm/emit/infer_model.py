@@ -13,7 +13,7 @@ import numpy as np
 import tflite
 from tvm import relax
 
-from tt_tflm.emit.c_library import EmittedModel
+from tt_tflm.emit.c.library import EmittedModel
 from tt_tflm.emit.tflm_forward import ForwardEmitter
 from tt_tflm.emit.tflm_graph import TfliteGraph, Value
 from tvm_passes.kernel import ROWS, Step, steps_of

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
-from tt_tflm.emit.c_library import EmittedModel
+from tt_tflm.emit.c.library import EmittedModel
 from tt_tflm.emit.tflm_backward import emit_backward
 from tt_tflm.emit.tflm_forward import ForwardEmitter, bound_fields
 from tt_tflm.emit.tflm_graph import TfliteGraph, Value

@@ -12,7 +12,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tt_tflm.emit.constant_arrays import ConstantArray, float_array, int8_arrays
+from tt_tflm.emit.c.constant_arrays import ConstantArray, float_array, int8_arrays
 from tt_tflm.emit.row_pool import RowPool
 from tt_tflm.emit.session import state_bytes
 from tvm_passes.guards import ALWAYS
