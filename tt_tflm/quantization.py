@@ -14,7 +14,7 @@ import numpy as np
 import tflite
 
 from tt_tflm.emit.int8_layer import Int8Layer
-from tt_tflm.emit.infer_model import forward_pass
+from tt_tflm.emit.tflm.infer_model import forward_pass
 from tt_tflm.emit.tflm_forward import bounds_of, has_fused_bounds
 from tt_tflm.emit.tflm_graph import TfliteGraph
 from tt_tflm.errors import InputError, UnsupportedLayerError

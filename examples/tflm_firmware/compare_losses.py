@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tt_tflm.emit.tflm_params import Command
+from tt_tflm.emit.tflm.params import Command
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 TOLERANCE = 1e-5

@@ -9,7 +9,7 @@ import click
 import numpy as np
 import tflite
 
-from tt_tflm.emit.tflm_params import Command
+from tt_tflm.emit.tflm.params import Command
 from tt_tflm.boards.episode import load_episode
 
 

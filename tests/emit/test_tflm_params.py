@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tt_tflm.devices import get_profile
-from tt_tflm.emit import tflm_params
-from tt_tflm.emit.tflm_params import STRUCTURES, WINDOW_FIELDS, Command, Control, Flag, Header, Op, WindowFields, pack
+from tt_tflm.emit.tflm import params as tflm_params
+from tt_tflm.emit.tflm.params import STRUCTURES, WINDOW_FIELDS, Command, Control, Flag, Header, Op, WindowFields, pack
 from tt_tflm.ops_path import ops_path
 from tt_tflm.boards.simulated.toolchain import find_compiler
 

@@ -14,7 +14,7 @@ import yaml
 from emit.workshop import need
 
 import tt_tflm
-from tt_tflm.emit.tflm_session import resolver_method
+from tt_tflm.emit.tflm.session import resolver_method
 from tt_tflm.export import export_zephyr, zephyr_files
 from tt_tflm.personalisation import Personalisation
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tt_tflm.emit.tflite_writer import TfliteWriter
-from tt_tflm.emit.tflm_params import Flag, Op, pack
+from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.boards.simulated import tflm_wheel
 from tt_tflm.boards.simulated.tflm_wheel import WHEEL, WHEEL_VERSION, TflmInterpreter, build_ops, check_wheel

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from passes.trials import same_in_every_run
 
-from tt_tflm.emit.tflm_params import Command, Flag, Op, pack
+from tt_tflm.emit.tflm.params import Command, Flag, Op, pack
 
 from .one_op import OneOp, choice_words, ints
 from .test_losses import prototype

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tt_tflm.emit.tflm_params import Op
+from tt_tflm.emit.tflm.params import Op
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.ops_path import ops_path
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program

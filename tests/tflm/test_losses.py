@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tt_tflm.emit.tflm_params import Command, Flag, Op, pack
+from tt_tflm.emit.tflm.params import Command, Flag, Op, pack
 from tt_tflm.errors import DeviceError
 
 from .one_op import OneOp, floats

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tt_tflm.emit.tflite_writer import TfliteWriter
-from tt_tflm.emit.tflm_params import Flag, Op, pack
+from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 from tvm_passes.kernels.geometry import Window

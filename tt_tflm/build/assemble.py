@@ -13,9 +13,9 @@ import numpy as np
 from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.devices import Device
 from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
-from tt_tflm.emit.infer_model import emit_infer
-from tt_tflm.emit.tflm_model import emit_tflm, layout
-from tt_tflm.emit.tflm_session import emit_session, lists_pool
+from tt_tflm.emit.tflm.infer_model import emit_infer
+from tt_tflm.emit.tflm.model import emit_tflm, layout
+from tt_tflm.emit.tflm.session import emit_session, lists_pool
 from tt_tflm.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
 from tt_tflm.plan.budget import Budget

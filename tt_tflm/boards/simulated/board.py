@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tt_tflm.emit.infer_model import with_prototypes, with_rows
+from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
 from tt_tflm.boards.simulated.samples import checked_label, checked_x

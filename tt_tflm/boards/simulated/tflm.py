@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import tflite
 
-from tt_tflm.emit import tflm_params
-from tt_tflm.emit.tflm_params import FISHER, TRAIN, Op
+from tt_tflm.emit.tflm import params as tflm_params
+from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor

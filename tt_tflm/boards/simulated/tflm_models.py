@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tt_tflm.emit.tflm_params import Command
+from tt_tflm.emit.tflm.params import Command
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 

@@ -26,10 +26,10 @@ import numpy as np
 from tvm import relax
 
 from tt_tflm.emit.c.library import EmittedModel
-from tt_tflm.emit.tflm_backward import emit_backward
+from tt_tflm.emit.tflm.backward import emit_backward
 from tt_tflm.emit.tflm_forward import ForwardEmitter, bound_fields
 from tt_tflm.emit.tflm_graph import TfliteGraph, Value
-from tt_tflm.emit.tflm_params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
+from tt_tflm.emit.tflm.params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES, Kernel, row_length

@@ -13,8 +13,8 @@ import tflite
 
 from tt_tflm.emit.c.library import EmittedModel, render_model
 from tt_tflm.emit.row_pool import RowPool, lay_out_lists
-from tt_tflm.emit.tflm_model import TfliteModel, constant_choice
-from tt_tflm.emit.tflm_params import FISHER, TRAIN
+from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
+from tt_tflm.emit.tflm.params import FISHER, TRAIN
 
 _OWN_INPUTS = ("x", "label", "command")
 _TRIPLE = 3
