@@ -10,7 +10,7 @@ import pytest
 from tt_tflm.devices import get_profile
 from tt_tflm.emit.tflm import params as tflm_params
 from tt_tflm.emit.tflm.params import STRUCTURES, WINDOW_FIELDS, Command, Control, Flag, Header, Op, WindowFields, pack
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 from tt_tflm.boards.simulated.toolchain import find_compiler
 
 NAMES = {"tt_op_header_t": Header, "tt_window_t": WindowFields, **{s.__name__: s for s in STRUCTURES.values()}}

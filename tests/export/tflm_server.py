@@ -14,7 +14,7 @@ import numpy as np
 
 import tt_tflm
 from tt_tflm.errors import DeviceError
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 # The operators are compiled in tests/tflm, and run in the wheel here: firmware gets a table of none.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tt_tflm.devices import get_profile
 from tt_tflm.meta.augment import DeviceRandom, augment
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.boards.simulated.toolchain import find_compiler
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tt_tflm.devices import get_profile
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 
 OPS = ops_path()
 SOURCES = sorted((OPS / "tflm").glob("*.cc"))

@@ -14,7 +14,7 @@ import pytest
 
 from tt_tflm.emit.tflm.params import Op
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program
 
 from . import corpus

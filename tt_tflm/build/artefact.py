@@ -17,7 +17,7 @@ from tt_tflm.devices import Device, device_from_json
 from tt_tflm.emit.c.library import KERNEL_SOURCE
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.layers import Layer
-from tt_tflm.new_folder import new_folder
+from tt_tflm.files.new_folder import new_folder
 from tt_tflm.boards.simulated import AdaptiveBoard, SimulationFiles, open_board
 from tt_tflm.boards.simulated.code_size import code_bytes
 from tt_tflm.boards.simulated.console import ConsoleProcess

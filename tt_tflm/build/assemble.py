@@ -16,7 +16,7 @@ from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmak
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs

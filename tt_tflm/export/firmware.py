@@ -11,7 +11,7 @@ from tt_tflm.build.artefact import Build
 from tt_tflm.emit.c.library import KERNEL_SOURCE
 from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.errors import InputError, ToolchainError
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 
 _FOLDERS = ("include/", "src/", "tflm/")
 _ARRAYS = {TRAIN: "tt_train_model", FISHER: "tt_fisher_model"}

@@ -18,8 +18,8 @@ from tt_tflm.export.zephyr_parts import (
     plain_name,
     zephyr_parts,
 )
-from tt_tflm.new_folder import new_folder
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.new_folder import new_folder
+from tt_tflm.files.ops_path import ops_path
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
 _APPLICATIONS = ("samples/enroll_and_adapt", "tests/persistence")

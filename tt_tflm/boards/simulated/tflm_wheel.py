@@ -29,7 +29,7 @@ from tt_tflm.devices.profiles import BASE_FLAGS, HOST_KERNEL_FLAGS
 from tt_tflm.emit.tflite_writer import TfliteWriter
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
-from tt_tflm.ops_path import ops_path
+from tt_tflm.files.ops_path import ops_path
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 
 WHEEL = "tflite-micro"
