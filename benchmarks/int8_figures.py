@@ -67,7 +67,7 @@ def main(model: Path | None, target: str) -> None:
     """Print the table."""
     import tt_tflm
     from tt_tflm.models import STARTER
-    from tt_tflm.quantization import quantized
+    from tt_tflm.program.quantization import quantized
 
     path = model or STARTER
     converter = tt_tflm.TrainableConverter.from_keras_file(path)

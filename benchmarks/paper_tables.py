@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import keras
 
     import tt_tflm
-    from tt_tflm.program import ImportedModel
+    from tt_tflm.program.static import ImportedModel
 
 MB = 2**20
 CLASSES = 5

@@ -20,7 +20,7 @@ from tt_tflm.personalisation import (
     newest,
     save_model,
 )
-from tt_tflm.program import import_model
+from tt_tflm.program.static import import_model
 
 kl = keras.layers
 

@@ -246,7 +246,7 @@ def merge(model: keras.Model, state: Personalisation) -> None:
         InputError: the state is of another model.
     """
     from tt_tflm.frontend.unfold import write_rows
-    from tt_tflm.program import import_model
+    from tt_tflm.program.static import import_model
 
     imported = import_model(model)
     if imported.fingerprint != state.fingerprint:

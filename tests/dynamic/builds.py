@@ -19,7 +19,7 @@ from tt_tflm.options import optimizer_spec
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan
-from tt_tflm.program import ImportedModel, import_model, loss_spec
+from tt_tflm.program.static import ImportedModel, import_model, loss_spec
 from tt_tflm.boards.simulated.count_macs import _INSTRUMENTED, _CountingBoard
 
 Channels = Mapping[str, tuple[int, ...]]

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import tt_tflm
 
-from tt_tflm.quantization import quantized
+from tt_tflm.program.quantization import quantized
 from tvm_passes.kernel import steps_of
 from tvm_passes.quantize import OPERATIONS
 

@@ -12,7 +12,7 @@ import tt_tflm
 
 from oracle.boards import DEVICE_TOLERANCE, relative_error
 from oracle.net_weights import randomise_weights
-from tt_tflm.dynamic_program import dynamic_program
+from tt_tflm.program.dynamic import dynamic_program
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 from tt_tflm.plan.select import plan_cost
 

@@ -22,7 +22,7 @@ from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.update_plan import UpdatePlan
-from tt_tflm.program import ImportedModel, Program
+from tt_tflm.program.static import ImportedModel, Program
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
 
 _FLOAT = 4

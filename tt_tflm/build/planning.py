@@ -20,11 +20,11 @@ from tt_tflm.plan.select import select
 from tt_tflm.plan.strategies import SHARE_UNIT, STRATEGIES, Task, Wish
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
-from tt_tflm.program import loss_spec, static_program
+from tt_tflm.program.static import loss_spec, static_program
 
 if TYPE_CHECKING:
     from tt_tflm.options import Loss, Optimizer
-    from tt_tflm.program import ImportedModel
+    from tt_tflm.program.static import ImportedModel
 
 Report = Callable[[str], None]
 BY_FISHER = ("tinytrain", "fisher", "fisher_memory", "fisher_compute")

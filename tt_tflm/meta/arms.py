@@ -24,7 +24,7 @@ from tt_tflm.plan.select import plan_cost, select
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.build.planning import plan_on_host
-from tt_tflm.program import loss_spec, static_program
+from tt_tflm.program.static import loss_spec, static_program
 from tt_tflm.boards.simulated.task import Augment
 
 if TYPE_CHECKING:

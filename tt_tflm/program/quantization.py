@@ -19,7 +19,7 @@ from tt_tflm.emit.tflm_forward import bounds_of, has_fused_bounds
 from tt_tflm.emit.tflm_graph import TfliteGraph
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.quiet import import_tensorflow, most_telling_line, silence
-from tt_tflm.program import ImportedModel
+from tt_tflm.program.static import ImportedModel
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, Step, row_length
 from tvm_passes.kernels.geometry import int8_row_stride

@@ -14,7 +14,7 @@ from tt_tflm.options import Loss, Optimizer, PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
-from tt_tflm.program import ImportedModel, Program, Report, classes_of, loss_spec
+from tt_tflm.program.static import ImportedModel, Program, Report, classes_of, loss_spec
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import AT_RUN_TIME
 from tvm_passes.pipeline import dynamic_program as planned_program
