@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tt_tflm.emit.row_pool import ALIGNMENT, Region, RowPool, lay_out, lay_out_dynamic
+from tt_tflm.program.layout.row_pool import ALIGNMENT, Region, RowPool, lay_out, lay_out_dynamic
 
 STATES = ((), ("velocity",), ("first_moment", "second_moment", "gradient"))
 rows = st.dictionaries(

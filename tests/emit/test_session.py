@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tt_tflm.emit.session import session_bytes
+from tt_tflm.program.layout.session import session_bytes
 
 from .models import RECIPES
 from .workshop import COMPILERS, need, run_quietly

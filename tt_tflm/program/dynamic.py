@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tt_tflm.emit.c.library import BoardChoice
-from tt_tflm.emit.row_pool import ALIGNMENT, lay_out_dynamic
-from tt_tflm.emit.session import session_bytes
+from tt_tflm.program.layout.row_pool import ALIGNMENT, lay_out_dynamic
+from tt_tflm.program.layout.session import session_bytes
 from tt_tflm.errors import InputError
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget

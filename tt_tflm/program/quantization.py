@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import tflite
 
-from tt_tflm.emit.int8_layer import Int8Layer
+from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.emit.tflm.infer_model import forward_pass
 from tt_tflm.emit.tflm_forward import bounds_of, has_fused_bounds
 from tt_tflm.emit.tflm_graph import TfliteGraph

@@ -13,9 +13,9 @@ import numpy as np
 import tvm
 
 from tt_tflm.emit.c.library import BoardChoice
-from tt_tflm.emit.int8_layer import Int8Layer
-from tt_tflm.emit.row_pool import RowPool, lay_out
-from tt_tflm.emit.session import session_bytes
+from tt_tflm.program.layout.int8_layer import Int8Layer
+from tt_tflm.program.layout.row_pool import RowPool, lay_out
+from tt_tflm.program.layout.session import session_bytes
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from tt_tflm.emit.int8_layer import Int8Layer
+    from tt_tflm.program.layout.int8_layer import Int8Layer
 
 _ELEMENTS_IN_A_LINE = {"float": 8, "int8_t": 24}
 

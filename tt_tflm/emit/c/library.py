@@ -13,8 +13,8 @@ import tvm
 from tvm import relax
 
 from tt_tflm.emit.c.constant_arrays import ConstantArray, float_array, int8_arrays
-from tt_tflm.emit.row_pool import RowPool
-from tt_tflm.emit.session import state_bytes
+from tt_tflm.program.layout.row_pool import RowPool
+from tt_tflm.program.layout.session import state_bytes
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES
 from tvm_passes.kernels.tiling import Tiling
@@ -23,7 +23,7 @@ from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import OptimizerSpec
 
 if TYPE_CHECKING:
-    from tt_tflm.emit.int8_layer import Int8Layer
+    from tt_tflm.program.layout.int8_layer import Int8Layer
     from tt_tflm.plan.cost_table import CostTable
 
 C_TYPES = {"float32": "float", "uint32": "uint32_t", "int32": "int32_t", "int8": "int8_t"}
