@@ -29,7 +29,7 @@ def measure(model: Path, episode_path: Path, training_memory: str, backward_macs
     """Selects on the host board, saves, and compares."""
     import tt_tflm
     from tt_tflm.boards.episode import load_episode
-    from tt_tflm.personalisation import Personalisation
+    from tt_tflm.state.personalisation import Personalisation
 
     converter = tt_tflm.TrainableConverter.from_keras_file(model)
     converter.loss, converter.optimizer = tt_tflm.PrototypeLoss(classes=classes), tt_tflm.Adam(0.003)

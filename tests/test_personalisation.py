@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.fixed_nets import small_classifier, small_embedding, small_inputs
 from tt_tflm.errors import InputError
-from tt_tflm.personalisation import (
+from tt_tflm.state.personalisation import (
     Personalisation,
     SavedLayer,
     find_states,

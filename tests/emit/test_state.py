@@ -10,7 +10,7 @@ import pytest
 import tt_tflm
 from oracle.fixed_nets import CLASSIFIER_PLAN, EMBEDDING_PLAN, small_classifier, small_embedding, small_inputs
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.personalisation import Personalisation, SavedLayer
+from tt_tflm.state.personalisation import Personalisation, SavedLayer
 
 X, LABELS = small_inputs(6), [0, 1, 2, 0, 1, 2]
 KINDS = ("softmax", "static", "dynamic")

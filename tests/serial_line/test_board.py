@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tt_tflm
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
-from tt_tflm.personalisation import Personalisation
+from tt_tflm.state.personalisation import Personalisation
 
 from .noisy_line import noisy_line
 

@@ -29,7 +29,7 @@ _state_argument = click.argument("state_path", type=click.Path(path_type=Path), 
 def inspect(state_path: Path, build_path: Path | None, json_path: Path | None) -> None:
     """Show what a board has saved: a state, or both slots in a dump of its storage."""
     from tt_tflm import report
-    from tt_tflm.personalisation import load_states, newest
+    from tt_tflm.state.personalisation import load_states, newest
 
     if json_path:
         report.check_writable(json_path)
@@ -60,7 +60,7 @@ def inspect(state_path: Path, build_path: Path | None, json_path: Path | None) -
 )
 def merge(model: Path, state_path: Path, output: Path) -> None:
     """Bring what a board has learned back into MODEL (.keras), the model its build was converted from."""
-    from tt_tflm import personalisation
+    from tt_tflm.state import personalisation
 
     personalisation.check_output(output)
     if output.resolve() == model.resolve():

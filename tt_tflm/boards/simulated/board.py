@@ -173,7 +173,7 @@ class Board(ABC):
 
         Returns:
             The state: plan, trained rows, prototypes and number of updates (format: ops/include/tt_state.h); the same
-            bytes on every board. `tt_tflm.personalisation` reads them.
+            bytes on every board. `tt_tflm.state.personalisation` reads them.
 
         Raises:
             DeviceError: training has diverged.
