@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tflite
-from tt_tflm.emit.tflite_writer import BUFFER_ALIGNMENT, TfliteWriter
+from tt_tflm.tflite.writer import BUFFER_ALIGNMENT, TfliteWriter
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 

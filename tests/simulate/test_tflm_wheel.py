@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tt_tflm.emit.tflite_writer import TfliteWriter
+from tt_tflm.tflite.writer import TfliteWriter
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.boards.simulated import tflm_wheel

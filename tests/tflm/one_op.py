@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tt_tflm.emit.tflite_writer import TfliteWriter
+from tt_tflm.tflite.writer import TfliteWriter
 from tt_tflm.emit.tflm.params import Op
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tt_tflm.emit.tflite_writer import TfliteWriter
+from tt_tflm.tflite.writer import TfliteWriter
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter

@@ -26,7 +26,7 @@ import numpy as np
 
 from tt_tflm.devices import get_profile
 from tt_tflm.devices.profiles import BASE_FLAGS, HOST_KERNEL_FLAGS
-from tt_tflm.emit.tflite_writer import TfliteWriter
+from tt_tflm.tflite.writer import TfliteWriter
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path

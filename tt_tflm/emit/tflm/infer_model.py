@@ -14,8 +14,8 @@ import tflite
 from tvm import relax
 
 from tt_tflm.emit.c.library import EmittedModel
-from tt_tflm.emit.tflm_forward import ForwardEmitter
-from tt_tflm.emit.tflm_graph import TfliteGraph, Value
+from tt_tflm.tflite.forward import ForwardEmitter
+from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.kernel import ROWS, Step, steps_of
 from tvm_passes.sparse_gradient import layer_of
 

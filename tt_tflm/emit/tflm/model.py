@@ -27,8 +27,8 @@ from tvm import relax
 
 from tt_tflm.emit.c.library import EmittedModel
 from tt_tflm.emit.tflm.backward import emit_backward
-from tt_tflm.emit.tflm_forward import ForwardEmitter, bound_fields
-from tt_tflm.emit.tflm_graph import TfliteGraph, Value
+from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
+from tt_tflm.tflite.graph import TfliteGraph, Value
 from tt_tflm.emit.tflm.params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
 from tvm_passes.guards import ALWAYS

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.emit.tflite_writer import TfliteWriter
+from tt_tflm.tflite.writer import TfliteWriter
 
 _OFFLINE_PLAN = "OfflineMemoryAllocation"
 _PLAN_VERSION = 1
