@@ -24,9 +24,9 @@ CALLS = ("predict", "train_step")
 def measure(folder: Path) -> dict[str, dict[str, int]]:
     """Instructions of each call: ``cmake``, ``arduino``, and ``bare``, the same command line without the pragmas."""
     import tt_tflm
+    from tt_tflm.boards.simulated import QemuBoard, qemu
     from tt_tflm.devices import get_profile
     from tt_tflm.export.arduino import arduino_files
-    from tt_tflm.boards.simulated import QemuBoard, qemu
 
     build = tt_tflm.load_build(folder)
     exported = {Path(name).name: text for name, text in arduino_files(build).items() if name.startswith("src/")}
@@ -42,7 +42,10 @@ def measure(folder: Path) -> dict[str, dict[str, int]]:
             if kind == "arduino":
                 for source in files.sources:
                     source.write_text(exported[source.name], encoding="utf-8")
-            with mock.patch.object(qemu, "get_profile", lambda _name, used=used: used), QemuBoard(files, "cortex-m4") as board:
+            with (
+                mock.patch.object(qemu, "get_profile", lambda _name, used=used: used),
+                QemuBoard(files, "cortex-m4") as board,
+            ):
                 if build.simulation["loss"] == "prototype":
                     board.enroll(x, 0)
                     board.enroll(-x, 1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time of a conversion against TFLiteConverter's for the same model, in the same run and without the C compiler.
 
-    python benchmarks/convert_time.py [--model MODEL.keras] [--rounds 5] [--json FILE]
+python benchmarks/convert_time.py [--model MODEL.keras] [--rounds 5] [--json FILE]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ CLASSES = 5
 
 def tensorflow_lite(model: keras.Model) -> None:
     import tensorflow as tf
+
     from tt_tflm.frontend.quiet import silence
 
     with silence():

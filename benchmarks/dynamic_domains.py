@@ -28,7 +28,9 @@ LEARNING_RATE = 0.003
 @click.option("--data", type=click.Path(path_type=Path), envvar="TT_DATA", required=True, help="Or TT_DATA.")
 @click.option("--episode", "episodes", multiple=True, default=DEFAULT_EPISODES, show_default=True)
 @click.option("--iterations", type=click.IntRange(0), default=1, show_default=True)
-@click.option("--queries", type=click.IntRange(1), default=15, show_default=True, help="Evenly spread over the episode.")
+@click.option(
+    "--queries", type=click.IntRange(1), default=15, show_default=True, help="Evenly spread over the episode."
+)
 def main(data: Path, episodes: tuple[str, ...], iterations: int, queries: int) -> None:
     """Print what one build does on both boards."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -68,7 +70,7 @@ def main(data: Path, episodes: tuple[str, ...], iterations: int, queries: int) -
         sys.exit("the boards differ")
 
 
-def _right(board, episode) -> int:  # noqa: ANN001 - a board and an episode
+def _right(board, episode) -> int:
     return sum(int(board.predict(x).argmax()) == int(y) for x, y in zip(episode.query_x, episode.query_y, strict=True))
 
 

@@ -171,7 +171,9 @@ def show(figures: dict) -> None:
 
 @click.command()
 @click.option("--model", "model_path", type=click.Path(path_type=Path), help=f"Default: $TT_DATA/{DEFAULT_MODEL}.")
-@click.option("--episode", "episode_path", type=click.Path(path_type=Path), help=f"Default: $TT_DATA/{DEFAULT_EPISODE}.")
+@click.option(
+    "--episode", "episode_path", type=click.Path(path_type=Path), help=f"Default: $TT_DATA/{DEFAULT_EPISODE}."
+)
 @click.option("--target", default="cortex-m7", show_default=True)
 @click.option("--training-memory", default="0.89MB", show_default=True)
 @click.option("--backward-macs", default="6.51M", show_default=True)
@@ -200,7 +202,13 @@ def main(
 
     budget = tt_tflm.Budget(training_memory, backward_macs=backward_macs)
     settings = Settings(
-        model_path or data / DEFAULT_MODEL, episode_path or data / DEFAULT_EPISODE, target, budget, tail, optimizer, samples
+        model_path or data / DEFAULT_MODEL,
+        episode_path or data / DEFAULT_EPISODE,
+        target,
+        budget,
+        tail,
+        optimizer,
+        samples,
     )
     console = Console(stderr=True)
     figures = measure(settings, lambda stage: console.print(stage, style="dim"))

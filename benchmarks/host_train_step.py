@@ -133,6 +133,7 @@ def main(model_path: Path | None, blocks: int, rounds: int, steps: int, json_pat
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     import keras
+
     import tt_tflm
 
     model = keras.saving.load_model(model_path)

@@ -21,11 +21,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tt_tflm.boards.simulated.qemu import build_board_program, emulator_command
+from tt_tflm.boards.simulated.toolchain import find_emulator
 from tt_tflm.devices import device_names, get_profile
 from tt_tflm.errors import DeviceError
 from tt_tflm.files.ops_path import ops_path
-from tt_tflm.boards.simulated.qemu import build_board_program, emulator_command
-from tt_tflm.boards.simulated.toolchain import find_emulator
 from tvm_passes.kernels.geometry import Window
 
 HARNESS = Path(__file__).with_suffix(".c")

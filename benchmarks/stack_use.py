@@ -23,6 +23,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     import keras
+
     import tt_tflm
 
 DEFAULT_MODEL = "models/mcunet-5fps_backbone.keras"

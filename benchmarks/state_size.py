@@ -47,7 +47,8 @@ def measure(model: Path, episode_path: Path, training_memory: str, backward_macs
         state = Personalisation.from_bytes(board.save())
     layers = {i: layer for i, layer in enumerate(build.layers)}
     parameters = sum(
-        len(saved.channels) * (layers[saved.number].row_length + int(layers[saved.number].bias)) for saved in state.layers
+        len(saved.channels) * (layers[saved.number].row_length + int(layers[saved.number].bias))
+        for saved in state.layers
     )
     prototypes = state.sums.nbytes
     size, needed = len(state.to_bytes()), 4 * parameters + prototypes
@@ -75,11 +76,18 @@ def measure(model: Path, episode_path: Path, training_memory: str, backward_macs
 @click.option("--classes", default=5, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path))
 def main(
-    model: Path | None, episode: Path | None, training_memory: str, backward_macs: str, classes: int, json_path: Path | None
+    model: Path | None,
+    episode: Path | None,
+    training_memory: str,
+    backward_macs: str,
+    classes: int,
+    json_path: Path | None,
 ) -> None:
     """Print the size of a saved state."""
     data = Path(os.environ.get("TT_DATA", "."))
-    figures = measure(model or data / DEFAULT_MODEL, episode or data / DEFAULT_EPISODE, training_memory, backward_macs, classes)
+    figures = measure(
+        model or data / DEFAULT_MODEL, episode or data / DEFAULT_EPISODE, training_memory, backward_macs, classes
+    )
     table = Table(title=f"saved state of {figures['model']}", show_header=False)
     table.add_row("layers, channels", f"{figures['layers']}, {figures['channels']}")
     table.add_row("trained parameters", f"{figures['parameters']:,}")

@@ -12,9 +12,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # The oracle's modules are imported as `oracle.*` whatever import mode pytest runs in.
 sys.path.insert(0, str(Path(__file__).parent))
 
-import shutil  # noqa: E402
+import shutil
 
-import pytest  # noqa: E402
+import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:

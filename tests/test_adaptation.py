@@ -3,11 +3,12 @@
 
 import numpy as np
 import pytest
+
 from tt_tflm.boards.adaptation import INSTRUCTIONS, adapt, adapt_on_board, augment_for, check_classes
 from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.simulated.task import Adaptation
 from tt_tflm.errors import InputError
 from tt_tflm.plan import UpdatePlan
-from tt_tflm.boards.simulated.task import Adaptation
 
 
 class RecordingBoard:

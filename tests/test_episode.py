@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from tt_tflm.boards.episode import InputScaling, load_episode, resize_bilinear
 from tt_tflm.errors import InputError
 

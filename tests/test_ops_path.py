@@ -4,8 +4,9 @@
 from pathlib import Path
 
 import pytest
-from tt_tflm.files import ops_path as module
+
 from tt_tflm.errors import ToolchainError
+from tt_tflm.files import ops_path as module
 from tt_tflm.files.ops_path import ops_path
 
 

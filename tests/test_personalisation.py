@@ -6,11 +6,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import tt_tflm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.fixed_nets import small_classifier, small_embedding, small_inputs
+
+import tt_tflm
 from tt_tflm.errors import InputError
+from tt_tflm.program.static import import_model
 from tt_tflm.state.personalisation import (
     Personalisation,
     SavedLayer,
@@ -20,7 +22,6 @@ from tt_tflm.state.personalisation import (
     newest,
     save_model,
 )
-from tt_tflm.program.static import import_model
 
 kl = keras.layers
 

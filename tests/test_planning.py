@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+
 from tt_tflm import SGD, Adam, Budget, InputError, Momentum, PrototypeLoss, TrainableConverter, UpdatePlan
 from tt_tflm.boards.episode import Episode
+from tt_tflm.build.planning import BY_FISHER, _Planner, plan_on_host
 from tt_tflm.plan.select import plan_cost, select
 from tt_tflm.plan.strategies import STRATEGIES
-from tt_tflm.build.planning import BY_FISHER, _Planner, plan_on_host
 
 SHAPE = (16, 16, 3)
 SPENT = ("training_memory_bytes", "ram_bytes", "backward_macs", "updated_parameters")

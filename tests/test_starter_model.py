@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from tt_tflm.cli.main import main
+
 from tt_tflm.boards.episode import InputScaling
+from tt_tflm.cli.main import main
 from tt_tflm.meta.episodes import draw_episodes
 from tt_tflm.meta.fake_quantization import call_fake_quantized, linear_kernels
 from tt_tflm.meta.images import load_images

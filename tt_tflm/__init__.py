@@ -7,13 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tt_tflm.boards.serial import Board
+    from tt_tflm.boards.simulated.task import Augment
     from tt_tflm.build.artefact import Build, load_build
     from tt_tflm.build.converter import TrainableConverter
     from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
     from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
     from tt_tflm.plan import Budget, UpdatePlan
-    from tt_tflm.boards.serial import Board
-    from tt_tflm.boards.simulated.task import Augment
 
 __version__ = "0.1.0"
 
@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "build": ("Build", "load_build"),
-    "converter": ("TrainableConverter",),
+    "boards.serial": ("Board",),
+    "boards.simulated.task": ("Augment",),
+    "build.artefact": ("Build", "load_build"),
+    "build.converter": ("TrainableConverter",),
     "errors": ("DeviceError", "InputError", "TinyTrainError", "ToolchainError", "UnsupportedLayerError"),
     "options": ("SGD", "Adam", "Momentum", "PrototypeLoss", "SoftmaxLoss"),
     "plan": ("Budget", "UpdatePlan"),
-    "serial": ("Board",),
-    "simulate.task": ("Augment",),
 }
 
 

@@ -46,7 +46,7 @@ def logits_of(module: tvm.IRModule) -> relax.Var:
     return last.args[0] if last.kernel.op == "softmax" else output
 
 
-def AttachLoss(loss: LossSpec) -> tvm.transform.Pass:  # noqa: N802 - passes are named like classes in TVM
+def AttachLoss(loss: LossSpec) -> tvm.transform.Pass:
     """The pass for that loss."""
 
     @tvm.transform.module_pass(opt_level=0, name="AttachLoss")

@@ -164,7 +164,11 @@ class _Rewriter:
                 rows.append(self._with_bias(binding, conv_rows(binding.value)))
             elif name == "relax.matmul":
                 operand = binding.value.args[1]
-                weights = None if isinstance(operand, relax.Var) and operand not in self._values else self._value(operand).array
+                weights = (
+                    None
+                    if isinstance(operand, relax.Var) and operand not in self._values
+                    else self._value(operand).array
+                )
                 if weights is None:
                     raise UnsupportedGraphError("expected a matmul with constant weights, received two activations")
                 rows.append(self._with_bias(binding, np.ascontiguousarray(weights.reshape(weights.shape[-2:]).T)))
@@ -247,7 +251,9 @@ class _Rewriter:
     def _softmax(self, binding: Any) -> None:
         shape = shape_of(binding.var)
         if int(binding.value.attrs.axis) not in (-1, len(shape) - 1):
-            raise UnsupportedGraphError(f"expected softmax over the last axis, received axis {binding.value.attrs.axis}")
+            raise UnsupportedGraphError(
+                f"expected softmax over the last axis, received axis {binding.value.attrs.axis}"
+            )
         source = self._plain(self._value(binding.value.args[0]))
         params = (Param("x", source.elements), Param("y", source.elements, OUT))
         self._define(binding, Kernel("softmax", params, {"classes": shape[-1]}, ("x",)), [source.var])
@@ -391,7 +397,9 @@ class _Rewriter:
     def _reshape(self, binding: Any) -> None:
         source = self._plain(self._value(binding.value.args[0]))
         shape = shape_of(binding.var)
-        self._values[binding.var] = Value(source.var, shape, None if source.array is None else source.array.reshape(shape))
+        self._values[binding.var] = Value(
+            source.var, shape, None if source.array is None else source.array.reshape(shape)
+        )
 
     def _permute(self, binding: Any) -> None:
         source = self._value(binding.value.args[0])

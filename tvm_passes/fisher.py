@@ -22,14 +22,14 @@ from collections.abc import Mapping, Sequence
 import tvm
 from tvm import relax
 
-from .kernel import INOUT, Kernel, Param, Step, flat
 from .choice import Trained
+from .kernel import INOUT, Kernel, Param, Step, flat
 from .sparse_gradient import ReverseWalk, layer_of, replace_function
 
 ACTIVATIONS = ("clip", "leaky_relu", "sigmoid", "tanh", "hard_swish")
 
 
-def Fisher(layers: Sequence[int]) -> tvm.transform.Pass:  # noqa: N802
+def Fisher(layers: Sequence[int]) -> tvm.transform.Pass:
     """The pass, for those layers (numbers of their parameters ``rows_<number>``)."""
 
     @tvm.transform.module_pass(opt_level=0, name="Fisher")

@@ -53,7 +53,9 @@ RULES: dict[str, Rule] = {}
 SAVES: dict[str, Callable[[Tape, Step], Iterable[relax.Expr]]] = {}
 
 
-def rule(op: str, saves: Callable[[Tape, Step], Iterable[relax.Expr]] = lambda _tape, _step: ()) -> Callable[[Rule], Rule]:
+def rule(
+    op: str, saves: Callable[[Tape, Step], Iterable[relax.Expr]] = lambda _tape, _step: ()
+) -> Callable[[Rule], Rule]:
     """Register the rule of ``op``."""
 
     def register(function: Rule) -> Rule:

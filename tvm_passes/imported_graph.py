@@ -136,4 +136,6 @@ def conv_rows(call: relax.Call) -> np.ndarray:
         return np.ascontiguousarray(weights.transpose(3, 0, 1, 2).reshape(weights.shape[3], -1))
     if layout == "HWOI" and weights.shape[3] == 1:
         return np.ascontiguousarray(weights[..., 0].transpose(2, 0, 1).reshape(weights.shape[2], -1))
-    raise UnsupportedGraphError(f"expected a dense or depthwise convolution, received {groups} groups in layout {layout}")
+    raise UnsupportedGraphError(
+        f"expected a dense or depthwise convolution, received {groups} groups in layout {layout}"
+    )

@@ -64,7 +64,11 @@ def memory_of(steps: list[Step], outputs: Iterable[relax.Expr]) -> dict[relax.Ex
             if param.name not in step.kernel.overlay or not isinstance(argument, relax.Var):
                 continue
             source = final(names[argument])
-            if names[argument] in local and last_read[names[argument]] == index and _group_free(source, merged, last_read, index):
+            if (
+                names[argument] in local
+                and last_read[names[argument]] == index
+                and _group_free(source, merged, last_read, index)
+            ):
                 merged[out] = source
                 break
     return {var: final(name) for var, name in names.items()}

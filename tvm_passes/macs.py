@@ -20,7 +20,7 @@ def executed(kernel: Kernel) -> int:
     return _count(kernel, Window.valid_taps)
 
 
-def _count(kernel: Kernel, positions) -> int:  # noqa: ANN001 - a function of a Window
+def _count(kernel: Kernel, positions) -> int:
     if kernel.op not in _DENSE + _DEPTHWISE:
         return 0
     if kernel.op.endswith("_grad_weights") and not kernel["weights"]:

@@ -30,7 +30,9 @@ class Order:
     """The pass, for every Relax function of the module."""
 
     def transform_module(self, module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
-        functions = dict(module.functions_items()) if hasattr(module, "functions_items") else dict(module.functions.items())
+        functions = (
+            dict(module.functions_items()) if hasattr(module, "functions_items") else dict(module.functions.items())
+        )
         result = {gv.name_hint: f for gv, f in functions.items()}
         for name, function in list(result.items()):
             if not isinstance(function, relax.Function):

@@ -11,13 +11,13 @@ from tvm import tirx
 
 from .attach_loss import AttachLoss, LossSpec
 from .canonicalize import Canonicalize
-from .kernels.tiling import Tiling
+from .choice import Trained
 from .fisher import Fisher
+from .kernels.tiling import Tiling
 from .order import Order
 from .plan_arena import PlanArena, PlannedFunction, read_plan
 from .print_c import print_c
 from .schedule import Schedule
-from .choice import Trained
 from .sparse_gradient import SparseGradient
 from .unpacked_api import unpacked_api
 from .update_in_place import OptimizerSpec, UpdateInPlace
@@ -86,9 +86,7 @@ def dynamic_program(
     return _run(module, steps, report)
 
 
-def _run(
-    module: tvm.IRModule, steps: Sequence[tuple[str, tvm.transform.Pass]], report: Report
-) -> tvm.IRModule:
+def _run(module: tvm.IRModule, steps: Sequence[tuple[str, tvm.transform.Pass]], report: Report) -> tvm.IRModule:
     for name, step in steps:
         report(name)
         module = step(module)

@@ -35,7 +35,7 @@ from .pack import pack
 from .sparse_gradient import rebuild
 
 
-def PlanArena(bits: Mapping[int, int] | None = None) -> tvm.transform.Pass:  # noqa: N802
+def PlanArena(bits: Mapping[int, int] | None = None) -> tvm.transform.Pass:
     """The pass, for every Relax function of the module.
 
     Args:

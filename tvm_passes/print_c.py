@@ -53,8 +53,28 @@ _BINARY = {
     tirx.And: "&&",
     tirx.Or: "||",
 }
-_PRECEDENCE = {"*": 5, "/": 5, "%": 5, "+": 4, "-": 4, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 2, "!=": 2, "&&": 1, "||": 0}
-_INTRINSICS = {"tirx.exp": "expf", "tirx.tanh": "tanhf", "tirx.fabs": "fabsf", "tirx.sqrt": "sqrtf", "tirx.sigmoid": "tt_sigmoid"}
+_PRECEDENCE = {
+    "*": 5,
+    "/": 5,
+    "%": 5,
+    "+": 4,
+    "-": 4,
+    "<": 3,
+    "<=": 3,
+    ">": 3,
+    ">=": 3,
+    "==": 2,
+    "!=": 2,
+    "&&": 1,
+    "||": 0,
+}
+_INTRINSICS = {
+    "tirx.exp": "expf",
+    "tirx.tanh": "tanhf",
+    "tirx.fabs": "fabsf",
+    "tirx.sqrt": "sqrtf",
+    "tirx.sigmoid": "tt_sigmoid",
+}
 _OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
@@ -138,7 +158,9 @@ class _Printer:
     def _statement(self, statement: tirx.Stmt, depth: int) -> None:
         handler = self._statements.get(type(statement))
         if handler is None:
-            raise ValueError(f"expected a statement that kernels build, received {type(statement).__name__}: {statement}")
+            raise ValueError(
+                f"expected a statement that kernels build, received {type(statement).__name__}: {statement}"
+            )
         handler(statement, depth)
 
     def _bind(self, statement: tirx.Bind, depth: int) -> None:
@@ -146,7 +168,10 @@ class _Printer:
         self._bound.append((name, len(self._lines)))
         if dtype == "float32x2":
             load = statement.value
-            self._line(f"const tt_pair_t {name} = TT_LOAD_PAIR(&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]);", depth)
+            self._line(
+                f"const tt_pair_t {name} = TT_LOAD_PAIR(&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]);",
+                depth,
+            )
         else:
             self._line(f"const {C_TYPES[dtype]} {name} = {self._expr(statement.value)};", depth)
 

@@ -67,7 +67,7 @@ def fixed_point(factor: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 else (multiplier, shift)
 
 
-def Quantize(grids: Mapping[str, Grid]) -> tvm.transform.Pass:  # noqa: N802 - passes are named like classes in TVM
+def Quantize(grids: Mapping[str, Grid]) -> tvm.transform.Pass:
     """The pass.
 
     Args:

@@ -88,7 +88,7 @@ INT8_KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]
 }
 
 
-def Schedule(tiling: Tiling) -> tvm.transform.Pass:  # noqa: N802
+def Schedule(tiling: Tiling) -> tvm.transform.Pass:
     """The pass for that register blocking."""
 
     @tvm.transform.module_pass(opt_level=0, name="Schedule")

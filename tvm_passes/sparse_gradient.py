@@ -37,7 +37,7 @@ from .gradient_rules import RULES, SAVES, clip_mask, clips
 from .kernel import INOUT, OUT, ROWS, Kernel, Param, Step, emit, flat, steps_of
 
 
-def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:  # noqa: N802
+def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:
     """The pass for that choice: number of the layer (of its parameter ``rows_<number>``) -> what is trained of it.
 
     The weight gradients are returned in the order of the walk; the attribute ``gradients`` of the function lists the
@@ -84,7 +84,10 @@ class ReverseWalk:
         }
         self._active = self._find_active()
         self._saved = {
-            var for step in self._forward_active() if step.kernel.op in SAVES for var in SAVES[step.kernel.op](self, step)
+            var
+            for step in self._forward_active()
+            if step.kernel.op in SAVES
+            for var in SAVES[step.kernel.op](self, step)
         }
 
     def run(self, name: str) -> relax.Function:

@@ -63,7 +63,7 @@ class OptimizerSpec:
         return MOMENTS[self.kind] + (("gradient",) if self.accumulates else ())
 
 
-def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:  # noqa: N802
+def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:
     """The pass for that optimiser."""
 
     @tvm.transform.module_pass(opt_level=0, name="UpdateInPlace")
@@ -106,7 +106,9 @@ class _Update:
         params = {p: relax.Var(str(p.name), p.ty) for p in self._old.params}
         values: dict[relax.Var, relax.Expr] = dict(params)
         results = []
-        with builder.function("train_step_new", [*params.values(), *hyper, *state.values()], attrs={"global_symbol": "train_step"}):
+        with builder.function(
+            "train_step_new", [*params.values(), *hyper, *state.values()], attrs={"global_symbol": "train_step"}
+        ):
             with builder.dataflow():
                 for step in self._steps:
                     args = [values.get(a, a) for a in step.args]

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tt_tflm.emit.tflm.params import Command
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.emit.tflm.params import Command
 
 TOLERANCE = 1e-5
 LINE = re.compile(r"^(\d+) (\w+) label (\d+) loss (\S+)$", re.MULTILINE)

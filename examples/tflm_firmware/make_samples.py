@@ -9,8 +9,8 @@ import click
 import numpy as np
 import tflite
 
-from tt_tflm.emit.tflm.params import Command
 from tt_tflm.boards.episode import load_episode
+from tt_tflm.emit.tflm.params import Command
 
 
 @click.command()

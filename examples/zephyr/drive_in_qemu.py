@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from enroll_and_adapt import check_reboot
+
 from tt_tflm import Board
 
 

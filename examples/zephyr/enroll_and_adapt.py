@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from small_model import CLASSES, INPUT_SHAPE
+
 from tt_tflm import Board
 
 SHOTS = 3

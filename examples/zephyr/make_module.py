@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from small_model import small_build
+
 from tt_tflm.export import export_zephyr
 
 MODULE = Path(__file__).parent / "module"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+
 import tt_tflm
 
 INPUT_SHAPE = (16, 16, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tt_tflm.cli.main import main
 
 SHAPE = (8, 8, 1)

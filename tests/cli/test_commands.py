@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tt_tflm import load_build
 from tt_tflm.boards.adaptation import INSTRUCTIONS
 

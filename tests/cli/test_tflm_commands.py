@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
 from tt_tflm.boards.simulated import tflm_wheel
 
 PROTOTYPES = ["--loss", "prototype", "--classes", 3]
@@ -34,7 +35,14 @@ def test_convert_writes_models_and_their_ops(build: Path) -> None:
     assert report["backend"] == "tflm"
     assert report["tflm_arena_bytes"] > report["arena_bytes"] > 0
     names = {str(path.relative_to(build)) for path in build.rglob("*") if path.is_file()}
-    assert {"train.tflite", "plan.json", "sim/infer.tflite", "tflm/tt_register_ops.cc", "include/tt_model.h", "console/tt_task.c"} <= names
+    assert {
+        "train.tflite",
+        "plan.json",
+        "sim/infer.tflite",
+        "tflm/tt_register_ops.cc",
+        "include/tt_model.h",
+        "console/tt_task.c",
+    } <= names
     assert "fisher.tflite" not in names
     assert not [name for name in names if Path(name).name.startswith(("tt_weights", "tt_kernels", "tt_sim"))]
 
@@ -71,7 +79,11 @@ def test_what_is_refused(run, build: Path, episode: Path, classifier_model: Path
 
 def test_a_layer_without_an_op_is_named_and_nothing_is_written(run, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    layers = [keras.Input((6, 6, 2)), keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="wide"), keras.layers.Flatten()]
+    layers = [
+        keras.Input((6, 6, 2)),
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="wide"),
+        keras.layers.Flatten(),
+    ]
     keras.Sequential(layers).save(path)
     outcome = run("convert", path, "-o", tmp_path / "out", "--backend", "tflm", "--train", "wide")
     outcome.check_refused("layer 'wide': expected depth_multiplier 1", "received 2")

@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
+
+from tt_tflm.boards.simulated.task import GRADIENTS
 from tt_tflm.build.converter import MODES
+from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
 from tt_tflm.frontend.layers import SUPPORTED
 from tt_tflm.options import LOSSES, OPTIMIZERS
 from tt_tflm.plan.strategies import STRATEGIES
-from tt_tflm.boards.simulated.task import GRADIENTS
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,9 @@ def test_refused(run, tmp_path, monkeypatch, arguments: list[str], parts: list[s
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", [[], ["summary"], ["plan"], ["convert"], ["simulate"], ["supported-ops"], ["devices"]])
+@pytest.mark.parametrize(
+    "command", [[], ["summary"], ["plan"], ["convert"], ["simulate"], ["supported-ops"], ["devices"]]
+)
 def test_help(run, command: list[str]) -> None:
     outcome = run(*command, "--help")
     assert (outcome.code, outcome.err) == (0, "")

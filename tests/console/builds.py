@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import tt_tflm
 from emit import models
 from emit.workshop import run_quietly
+
+import tt_tflm
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wvla", "-Werror")
@@ -31,7 +32,13 @@ def written(name: str, folder: Path) -> Path:
 
 def program_of(folder: Path, name: str, *mains: Path, defines: tuple[str, ...] = ()) -> Path:
     """A program of a build, its console and a main, in the build's folder."""
-    flags = ["-std=c99", "-O1", "-g1", *SANITIZERS, *(f"-I{folder / part}" for part in ("include", "console", "sim", "src"))]
+    flags = [
+        "-std=c99",
+        "-O1",
+        "-g1",
+        *SANITIZERS,
+        *(f"-I{folder / part}" for part in ("include", "console", "sim", "src")),
+    ]
     shared = folder / "objects"
     if not shared.exists():
         shared.mkdir()
@@ -49,7 +56,13 @@ def talk(program: Path, text: str | bytes, *arguments: str) -> list[str]:
     content = text.encode("ascii") if isinstance(text, str) else text
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
-            [program, *arguments], input=content, capture_output=True, cwd=folder, env=environment, timeout=120, check=False
+            [program, *arguments],
+            input=content,
+            capture_output=True,
+            cwd=folder,
+            env=environment,
+            timeout=120,
+            check=False,
         )
     assert (result.returncode, result.stderr) == (0, b""), result.stderr.decode(errors="replace")
     return result.stdout.decode("ascii").splitlines()

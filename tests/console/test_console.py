@@ -100,7 +100,9 @@ def test_the_workspace_is_known_before(folders, tmp_path):
     )
     sources = [*folder.glob("src/*.c"), main]
     target = tmp_path / "sizes"
-    run_quietly("gcc", "-std=c99", "-O0", f"-I{folder / 'include'}", f"-I{folder / 'src'}", *sources, "-lm", "-o", target)
+    run_quietly(
+        "gcc", "-std=c99", "-O0", f"-I{folder / 'include'}", f"-I{folder / 'src'}", *sources, "-lm", "-o", target
+    )
     assert run_quietly(target) == "equal\n"
 
 
@@ -109,7 +111,19 @@ def test_a_person_may_type(program):
     assert said[0].startswith("!ok protocol=1 fingerprint=") and " capacity=2 samples=0 " in said[0]
     assert said[1:] == [f"!ok bytes={ELEMENTS}", "!ok"]
     shown = talk(program, "help\n")
-    for command in ("status", "begin", "data", "enroll", "predict", "train", "adapt", "losses", "forget", "save", "reset"):
+    for command in (
+        "status",
+        "begin",
+        "data",
+        "enroll",
+        "predict",
+        "train",
+        "adapt",
+        "losses",
+        "forget",
+        "save",
+        "reset",
+    ):
         assert any(line.startswith(command) for line in shown), command
 
 
@@ -218,7 +232,9 @@ def test_room_for_samples_has_an_end(program):
 
 def test_what_a_build_lacks_is_an_error(step_by_step):
     frames = [frame for i in range(2) for frame in (*sample(10 * i, value=60 * i), request(10 * i + 2, "enroll", i))]
-    said = answers(step_by_step, *frames, "adapt 1 0 flip", "adapt 4 1", "losses 0", "adapt 4 2", *sample(50), "predict")
+    said = answers(
+        step_by_step, *frames, "adapt 1 0 flip", "adapt 4 1", "losses 0", "adapt 4 2", *sample(50), "predict"
+    )
     assert said[6].startswith("!error 110 ")
     assert said[7].startswith("!ok iterations=4 loss=") and said[8].startswith("!ok total=4 first=0 data=")
     assert said[-1].startswith("!ok class=")

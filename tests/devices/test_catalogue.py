@@ -5,9 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from tt_tflm.boards.simulated.toolchain import find_emulator
 from tt_tflm.devices import core_names, device_names, devices, get_device, get_profile
 from tt_tflm.errors import InputError
-from tt_tflm.boards.simulated.toolchain import find_emulator
 
 BOARDS = [device for device in devices() if device.name not in core_names()]
 NAMED_IN_THE_DOCS = {

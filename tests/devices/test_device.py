@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+
 from tt_tflm.devices import RamRegion, device_from_json, get_device, read_device
 from tt_tflm.errors import InputError
 

@@ -5,8 +5,9 @@ import json
 import re
 
 import pytest
-import tt_tflm
 from oracle.fixed_nets import small_embedding
+
+import tt_tflm
 from tt_tflm.cli.main import main
 from tt_tflm.devices import get_device
 from tt_tflm.errors import InputError

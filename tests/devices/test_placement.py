@@ -6,6 +6,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tt_tflm.devices import Device, MemoryNeeds, RamRegion, get_device, place, place_build
 from tt_tflm.errors import InputError
 

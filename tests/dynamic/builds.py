@@ -11,16 +11,17 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tt_tflm
 from oracle.boards import convert
 from oracle.fixed_nets import small_embedding
 from oracle.reference import Loss, Optimizer
+
+import tt_tflm
+from tt_tflm.boards.simulated.count_macs import _INSTRUMENTED, _CountingBoard
 from tt_tflm.options import optimizer_spec
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan
 from tt_tflm.program.static import ImportedModel, import_model, loss_spec
-from tt_tflm.boards.simulated.count_macs import _INSTRUMENTED, _CountingBoard
 
 Channels = Mapping[str, tuple[int, ...]]
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-import tt_tflm
-from dynamic.builds import convert_dynamic, convert_static, inspected, small_dynamic_build
-from dynamic.fisher_reference import AdaptingReference
 from oracle.boards import check_untouched, check_updates, relative_error
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE, small_classifier, small_embedding, small_inputs
 from oracle.reference import Adam, Momentum, PrototypeLoss, SoftmaxLoss
-from tt_tflm.meta.statistics import paced_rate, tightness
+
+import tt_tflm
+from dynamic.builds import convert_dynamic, convert_static, inspected, small_dynamic_build
+from dynamic.fisher_reference import AdaptingReference
 from tt_tflm.boards.simulated.protocol import Command, Description
+from tt_tflm.meta.statistics import paced_rate, tightness
 
 AS_THEY_ARE = tt_tflm.Augment(min_area=1.0, brightness=0.0, contrast=0.0, low=-100.0, high=100.0)
 LABELS = np.array([0, 1, 2, 0, 1, 2, 1])

@@ -6,6 +6,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle.fixed_nets import CLASSES, INPUT_SHAPE, small_inputs
+from oracle.random_nets import FOCUSES, Net, net_settings, nets
+from oracle.reference import SGD, Adam, Momentum, PrototypeLoss
+
 import tt_tflm
 from dynamic.builds import (
     convert_dynamic,
@@ -17,11 +23,6 @@ from dynamic.builds import (
     small_dynamic_build,
     table_of,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from oracle.fixed_nets import CLASSES, INPUT_SHAPE, small_inputs
-from oracle.random_nets import FOCUSES, Net, net_settings, nets
-from oracle.reference import SGD, Adam, Momentum, PrototypeLoss
 from tt_tflm.plan.strategies import combine
 from tt_tflm.plan.update_plan import LayerPlan
 

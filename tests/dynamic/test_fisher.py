@@ -8,13 +8,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tt_tflm
-from dynamic.builds import convert_dynamic, inspected, small_dynamic_build
-from dynamic.fisher_reference import AdaptingReference
 from hypothesis import assume, given
 from oracle.fixed_nets import small_inputs
 from oracle.random_nets import Net, net_settings, nets
 from oracle.reference import SGD, PrototypeLoss
+
+import tt_tflm
+from dynamic.builds import convert_dynamic, inspected, small_dynamic_build
+from dynamic.fisher_reference import AdaptingReference
 
 TOLERANCE = 1e-3
 NETS_PER_HEAD = 6
@@ -89,7 +90,9 @@ def test_potentials_of_the_backbones(name: str, data_folder: Path) -> None:
     loss = PrototypeLoss(classes=2)
     with np.load(data_folder / "examples" / "gtsrb_dev00.npz") as episode:
         pictures = [episode["support_x"][episode["support_y"] == label][:2] for label in (0, 1)]
-    resized = keras.ops.convert_to_numpy(keras.ops.image.resize(np.concatenate(pictures).astype(np.float32), (128, 128)))
+    resized = keras.ops.convert_to_numpy(
+        keras.ops.image.resize(np.concatenate(pictures).astype(np.float32), (128, 128))
+    )
     x = resized / np.float32(127.5) - np.float32(1)
     references = [AdaptingReference(model, loss, SGD(), dtype=d) for d in ("float64", "float32")]
     shown = [(x[0], 0), (x[2], 1)]

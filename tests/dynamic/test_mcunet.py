@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 import tt_tflm
 from benchmarks.dynamic_step import (
     DEFAULT_EPISODE,
@@ -26,9 +27,7 @@ TAIL = 18
 @pytest.mark.qemu
 def test_a_dynamic_step_and_selecting_cost_little_on_a_cortex_m7(data_folder: Path) -> None:
     figures = measure(
-        Settings(
-            data_folder / DEFAULT_MODEL, data_folder / DEFAULT_EPISODE, "cortex-m7", PAPER_BUDGET, TAIL, "adam", 1
-        )
+        Settings(data_folder / DEFAULT_MODEL, data_folder / DEFAULT_EPISODE, "cortex-m7", PAPER_BUDGET, TAIL, "adam", 1)
     )
     assert 0 < figures["train_step"]["ratio"] <= STEP_LIMIT
     assert 0 < figures["adaptation"]["select"] < figures["adaptation"]["fisher"]

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tt_tflm
-from dynamic.builds import convert_dynamic, convert_static, counting_board, inspected, random_plan, table_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle.boards import check_untouched, relative_error
 from oracle.folding import fold_batch_norm
 from oracle.random_nets import Net, net_settings, nets
 from oracle.reference import SGD, Adam, Momentum, PrototypeLoss, chosen_entries
-from tt_tflm.plan.select import select
+
+import tt_tflm
+from dynamic.builds import convert_dynamic, convert_static, counting_board, inspected, random_plan, table_of
 from tt_tflm.boards.simulated.choice import read_potentials
 from tt_tflm.boards.simulated.protocol import Command
+from tt_tflm.plan.select import select
 
 OPTIMIZERS = (SGD(0.05), Momentum(0.02), Adam(0.01))
 NETS = 4
@@ -78,7 +79,9 @@ def test_chosen_plan_trains_as_the_static_build_does(head: str, optimizer) -> No
             assert losses == pytest.approx(train(board, samples), rel=1e-5, abs=1e-6)
             expected = board.weights()
             assert relative_error(moved_scores, board.predict(samples[0][0])) <= 1e-5
-        check_untouched(before, after, chosen_entries(fold_batch_norm(net.model), {k: list(v) for k, v in plan.items()}))
+        check_untouched(
+            before, after, chosen_entries(fold_batch_norm(net.model), {k: list(v) for k, v in plan.items()})
+        )
         for key, value in expected.items():
             assert relative_error(after[key], value) <= TOLERANCE, key
         assert macs_of_a_step(dynamic, net, samples, tt_tflm.UpdatePlan(plan)) == macs_of_a_step(

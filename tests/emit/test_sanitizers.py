@@ -42,9 +42,7 @@ def _program(compiler: str, build: SavedBuild, runtime_object: Callable[[str, Pa
     main = folder / "main.c"
     main.write_text(PROGRAM)
     objects = [
-        runtime_object(compiler, source, build.include)
-        for source in build.sources
-        if source.name not in MODEL_SOURCES
+        runtime_object(compiler, source, build.include) for source in build.sources if source.name not in MODEL_SOURCES
     ]
     program = folder / "program"
     command = [compiler, *FLAGS, build.include, main, *build.model_sources(), *objects, "-lm", "-o", program]

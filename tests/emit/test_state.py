@@ -7,8 +7,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tt_tflm
 from oracle.fixed_nets import CLASSIFIER_PLAN, EMBEDDING_PLAN, small_classifier, small_embedding, small_inputs
+
+import tt_tflm
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.state.personalisation import Personalisation, SavedLayer
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tflite
-from tt_tflm.tflite.writer import BUFFER_ALIGNMENT, TfliteWriter
+
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.tflite.writer import BUFFER_ALIGNMENT, TfliteWriter
 
 
 def small_model() -> tuple[bytes, np.ndarray, np.ndarray]:

@@ -3,15 +3,14 @@
 
 import ctypes
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from tt_tflm.boards.simulated.toolchain import find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.emit.tflm import params as tflm_params
 from tt_tflm.emit.tflm.params import STRUCTURES, WINDOW_FIELDS, Command, Control, Flag, Header, Op, WindowFields, pack
 from tt_tflm.files.ops_path import ops_path
-from tt_tflm.boards.simulated.toolchain import find_compiler
 
 NAMES = {"tt_op_header_t": Header, "tt_window_t": WindowFields, **{s.__name__: s for s in STRUCTURES.values()}}
 
@@ -41,7 +40,7 @@ def told_by_c(tmp_path_factory) -> dict[str, int]:
             lines.append(f'    printf("{name}.{field} %ld\\n", (long)offsetof({name}, {field}));')
     folder = tmp_path_factory.mktemp("params")
     source = folder / "print.c"
-    text = "#include <stddef.h>\n#include <stdio.h>\n#include \"tt_op_params.h\"\nint main(void) {\n"
+    text = '#include <stddef.h>\n#include <stdio.h>\n#include "tt_op_params.h"\nint main(void) {\n'
     source.write_text(text + "\n".join(lines) + "\n    return 0;\n}\n")
     ops = ops_path()
     includes = [f"-I{ops / folder}" for folder in ("include", "kernels/include", "tflm")]

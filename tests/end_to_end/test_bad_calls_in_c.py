@@ -97,9 +97,7 @@ def test_every_misuse_has_its_status_and_one_line(tmp_path: Path) -> None:
     subprocess.run(command, check=True, timeout=120)
     # A sanitiser that cannot trace leaks under a debugger or in a sandbox would fail for a reason of its own.
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
-    run = subprocess.run(
-        [str(program)], capture_output=True, text=True, timeout=60, check=False, env=environment
-    )
+    run = subprocess.run([str(program)], capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert run.returncode == 0, run.stderr
     lines = [line.split("|") for line in run.stdout.splitlines()]
     assert len(lines) == PROGRAM.count("    TRY(")

@@ -15,6 +15,7 @@ import pytest
 from oracle.boards import convert
 from oracle.fixed_nets import CLASSES, small_classifier, small_embedding, small_inputs
 from oracle.reference import SGD, PrototypeLoss
+
 from tt_tflm.cli.main import main
 
 
@@ -273,7 +274,12 @@ def test_folder_without_a_build(cli: Cli, tmp_path: Path) -> None:
 def run_in_a_fresh_process(*arguments: object) -> subprocess.CompletedProcess[str]:
     # The settings that silence TensorFlow in tests are not a user's.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
-    command = [sys.executable, "-c", "import sys; from tt_tflm.cli.main import main; sys.exit(main())", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from tt_tflm.cli.main import main; sys.exit(main())",
+        *map(str, arguments),
+    ]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 

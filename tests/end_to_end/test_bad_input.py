@@ -8,10 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tt_tflm
 from oracle.boards import convert
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE, small_classifier, small_embedding, small_inputs
 from oracle.reference import SGD, PrototypeLoss, SoftmaxLoss
+
+import tt_tflm
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 
 X = small_inputs(1)[0]

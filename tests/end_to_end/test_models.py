@@ -8,10 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tt_tflm
-from benchmarks.host_train_step import last_blocks
 from oracle.boards import DEVICE_TOLERANCE, check_forward, check_untouched, check_updates, convert
 from oracle.reference import SGD, PrototypeLoss, Reference, SoftmaxLoss
+
+import tt_tflm
+from benchmarks.host_train_step import last_blocks
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -132,8 +133,9 @@ def test_forward_macs_are_those_of_the_layer_table(case: Case, data_folder: Path
     report = report_of(case.build, tmp_path)
     assert report["forward_macs"] == table["macs_backbone" if case.name in BACKBONES else "macs_total"]
     assert sum(layer["forward_macs"] for layer in report["layers"]) == report["forward_macs"]
-    assert sum(layer["parameters"] for layer in report["layers"]) == (
-        table["params_backbone" if case.name in BACKBONES else "params_total"]
+    assert (
+        sum(layer["parameters"] for layer in report["layers"])
+        == (table["params_backbone" if case.name in BACKBONES else "params_total"])
     )
     trained = {layer["name"]: layer["channels_trained"] for layer in report["layers"] if layer["channels_trained"]}
     assert sorted(trained) == sorted(case.plan)

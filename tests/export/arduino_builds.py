@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import functools
 
-import tt_tflm
 from oracle.fixed_nets import CLASSIFIER_PLAN, small_classifier, small_embedding
+
+import tt_tflm
 
 DEVICE = "nano33ble"
 

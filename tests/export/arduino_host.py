@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .arduino_compiler import SHIM, TFLM_SHIM, WARNINGS, Toolchain, library_sources, run_quietly
+from .arduino_compiler import SHIM, TFLM_SHIM, Toolchain, library_sources, run_quietly
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
 # What the core of a board defines: which storage the library takes hangs on it.
@@ -25,7 +25,12 @@ STORAGES = {
 
 
 def host_program(
-    library: Path, sketch: Path, folder: Path, storage: str = "internal flash", *, only: Callable[[Path], bool] | None = None
+    library: Path,
+    sketch: Path,
+    folder: Path,
+    storage: str = "internal flash",
+    *,
+    only: Callable[[Path], bool] | None = None,
 ) -> Path:
     """The program of a sketch; Serial is its standard input and output.
 
@@ -34,7 +39,14 @@ def host_program(
     """
     if shutil.which("g++") is None:
         pytest.skip("not installed: g++")
-    toolchain = Toolchain("gcc", "g++", ("-O0", *SANITIZERS), ("-std=gnu11",), ("-std=gnu++14", "-fno-rtti", *STORAGES[storage]), (SHIM, TFLM_SHIM))
+    toolchain = Toolchain(
+        "gcc",
+        "g++",
+        ("-O0", *SANITIZERS),
+        ("-std=gnu11",),
+        ("-std=gnu++14", "-fno-rtti", *STORAGES[storage]),
+        (SHIM, TFLM_SHIM),
+    )
     chosen = [source for source in library_sources(library) if only is None or only(source)]
     c_sources = [source for source in chosen if source.suffix == ".c"]
     shared = library.parent / "host"  # C knows nothing of the storage

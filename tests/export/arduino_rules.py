@@ -26,8 +26,13 @@ ALIASES = {
     "espressif8266": {"esp8266"}, "intel_arc32": {"arc32"}, "raspberrypi": {"mbed_nano", "mbed_rp2040", "rp2040"},
     "nordicnrf52": {"nrf5", "nrf52", "mbed", "mbed_edge", "mbed_nano"},
 }  # fmt: skip
-_LICENCE = re.compile(r"(((un)?licen[sc]e)|(copy(ing|right))|(ofl)|(patents))(\.(md|markdown|txt|html))?", re.IGNORECASE)
-_README = re.compile(r"readme\.(markdown|mdown|mkdn|md|textile|rdoc|org|creole|mediawiki|wiki|rst|asciidoc|adoc|asc|pod|txt)", re.IGNORECASE)
+_LICENCE = re.compile(
+    r"(((un)?licen[sc]e)|(copy(ing|right))|(ofl)|(patents))(\.(md|markdown|txt|html))?", re.IGNORECASE
+)
+_README = re.compile(
+    r"readme\.(markdown|mdown|mkdn|md|textile|rdoc|org|creole|mediawiki|wiki|rst|asciidoc|adoc|asc|pod|txt)",
+    re.IGNORECASE,
+)
 _ARDUINO_H = re.compile(r"""^\s*#\s*include\s*["<](arduino\.h)[">]""", re.IGNORECASE | re.MULTILINE)
 _MISSPELT = {
     "extras": re.compile(r"^extra$", re.IGNORECASE),
@@ -133,7 +138,9 @@ def _keywords(library: Path) -> list[str]:
 
 
 def _no_file(pattern: re.Pattern[str]) -> Callable[[Path], list[str]]:
-    return lambda library: [] if any(pattern.fullmatch(path.name) for path in library.iterdir() if path.is_file()) else [pattern.pattern]
+    return lambda library: (
+        [] if any(pattern.fullmatch(path.name) for path in library.iterdir() if path.is_file()) else [pattern.pattern]
+    )
 
 
 def _bad_format(library: Path) -> list[str]:
@@ -143,7 +150,9 @@ def _bad_format(library: Path) -> list[str]:
 _ASSIGNED = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9 _.\-]*")
 
 RULES: dict[str, Callable[[Path], list[str]]] = {
-    "LS001": lambda library: [] if (library / "src").is_dir() and any((library / "src").glob("*.h")) else ["no header in src"],
+    "LS001": lambda library: (
+        [] if (library / "src").is_dir() and any((library / "src").glob("*.h")) else ["no header in src"]
+    ),
     "LS002": lambda library: [library.name] if len(library.name) > 63 else [],
     "LS003": lambda library: [] if BASE_NAME.fullmatch(library.name) else [library.name],
     "LS004": _paths(lambda path: path.name in (".git", ".gitmodules")),
@@ -177,7 +186,9 @@ RULES: dict[str, Callable[[Path], list[str]]] = {
     "LP031": _missing("sentence"),
     "LP032": _field("sentence", lambda value: not value),
     "LP034": _missing("paragraph"),
-    "LP036": lambda library: ["paragraph"] if properties(library).get("sentence", "-") in properties(library).get("paragraph", "") else [],
+    "LP036": lambda library: (
+        ["paragraph"] if properties(library).get("sentence", "-") in properties(library).get("paragraph", "") else []
+    ),
     "LP037": _missing("category"),
     "LP038": _field("category", lambda value: value not in CATEGORIES),
     "LP040": _missing("url"),

@@ -55,7 +55,10 @@ def test_architectures_are_those_of_the_boards_it_fits(library):
     assert "mbed_nano" in arduino_files(larger)["library.properties"]
 
 
-@pytest.mark.parametrize(("name", "reason"), [("taken.zip", "does not exist yet"), ("lib.tar", "named .zip"), ("no/lib.zip", "folder that exists")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("taken.zip", "does not exist yet"), ("lib.tar", "named .zip"), ("no/lib.zip", "folder that exists")],
+)
 def test_a_place_that_cannot_be_written_is_refused(name, reason, saved, tmp_path):
     (tmp_path / "taken.zip").write_text("mine")
     code, message = _run(saved, "--arduino", tmp_path / name)

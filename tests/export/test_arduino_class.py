@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from oracle.fixed_nets import CLASSES, small_inputs
 
 from .arduino_builds import build
@@ -58,7 +57,15 @@ def _accuracy(scores: np.ndarray) -> float:
 
 def test_it_adapts_as_the_host_board_does_and_remembers(program, tmp_path):
     count = len(PREDICTIONS)
-    lines = ["begin", *ENROLMENTS, *PREDICTIONS, f"adapt {ITERATIONS}", *PREDICTIONS, "save", _line("train 1", QUERY_X[0])]
+    lines = [
+        "begin",
+        *ENROLMENTS,
+        *PREDICTIONS,
+        f"adapt {ITERATIONS}",
+        *PREDICTIONS,
+        "save",
+        _line("train 1", QUERY_X[0]),
+    ]
     answers = run_lines(program, lines, tmp_path)
     first = 1 + len(ENROLMENTS)
     before, after = _numbers(answers[first : first + count]), _numbers(answers[first + count + 1 : -2])
@@ -70,7 +77,9 @@ def test_it_adapts_as_the_host_board_does_and_remembers(program, tmp_path):
         expected_after = np.array([board.predict(x) for x in QUERY_X])
         expected_loss = board.train_step(QUERY_X[0], 1)
     np.testing.assert_allclose(before, expected_before, rtol=TOLERANCE, atol=TOLERANCE)
-    np.testing.assert_allclose(_numbers(answers[first + count : first + count + 1]), [[done.losses[-1]]], rtol=TOLERANCE)
+    np.testing.assert_allclose(
+        _numbers(answers[first + count : first + count + 1]), [[done.losses[-1]]], rtol=TOLERANCE
+    )
     np.testing.assert_allclose(after, expected_after, rtol=10 * TOLERANCE, atol=10 * TOLERANCE)
     assert np.abs(after - before).max() > 0.1, "the adaptation changed nothing"
     assert _accuracy(after) >= _accuracy(before)
@@ -98,7 +107,15 @@ def test_every_storage_keeps_what_it_says(library, tmp_path):
 
 def test_wrong_calls_are_refused_with_a_reason(program, tmp_path):
     bad = np.full(SUPPORT_X[0].shape, np.nan)
-    lines = ["save", "begin", "adapt 5", PREDICTIONS[0], _line("enroll 9", SUPPORT_X[0]), _line("enroll 0", bad), "adapt 1000"]
+    lines = [
+        "save",
+        "begin",
+        "adapt 5",
+        PREDICTIONS[0],
+        _line("enroll 9", SUPPORT_X[0]),
+        _line("enroll 0", bad),
+        "adapt 1000",
+    ]
     answers = run_lines(program, lines, tmp_path)
     statuses = [int(line.split()[1]) if line.startswith("error ") else 0 for line in answers]
     assert statuses == [8, 0, 9, 7, 5, 6, 9]

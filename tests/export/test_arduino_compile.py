@@ -23,7 +23,9 @@ SKETCHES = ("Enroll_And_Adapt", "Predict")
 FORBIDDEN = re.compile(r" U (malloc|calloc|realloc|free|_Zn[wa].*|_Zd[la].*|__cxa_throw|__cxa_guard.*|_ZTI.*|printf|alloca)$", re.MULTILINE)  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "core"), [("dynamic", "cortex-m4"), ("softmax", "cortex-m0plus"), ("tflm", "cortex-m4")])
+@pytest.mark.parametrize(
+    ("kind", "core"), [("dynamic", "cortex-m4"), ("softmax", "cortex-m0plus"), ("tflm", "cortex-m4")]
+)
 def test_library_and_sketches_compile_without_a_warning(kind, core, libraries, tmp_path):
     if kind == "tflm":
         pytest.importorskip("tflite_micro")

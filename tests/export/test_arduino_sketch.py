@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
-from tt_tflm.errors import DeviceError
+
 from tt_tflm.boards.serial import Board
+from tt_tflm.errors import DeviceError
 
 from .arduino_builds import build
 from .arduino_compiler import sketch_source

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tt_tflm.boards.serial import Board
 from tt_tflm.devices import get_device
 from tt_tflm.errors import InputError
 from tt_tflm.export.arduino import arduino_files
-from tt_tflm.boards.serial import Board
 
 from .arduino_builds import build
 from .arduino_compiler import sketch_source
@@ -40,7 +40,9 @@ def test_the_library_keeps_every_rule_and_names_what_it_needs(tflm_library):
 def test_a_board_that_the_library_beneath_does_not_know_is_refused(tflm_library):
     other = get_device("portenta-h7").to_json()
     made = build("tflm")
-    with pytest.raises(InputError, match=r"Arduino_TensorFlowLite knows \(Nano 33 BLE.*Portenta H7: convert with --target nano33ble"):
+    with pytest.raises(
+        InputError, match=r"Arduino_TensorFlowLite knows \(Nano 33 BLE.*Portenta H7: convert with --target nano33ble"
+    ):
         arduino_files(dataclasses.replace(made, report_data={**made.report_data, "device": other}))
     larger = {**made.report_data, "tflm_firmware_arena_bytes": 230_000}
     with pytest.raises(InputError, match=r"fits the Nano 33 BLE .*convert without --backend tflm"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tt_tflm import Board, load_build
 from tt_tflm.cli.main import main
 from tt_tflm.errors import DeviceError, InputError

@@ -35,7 +35,10 @@ KINDS = ("dynamic", "static", "softmax")
 def _build(small_net, kind: str, backend: str = "tflm") -> tt_tflm.Build:
     converter = tt_tflm.TrainableConverter.from_keras_model(small_net.small_model())
     converter.target, converter.backend = "cortex-m55" if backend == "tflm" else "host", backend
-    converter.loss, converter.optimizer = tt_tflm.PrototypeLoss(classes=3), tt_tflm.Adam(learning_rate=0.003, batch_size=3)
+    converter.loss, converter.optimizer = (
+        tt_tflm.PrototypeLoss(classes=3),
+        tt_tflm.Adam(learning_rate=0.003, batch_size=3),
+    )
     if kind == "dynamic":
         converter.mode, converter.budget = "dynamic", tt_tflm.Budget(ram="48KB", training_memory="24KB")
         return converter.convert()
@@ -84,7 +87,12 @@ def test_every_source_is_compiled_and_kernels_with_their_flags(module):
     retained = module / "zephyr" / "src" / "tt_zephyr_storage_retained.c"
     present = {path for folder in ("src", "tflm", "console", "zephyr") for path in (module / folder).rglob("*.c*") if path.suffix in (".c", ".cc")}  # fmt: skip
     assert sources == present - {retained}
-    fast = (module / "zephyr" / "CMakeLists.txt").read_text().split("set_source_files_properties(")[1].split("PROPERTIES")[0]
+    fast = (
+        (module / "zephyr" / "CMakeLists.txt")
+        .read_text()
+        .split("set_source_files_properties(")[1]
+        .split("PROPERTIES")[0]
+    )
     assert "tt_conv2d_grad_weights.c" in fast and "tt_all_finite.c" not in fast and "tt_state_read.c" not in fast
 
 
@@ -148,13 +156,24 @@ def program(module: Path, application: str, folder: Path) -> Path:
     result = subprocess.run([*cpp, "-c", own, folder / "ops.cc"], cwd=folder, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     return zephyr_host.build(
-        module, application, config, folder / "build", only=NO_KERNEL, objects=(folder / "tt_interpreter.o", folder / "ops.o")
+        module,
+        application,
+        config,
+        folder / "build",
+        only=NO_KERNEL,
+        objects=(folder / "tt_interpreter.o", folder / "ops.o"),
     )
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
 def test_the_sample_adapts_as_the_simulated_board_and_remembers(
-    small_net, builds, modules, kind, task, tmp_path, monkeypatch  # noqa: F811
+    small_net,
+    builds,
+    modules,
+    kind,
+    task,
+    tmp_path,
+    monkeypatch,
 ):
     build, firmware = builds[kind], program(modules[kind], "samples/enroll_and_adapt", tmp_path)
     flash, iterations = new_flash(tmp_path), 3

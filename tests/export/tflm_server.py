@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 import tt_tflm
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 from tt_tflm.errors import DeviceError
 from tt_tflm.files.ops_path import ops_path
-from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 
 # The operators are compiled in tests/tflm, and run in the wheel here: firmware gets a table of none.
 NO_OPS = """#include "tt_register_ops.h"

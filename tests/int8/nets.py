@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tt_tflm
-
 from oracle.net_weights import randomise_weights
+
+import tt_tflm
 
 kl = keras.layers
 CLASSES = 4

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tt_tflm
 
+import tt_tflm
 from tt_tflm.program.quantization import quantized
 from tvm_passes.kernel import steps_of
 from tvm_passes.quantize import OPERATIONS

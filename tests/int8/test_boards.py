@@ -8,13 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tt_tflm
-
 from oracle.boards import DEVICE_TOLERANCE, relative_error
 from oracle.net_weights import randomise_weights
-from tt_tflm.program.dynamic import dynamic_program
+
+import tt_tflm
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 from tt_tflm.plan.select import plan_cost
+from tt_tflm.program.dynamic import dynamic_program
 
 kl = keras.layers
 SHAPE = (8, 7, 2)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tt_tflm.devices import get_profile
-from tt_tflm.meta.augment import DeviceRandom, augment
-from tt_tflm.files.ops_path import ops_path
+
 from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.boards.simulated.toolchain import find_compiler
+from tt_tflm.devices import get_profile
+from tt_tflm.files.ops_path import ops_path
+from tt_tflm.meta.augment import DeviceRandom, augment
 
 SEEDS = ((0, 0, 0), (1, 2, 3), (2**32 - 1, 4095, 99), (7, 39, 49))
 

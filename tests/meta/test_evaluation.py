@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tt_tflm
 from meta import small
 from rich.console import Console
+
+import tt_tflm
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import draw_episodes
 from tt_tflm.meta.evaluation import Evaluation, StrategyResult, evaluate
@@ -51,7 +52,9 @@ def test_device_code_and_tflm_agree(model: Path, on_boards: Evaluation) -> None:
     in_tflm = evaluate(model, small.images(), strategies=names, backend="tflm", **EPISODES, **OPTIONS)
     for name in names:
         assert in_tflm.strategies[name].costs == on_boards.strategies[name].costs
-        assert in_tflm.strategies[name].accuracies == pytest.approx(on_boards.strategies[name].accuracies, abs=1e-9), name
+        assert in_tflm.strategies[name].accuracies == pytest.approx(on_boards.strategies[name].accuracies, abs=1e-9), (
+            name
+        )
 
 
 def test_int8_takes_less_memory_and_answers_alike(model: Path, on_boards: Evaluation) -> None:
@@ -84,10 +87,14 @@ def test_costs_keep_the_budget_and_come_from_the_planner(on_boards: Evaluation) 
 
 
 def test_a_limit_of_ram_leaves_layers_uninspected(model: Path) -> None:
-    whole = evaluate(model, small.images(), strategies=("tinytrain",), **EPISODES, **OPTIONS | {"budget": tt_tflm.Budget()})
+    whole = evaluate(
+        model, small.images(), strategies=("tinytrain",), **EPISODES, **OPTIONS | {"budget": tt_tflm.Budget()}
+    )
     ram = whole.strategies["tinytrain"].costs["ram_bytes"]
     limit = tt_tflm.Budget(ram=int(0.7 * ram))
-    result = evaluate(model, small.images(), strategies=("tinytrain", "random"), **EPISODES, **OPTIONS | {"budget": limit})
+    result = evaluate(
+        model, small.images(), strategies=("tinytrain", "random"), **EPISODES, **OPTIONS | {"budget": limit}
+    )
     for name in ("tinytrain", "random"):
         assert 0 < result.strategies[name].costs["ram_bytes"] <= 0.7 * ram, name
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from meta import small
+
 from tt_tflm.boards.episode import InputScaling
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import flatten
@@ -66,7 +67,9 @@ def test_weights_are_rounded_as_tflite_rounds_them_with_batch_norm_folded() -> N
 
 
 def test_gradients_pass_straight_through_and_zeros_stay() -> None:
-    kernel = tf.Variable(np.concatenate([np.random.default_rng(2).normal(size=(3, 3, 4, 2)), np.zeros((3, 3, 4, 1))], 3))
+    kernel = tf.Variable(
+        np.concatenate([np.random.default_rng(2).normal(size=(3, 3, 4, 2)), np.zeros((3, 3, 4, 1))], 3)
+    )
     kernel = tf.Variable(tf.cast(kernel, tf.float32))
     weights = tf.constant(np.random.default_rng(3).normal(size=kernel.shape), tf.float32)
     with tf.GradientTape() as tape:
@@ -88,7 +91,11 @@ def test_a_call_moves_statistics_and_no_weight() -> None:
     for training in (False, True):
         output = call_fake_quantized(model, kernels, x, training=training)
         np.testing.assert_allclose(output, rounded(x, training=training), rtol=1e-5, atol=1e-6)
-    moved = {v.path.split("/", 1)[1] for v, old in zip(model.weights, before, strict=True) if not np.array_equal(v.numpy(), old)}
+    moved = {
+        v.path.split("/", 1)[1]
+        for v, old in zip(model.weights, before, strict=True)
+        if not np.array_equal(v.numpy(), old)
+    }
     assert moved == {"norm/moving_mean", "norm/moving_variance"}
     np.testing.assert_allclose(model.get_layer("norm").moving_mean, rounded.get_layer("norm").moving_mean, rtol=1e-5)
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from oracle.boards import relative_error
+
 from tt_tflm.meta.network import RowNetwork
 
 

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+
 from tt_tflm.meta.statistics import mean_and_ci95, nearest_prototype, student_t95
 
 

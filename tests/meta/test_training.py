@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from meta import small
+
 from tt_tflm.errors import InputError
 from tt_tflm.meta.mixed_augment import OFF
 from tt_tflm.meta.training import fit

@@ -113,9 +113,7 @@ def oracle(library: ctypes.CDLL, x: np.ndarray, options: dict, index: int) -> np
     """The header's steps in double precision, for the numbers that the seeded generator gives."""
     library.tt_random_uniform.restype = ctypes.c_float
     random = seeded(library, 1, 2, index)
-    area, top, left, flip, contrast, brightness = (
-        library.tt_random_uniform(ctypes.byref(random)) for _ in range(6)
-    )
+    area, top, left, flip, contrast, brightness = (library.tt_random_uniform(ctypes.byref(random)) for _ in range(6))
     height, width, _ = x.shape
     area = options["min_area"] + (1 - options["min_area"]) * area
     side = np.sqrt(area) if min(height, width) > 1 else area

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tt_tflm.boards.simulated.toolchain import find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.meta.statistics import LEAST_RATE, SPREAD, TIGHT, paced_rate, tightness
-from tt_tflm.boards.simulated.toolchain import find_compiler
 
 OPS = Path(__file__).parents[2] / "ops"
 SOURCES = [OPS / "src" / f"tt_{name}.c" for name in ("episode", "prototypes", "softmax_cross_entropy", "all_finite")]

@@ -24,7 +24,14 @@ def counts(line: str) -> dict[str, int]:
 def cut_counts(request, tmp_path_factory) -> list[dict[str, int]]:
     """What happened to cuts, to corruptions and to what is to be refused, under both sanitisers."""
     program = tmp_path_factory.mktemp("cuts") / "storage_cuts"
-    flags = ("-g", "-O1", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{OPS / 'include'}")
+    flags = (
+        "-g",
+        "-O1",
+        *WARNINGS,
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        f"-I{OPS / 'include'}",
+    )
     compile_quietly((request.param,), *flags, *PROGRAM, *RUNTIME, "-lm", "-o", program)
     command = [program, "7", str(TRIALS), str(CORRUPTIONS)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)

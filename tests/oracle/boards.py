@@ -5,6 +5,7 @@ import dataclasses
 
 import keras
 import numpy as np
+
 import tt_tflm
 
 from .reference import NOT_ENROLLED_SCORE, Loss, Optimizer, Plan

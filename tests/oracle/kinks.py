@@ -35,9 +35,7 @@ class KinkMeter:
             return float("inf")
         taps = self._taps(x[None], training=False)
         values = [value.numpy() for value in (taps if isinstance(taps, list) else [taps])]
-        return min(
-            _margin(layer, kinks, value) for (layer, kinks), value in zip(self._checks, values, strict=True)
-        )
+        return min(_margin(layer, kinks, value) for (layer, kinks), value in zip(self._checks, values, strict=True))
 
 
 def kinks_of(layer: keras.layers.Layer) -> tuple[float, ...]:

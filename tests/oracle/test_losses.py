@@ -4,6 +4,7 @@
 import keras
 import numpy as np
 import pytest
+
 import tt_tflm
 
 from .boards import check_forward, check_updates, convert

@@ -73,7 +73,7 @@ def test_plan_may_leave_biases_out() -> None:
 )
 def test_full_training_equals_keras(rule, keras_rule) -> None:
     model = fold_batch_norm(small_classifier())
-    reference = Reference(model, SoftmaxLoss(), rule, {name: "all" for name in ("conv", "depthwise", "logits")})
+    reference = Reference(model, SoftmaxLoss(), rule, dict.fromkeys(("conv", "depthwise", "logits"), "all"))
     model.compile(keras_rule, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     for step in range(10):
         x = small_inputs(3, seed=step)

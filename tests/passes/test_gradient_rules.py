@@ -190,8 +190,12 @@ def test_the_update_equals_the_gradient_tape(name, tiling):
     before = trained.pool.copy()
     arguments = {
         **{key: Rows(*value) for key, value in rows.items()},
-        **{"x": x, "rows_0": trained, "pool_0": trained.pool},
-        **{"label": np.uint32([label]), "loss": np.zeros(1, np.float32), "scale": np.float32([-rate])},
+        "x": x,
+        "rows_0": trained,
+        "pool_0": trained.pool,
+        "label": np.uint32([label]),
+        "loss": np.zeros(1, np.float32),
+        "scale": np.float32([-rate]),
     }
     Program(module, tiling).run("train_step", arguments)
     change = (trained.pool - before)[:, :28]

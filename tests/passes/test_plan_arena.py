@@ -4,9 +4,9 @@
 import tvm
 from hypothesis import given
 from tvm import relax
-from tvm.script import ir as I  # noqa: E741, N812 - TVM's own names
-from tvm.script import relax as R  # noqa: N812
-from tvm.script import tirx as T  # noqa: N812
+from tvm.script import ir as I
+from tvm.script import relax as R
+from tvm.script import tirx as T
 
 from tvm_passes.kernel import steps_of
 from tvm_passes.plan_arena import Place, PlanArena, read_plan

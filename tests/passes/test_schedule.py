@@ -3,7 +3,7 @@
 
 import pytest
 import tvm
-from tvm.script import tirx as T  # noqa: N812 - TVM's own name
+from tvm.script import tirx as T
 
 from tvm_passes.kernel import INOUT, Kernel, Param, kernel_of
 from tvm_passes.kernels.geometry import Window

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from plan.random_tables import random_budget, random_fisher, random_table
+from tt_tflm.boards.simulated.protocol import Status
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import InputError
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import CostTable
 from tt_tflm.plan.select import select
-from tt_tflm.boards.simulated.protocol import Status
 
 OPS = Path(__file__).parents[2] / "ops"
 PROGRAM = Path(__file__).parent / "select_cases.c"
@@ -209,7 +209,7 @@ def backbone() -> Case:
     generator = np.random.default_rng(0)
     table = random_table(generator, count=64, channels=1)
     table = replace(table, candidates=tuple(replace(c, channels=160) for c in table.candidates))
-    most = table.cost({i: 80 for i in range(64)})
+    most = table.cost(dict.fromkeys(range(64), 80))
     fisher = {c.layer: generator.gamma(0.5, size=160).astype(np.float32) for c in table.candidates}
     return Case(table, fisher, Budget(training_memory=most.training_memory_bytes, backward_macs=most.backward_macs))
 

@@ -16,19 +16,23 @@ def test_a_plan_survives_its_file(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(plan.to_json()))
     again = UpdatePlan.load(path)
-    assert again.to_json() == plan.to_json() == {
-        "schema_version": 1,
-        "fingerprint": "feed",
-        "strategy": "tinytrain",
-        "budget": BUDGET,
-        "spent": SPENT,
-        "layers": {
-            "a": {"channels": [1, 3], "bias": True},
-            "b": {"channels": "all", "bias": True},
-            "c": {"channels": [0], "bias": False},
-            "d": {"channels": "all", "bias": True, "weights": False},
-        },
-    }
+    assert (
+        again.to_json()
+        == plan.to_json()
+        == {
+            "schema_version": 1,
+            "fingerprint": "feed",
+            "strategy": "tinytrain",
+            "budget": BUDGET,
+            "spent": SPENT,
+            "layers": {
+                "a": {"channels": [1, 3], "bias": True},
+                "b": {"channels": "all", "bias": True},
+                "c": {"channels": [0], "bias": False},
+                "d": {"channels": "all", "bias": True, "weights": False},
+            },
+        }
+    )
     assert again.resolve({"a": 4, "b": 2, "c": 1, "d": 1}, "feed") == {
         "a": LayerPlan((1, 3)),
         "b": LayerPlan((0, 1)),

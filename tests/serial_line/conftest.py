@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import tt_tflm
 from emit import models
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
+
+import tt_tflm
 
 SHOTS = 3
 

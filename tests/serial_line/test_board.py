@@ -9,8 +9,9 @@ import threading
 
 import numpy as np
 import pytest
-import tt_tflm
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
+
+import tt_tflm
 from tt_tflm.state.personalisation import Personalisation
 
 from .noisy_line import noisy_line

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+
 import tt_tflm
 from tt_tflm.cli.main import main
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tt_tflm.devices import core_names
-from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated import open_board
 from tt_tflm.boards.simulated.protocol import Command
+from tt_tflm.devices import core_names
+from tt_tflm.errors import DeviceError, InputError
 
 CORES = [name for name in core_names() if name != "host"]
 DEVICES = ["host", *(pytest.param(name, marks=pytest.mark.qemu) for name in CORES)]

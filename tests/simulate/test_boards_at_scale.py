@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
+from tt_tflm.boards.simulated import open_board
 from tt_tflm.devices import core_names
 from tt_tflm.errors import OverflowingMemoryError
-from tt_tflm.boards.simulated import open_board
 
 pytestmark = pytest.mark.qemu
 
@@ -100,9 +100,7 @@ def test_a_large_model_fits(device, custom_files):
     files.layers["head"] = Identity()
     x = np.random.default_rng(0).normal(size=(50, 500, 2)).astype(np.float32)
     with open_board(files, device) as board:
-        np.testing.assert_allclose(
-            board.predict(x), [2 * x[-1, -1, -1] + 1, ARENA // 4 - POOL // 4], rtol=1e-6
-        )
+        np.testing.assert_allclose(board.predict(x), [2 * x[-1, -1, -1] + 1, ARENA // 4 - POOL // 4], rtol=1e-6)
         weights = board.weights()
     np.testing.assert_array_equal(weights["head/kernel"].reshape(-1), -np.arange(50_000, dtype=np.float32))
     assert "head/bias" not in weights
@@ -112,7 +110,9 @@ def test_a_large_model_fits(device, custom_files):
 def test_a_model_beyond_the_boards_memory_is_told_in_one_line(device, custom_files):
     header = HEADER.format(inputs=1, arena=64_000_000, pool=16)
     files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=64_000_000, row_pool_bytes=16)
-    with pytest.raises(OverflowingMemoryError, match=r"received one of 4\d,\d{3},\d{3} B too much: simulate on") as error:
+    with pytest.raises(
+        OverflowingMemoryError, match=r"received one of 4\d,\d{3},\d{3} B too much: simulate on"
+    ) as error:
         open_board(files, device)
     assert "\n" not in str(error.value)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tt_tflm.devices import core_names
-from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated import QemuBoard, open_board
 from tt_tflm.boards.simulated.qemu import build_elf
+from tt_tflm.devices import core_names
+from tt_tflm.errors import DeviceError, InputError
 
 pytestmark = pytest.mark.qemu
 

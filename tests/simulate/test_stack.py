@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from tt_tflm.boards.simulated import open_board
 
 from .test_boards_at_scale import CORES, HEADER, STUBS

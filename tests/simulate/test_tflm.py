@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
 import tt_tflm
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 
@@ -93,7 +94,9 @@ def test_what_other_boards_refuse_is_refused(fixed: tt_tflm.Build) -> None:
         with pytest.raises(InputError, match="adapt: expected a build with PrototypeLoss and accumulated gradients"):
             board.adapt(X[None], np.array([0]))
         for name, call in (("save", board.save), ("load", board.load)):
-            with pytest.raises(InputError, match=f"{name}: expected a build of backend 'c', received one of backend 'tflm'"):
+            with pytest.raises(
+                InputError, match=f"{name}: expected a build of backend 'c', received one of backend 'tflm'"
+            ):
                 call()
     with pytest.raises(DeviceError, match="one that is closed"):
         board.predict(X)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tt_tflm.devices import get_profile
-from tt_tflm.errors import ToolchainError
 from tt_tflm.boards.simulated import open_board, toolchain
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
+from tt_tflm.devices import get_profile
+from tt_tflm.errors import ToolchainError
 
 PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 

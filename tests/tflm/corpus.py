@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from hypothesis import assume, given
-from hypothesis import strategies as st
 from passes.trials import same_in_every_run
 
 from tt_tflm.emit.tflm.params import Command, Flag, Op, pack

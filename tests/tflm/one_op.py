@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tt_tflm.tflite.writer import TfliteWriter
-from tt_tflm.emit.tflm.params import Op
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.emit.tflm.params import Op
+from tt_tflm.tflite.writer import TfliteWriter
 
 EVERY = np.int32([-1, -1])
 NONE = np.int32([0, 0])

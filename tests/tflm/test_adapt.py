@@ -6,9 +6,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+
 import tt_tflm
-from tt_tflm.errors import DeviceError
 from tt_tflm.boards.simulated.tflm_models import TflmModel
+from tt_tflm.errors import DeviceError
 
 from .boards import TOLERANCE, pair
 from .test_models import CLASSES, signal, small_net
@@ -55,7 +56,14 @@ def adapted(build: tt_tflm.Build, **options) -> dict[str, object]:
         after, scores = board.weights(), board.predict(x[0])
         losses = [board.train_step(x[i], int(LABELS[i])) for i in range(4)]
     moved = sum(float(np.abs(after[name] - value).max()) for name, value in before.items())
-    return {"losses": result.losses, "plan": result.plan, "after": after, "scores": scores, "steps": losses, "moved": moved}
+    return {
+        "losses": result.losses,
+        "plan": result.plan,
+        "after": after,
+        "scores": scores,
+        "steps": losses,
+        "moved": moved,
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,9 @@ def test_a_domain_that_is_known_takes_a_smaller_rate_for_the_adaptation_alone() 
     losses = {}
     for backend, build in pair(odd_net(), set_up).items():
         with build.simulate() as board:
-            losses[backend] = [board.adapt(x, labels, 3, plan=plan, paced=paced).losses for paced in (True, True, False)]
+            losses[backend] = [
+                board.adapt(x, labels, 3, plan=plan, paced=paced).losses for paced in (True, True, False)
+            ]
     for paced, again, fixed in losses.values():
         assert paced == again
         assert np.abs(np.subtract(paced, fixed)).max() > 10 * TOLERANCE

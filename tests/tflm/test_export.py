@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
 import tt_tflm
 
 from .boards import run_exported

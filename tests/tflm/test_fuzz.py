@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program
 from tt_tflm.emit.tflm.params import Op
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.files.ops_path import ops_path
-from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program
 
 from . import corpus
 from .one_op import OneOp
@@ -56,7 +56,9 @@ def test_ops_are_clean_under_sanitisers_whatever_the_model_says(harness, models,
     tallies = {m[1]: [int(n) for n in m.groups()[1:]] for m in LINE.finditer(result.stdout)}
     assert {Op[name] for name in tallies} == set(Op)
     cases, refused, large, ran, stopped = np.array(list(tallies.values())).sum(axis=0)
-    print(f"{cases} mutated models: {refused} refused in Prepare, {ran} ran, {stopped} stopped, {large} too large to run")
+    print(
+        f"{cases} mutated models: {refused} refused in Prepare, {ran} ran, {stopped} stopped, {large} too large to run"
+    )
     assert cases == CASES >= 10_000
     assert cases == refused + large + ran + stopped
     for name, (_, refused, _, ran, _) in tallies.items():

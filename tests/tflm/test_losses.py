@@ -67,7 +67,9 @@ def test_a_seed_stands_for_the_gradient_of_a_loss_and_is_divided_by_the_batch_la
 
 
 def test_an_update_takes_whatever_the_other_tensors_hold():
-    loss, scores, _ = prototype(Command.UPDATE, label=-5, embedding=EMBEDDING * np.nan, seed=SEED * np.nan).run().outputs
+    loss, scores, _ = (
+        prototype(Command.UPDATE, label=-5, embedding=EMBEDDING * np.nan, seed=SEED * np.nan).run().outputs
+    )
     assert np.isnan(loss[0])
     assert np.array_equal(scores, np.full(3, np.finfo(np.float32).min, np.float32))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tt_tflm
 from keras import layers as kl
 from oracle.net_weights import randomise_weights
+
+import tt_tflm
 from tt_tflm.plan.update_plan import LayerPlan
 
 from .boards import both, check_equal, check_exported, pair, use

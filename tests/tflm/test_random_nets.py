@@ -8,11 +8,12 @@ from collections import Counter
 
 import keras
 import pytest
-import tt_tflm
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle.random_nets import FOCUSES, Net, net_settings, nets
 from oracle.reference import PrototypeLoss
+
+import tt_tflm
 
 from .boards import check_equal, check_exported, pair, use
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tt_tflm.tflite.writer import TfliteWriter
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.tflite.writer import TfliteWriter
 from tvm_passes.kernels.geometry import Window
 
 from . import corpus
@@ -121,7 +121,10 @@ def test_the_model_that_the_next_test_spoils_is_accepted():
             with_choice(2, 2, 3, 1, 2),
             "expected an even offset that keeps the rows of candidate 0 inside the pool, received 2",
         ),
-        (grad_input().with_inputs({1: np.zeros((5, 27), np.float32)}), "expected base to have 140 elements, received 135"),
+        (
+            grad_input().with_inputs({1: np.zeros((5, 27), np.float32)}),
+            "expected base to have 140 elements, received 135",
+        ),
         (grad_input().with_inputs({4: np.int32([1])}), "expected active to have 2 elements, received 1"),
     ],
 )
@@ -196,7 +199,10 @@ def prototype_loss(**changed) -> OneOp:
         ),
         (
             OneOp(
-                Op.AVG_POOL_GRAD, pack(Op.AVG_POOL_GRAD, window=POOL_WINDOW | {"pt": 2}), (zeros(12), EVERY), (floats(48),)
+                Op.AVG_POOL_GRAD,
+                pack(Op.AVG_POOL_GRAD, window=POOL_WINDOW | {"pt": 2}),
+                (zeros(12), EVERY),
+                (floats(48),),
             ),
             "expected a window that fits its image, received 2x2, stride 2x2, padding 2x0, from 4x4x3 to 2x2x3",
         ),
@@ -234,7 +240,9 @@ def test_a_tensor_that_is_written_is_a_tensor_of_its_own():
     x = writer.add_tensor("x", (4,), "float32", variable=True)
     active = writer.add_tensor("active", (2,), "int32")
     writer.add_custom("TT_ACCUMULATE", [x, x, active], [], pack(Op.ACCUMULATE))
-    with pytest.raises(InputError, match="TT_ACCUMULATE: expected acc to be a tensor of its own, received tensor 0 twice"):
+    with pytest.raises(
+        InputError, match="TT_ACCUMULATE: expected acc to be a tensor of its own, received tensor 0 twice"
+    ):
         TflmInterpreter(writer.finish([x, active], [x]))
 
 

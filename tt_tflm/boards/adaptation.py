@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tt_tflm.errors import InputError
 from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Augment
+from tt_tflm.errors import InputError
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.plan import UpdatePlan
     from tt_tflm.boards.simulated import Board
+    from tt_tflm.plan import UpdatePlan
 
 Progress = Callable[[str, int, int], None]
 INSTRUCTIONS = ("fisher", "select", "adapt", "predict", "train_step")
@@ -146,9 +146,7 @@ def adapt_on_board(
     run.enroll()
     before = run.accuracy("judging before training")
     run.announce("adapting")
-    done = board.adapt(
-        episode.support_x, episode.support_y, iterations, gradient=gradient, augment=augment, seed=seed
-    )
+    done = board.adapt(episode.support_x, episode.support_y, iterations, gradient=gradient, augment=augment, seed=seed)
     after = run.accuracy("judging after training")
     counted = {"predict": board.instructions.get("predict"), **(done.instructions or {})}
     return AdaptationResult(before, after, done.losses, _instructions(counted), done.plan, _stack_bytes(board))

@@ -11,8 +11,8 @@ import numpy as np
 
 from tt_tflm.boards.adaptation import Progress, check_classes
 from tt_tflm.boards.episode import Episode, load_episode
-from tt_tflm.errors import InputError
 from tt_tflm.boards.serial import Board, BoardStatus
+from tt_tflm.errors import InputError
 
 _AS_PIXELS = (1.0, 0.0)
 

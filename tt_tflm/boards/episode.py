@@ -118,9 +118,7 @@ def _read(path: Path, what: str, names: tuple[str, ...], *, every: bool = True) 
         ) from error
 
 
-def _members(
-    file_name: str, what: str, file: object, names: tuple[str, ...], every: bool
-) -> dict[str, np.ndarray]:
+def _members(file_name: str, what: str, file: object, names: tuple[str, ...], every: bool) -> dict[str, np.ndarray]:
     if not isinstance(file, np.lib.npyio.NpzFile):
         raise InputError(f"{file_name}: expected an .npz file, received a single array: save with numpy.savez")
     found = [name for name in names if name in file.files]
@@ -212,8 +210,7 @@ def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> 
         images = _grey(images)
     elif received != channels:
         raise InputError(
-            f"{name}: expected images with as many channels as the model takes, {channels}, "
-            f"received {received}"
+            f"{name}: expected images with as many channels as the model takes, {channels}, received {received}"
         )
     return resize_bilinear(images, height, width)
 

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.devices import Device, device_from_json
-from tt_tflm.emit.c.library import KERNEL_SOURCE
-from tt_tflm.errors import InputError
-from tt_tflm.frontend.layers import Layer
-from tt_tflm.files.new_folder import new_folder
 from tt_tflm.boards.simulated import AdaptiveBoard, SimulationFiles, open_board
 from tt_tflm.boards.simulated.code_size import code_bytes
 from tt_tflm.boards.simulated.console import ConsoleProcess
 from tt_tflm.boards.simulated.count_macs import count_macs
 from tt_tflm.boards.simulated.tflm import tflm_arena_bytes
+from tt_tflm.devices import Device, device_from_json
+from tt_tflm.emit.c.library import KERNEL_SOURCE
+from tt_tflm.errors import InputError
+from tt_tflm.files.new_folder import new_folder
+from tt_tflm.frontend.layers import Layer
 
 SCHEMA_VERSION = 1
 _SIMULATION = "sim/simulation.json"
@@ -73,9 +73,7 @@ class Build:
         if self.backend == "tflm":
             return report | tflm_arena_bytes(self.models)
         with self._folder() as folder:
-            report["flash_bytes"]["code"] = code_bytes(
-                self._simulation_files(Path(folder)), self.device.profile
-            )
+            report["flash_bytes"]["code"] = code_bytes(self._simulation_files(Path(folder)), self.device.profile)
         return report
 
     def save(self, folder: str | Path) -> None:
@@ -120,7 +118,9 @@ class Build:
             ToolchainError: a compiler or the emulator is missing.
         """
         if self.backend == "tflm":
-            raise InputError("console: expected a build of backend 'c', received one of backend 'tflm': export it for a board")
+            raise InputError(
+                "console: expected a build of backend 'c', received one of backend 'tflm': export it for a board"
+            )
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:

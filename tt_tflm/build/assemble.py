@@ -90,10 +90,17 @@ def assemble(
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
         files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
-    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full) | {"backend": backend}
+    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full) | {
+        "backend": backend
+    }
     plan_data = plan.to_json() if plan is not None else {}
     if program.choice is not None:
-        plan_data = {"schema_version": SCHEMA_VERSION, "fingerprint": model.fingerprint, "strategy": "tinytrain", "layers": {}}
+        plan_data = {
+            "schema_version": SCHEMA_VERSION,
+            "fingerprint": model.fingerprint,
+            "strategy": "tinytrain",
+            "layers": {},
+        }
         plan_data["budget"] = budget.resolve(backward_macs_full).to_json()
     simulation = {
         "schema_version": SCHEMA_VERSION,

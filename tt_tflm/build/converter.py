@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.build.assemble import assemble
-from tt_tflm.build.artefact import Build
-from tt_tflm.devices import MemoryNeeds, get_device, place_build
-from tt_tflm.program.dynamic import dynamic_program
 from tt_tflm.boards.episode import InputScaling, fit_samples
+from tt_tflm.build.artefact import Build
+from tt_tflm.build.assemble import assemble
+from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.keras_model import check_model, load_keras
 from tt_tflm.frontend.layers import Layer
@@ -23,8 +22,9 @@ from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
-from tt_tflm.program.static import ImportedModel, classes_of, import_model, static_program
+from tt_tflm.program.dynamic import dynamic_program
 from tt_tflm.program.quantization import quantized
+from tt_tflm.program.static import ImportedModel, classes_of, import_model, static_program
 
 if TYPE_CHECKING:
     import keras

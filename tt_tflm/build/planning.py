@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.boards.episode import Episode
+from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
 from tt_tflm.options import PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget, ResolvedBudget

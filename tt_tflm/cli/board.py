@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from tt_tflm.cli import options
-from tt_tflm.cli import terminal
+from tt_tflm.cli import options, terminal
 
 
 @click.command()

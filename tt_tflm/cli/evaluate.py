@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from tt_tflm.cli import options
-from tt_tflm.cli import terminal
+from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
 
 _STRATEGIES = ("none", *options.STRATEGY_NAMES)

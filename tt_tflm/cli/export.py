@@ -13,8 +13,12 @@ from tt_tflm.errors import InputError
 
 @click.command()
 @click.argument("build_path", type=click.Path(path_type=Path), metavar="OUT")
-@click.option("--zephyr", type=click.Path(path_type=Path), metavar="DIR", help="A Zephyr module, with a sample and a test.")
-@click.option("--arduino", type=click.Path(path_type=Path), metavar="LIB.zip", help="An Arduino library, with sketches.")
+@click.option(
+    "--zephyr", type=click.Path(path_type=Path), metavar="DIR", help="A Zephyr module, with a sample and a test."
+)
+@click.option(
+    "--arduino", type=click.Path(path_type=Path), metavar="LIB.zip", help="An Arduino library, with sketches."
+)
 def export(build_path: Path, zephyr: Path | None, arduino: Path | None) -> None:
     """Make a Zephyr module or an Arduino library of the build in the folder OUT."""
     if (zephyr is None) == (arduino is None):

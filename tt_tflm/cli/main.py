@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from tt_tflm.cli import options
-from tt_tflm.cli import terminal
+from tt_tflm.cli import options, terminal
 from tt_tflm.cli.board import board
 from tt_tflm.cli.devices import devices
 from tt_tflm.cli.evaluate import evaluate

@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from tt_tflm.cli import options
-from tt_tflm.cli import terminal
+from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")

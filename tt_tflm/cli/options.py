@@ -41,6 +41,7 @@ STRATEGY_NAMES = (
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
+
 class ModelPath(click.Path):
     """A .keras file, or the word `starter` for the model that comes with the package."""
 

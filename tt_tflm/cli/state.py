@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from tt_tflm.cli import options
-from tt_tflm.cli import terminal
+from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
 
 _state_argument = click.argument("state_path", type=click.Path(path_type=Path), metavar="STATE.BIN")

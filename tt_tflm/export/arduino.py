@@ -137,7 +137,11 @@ def _fitting(build: Build, model: Firmware) -> tuple[int, list[ArduinoBoard]]:
         )
     available = max(room.values(), default=-1) if own is None else room.get(own, -1)
     if available < classes:
-        raise InputError(_refusal(build, model, considered, own, flash_bytes, [b for b, samples in room.items() if samples >= classes]))
+        raise InputError(
+            _refusal(
+                build, model, considered, own, flash_bytes, [b for b, samples in room.items() if samples >= classes]
+            )
+        )
     samples = min(wanted, available)
     return samples, [board for board, most in room.items() if most >= samples]
 
@@ -180,7 +184,9 @@ def _workspace_bytes(build: Build, samples: int) -> int:
     if not build.simulation["adaptable"]:
         return 0
     embedding, classes = build.simulation["embedding_elements"], build.simulation["classes"]
-    floats = 2 * samples * embedding + classes * (embedding + 2) + embedding + math.prod(build.simulation["input_shape"])
+    floats = (
+        2 * samples * embedding + classes * (embedding + 2) + embedding + math.prod(build.simulation["input_shape"])
+    )
     return 4 * floats + 8 * samples
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tt_tflm.errors import ToolchainError
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def ops_path() -> Path:
@@ -19,4 +19,6 @@ def ops_path() -> Path:
     for folder in (_PACKAGE / "ops", _PACKAGE.parent / "ops"):
         if (folder / "include" / "tt_status.h").is_file():
             return folder
-    raise ToolchainError(f"expected the C runtime in {_PACKAGE / 'ops'}, received no such folder: install tt-tflm again")
+    raise ToolchainError(
+        f"expected the C runtime in {_PACKAGE / 'ops'}, received no such folder: install tt-tflm again"
+    )

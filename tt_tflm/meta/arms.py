@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.build.artefact import Build, load_build
 from tt_tflm.build.converter import TrainableConverter
+from tt_tflm.build.planning import plan_on_host
 from tt_tflm.errors import InputError
 from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.options import Adam, PrototypeLoss, optimizer_spec
@@ -23,9 +25,7 @@ from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.select import plan_cost, select
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
-from tt_tflm.build.planning import plan_on_host
 from tt_tflm.program.static import loss_spec, static_program
-from tt_tflm.boards.simulated.task import Augment
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
@@ -190,9 +190,7 @@ class _Workshop:
             self._tell("build that chooses")
             build = converter.convert()
             choice = build.simulation["choice"]
-            self.table = replace(
-                self._table(len(choice["candidates"])), fixed_ram_bytes=int(choice["fixed_ram_bytes"])
-            )
+            self.table = replace(self._table(len(choice["candidates"])), fixed_ram_bytes=int(choice["fixed_ram_bytes"]))
             self._dynamic[rate] = self._saved(build, "dynamic")
             converter.budget, converter.tail = Budget(), None
         return next(iter(self._dynamic.values()))

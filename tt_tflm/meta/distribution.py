@@ -167,9 +167,7 @@ class Trainer:
         add = tf.distribute.ReduceOp.SUM
         return self._strategy.reduce(add, loss, axis=None), self._strategy.reduce(add, accuracy, axis=None)
 
-    def _on_replica(
-        self, fake_quantized: bool, episodes: Sequence[Sequence[tf.Tensor]]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _on_replica(self, fake_quantized: bool, episodes: Sequence[Sequence[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
         total_loss = total_accuracy = tf.constant(0.0)

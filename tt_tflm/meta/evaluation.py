@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tt_tflm.boards.adaptation import augment_for
+from tt_tflm.boards.episode import InputScaling
 from tt_tflm.build.converter import PRECISIONS, TrainableConverter
 from tt_tflm.devices import get_profile
-from tt_tflm.boards.episode import InputScaling
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.meta.arms import BACKENDS, LEARNING_RATES, STRATEGIES, Arm, Bench, Outcome, Recipe, prepare
 from tt_tflm.meta.episodes import Rows, draw_episodes, load_episode_rows
@@ -219,7 +219,9 @@ def _support_rows(episodes: Sequence[Rows]) -> list[int]:
 
 def _check_counting(device: str, backend: str) -> None:
     if backend != "c":
-        raise InputError(f"instructions_on: expected backend 'c', of which instructions are counted, received {backend!r}")
+        raise InputError(
+            f"instructions_on: expected backend 'c', of which instructions are counted, received {backend!r}"
+        )
     if get_profile(device).is_host:
         raise InputError(f"instructions_on: expected an emulated core, such as cortex-m7, received {device!r}")
 

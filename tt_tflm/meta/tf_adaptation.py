@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import keras
 
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.frontend.layers import Layer
     from tt_tflm.boards.simulated.task import Augment
+    from tt_tflm.frontend.layers import Layer
 
 _BATCH = 50
 

@@ -112,9 +112,7 @@ def _bytes(name: str, value: Any) -> int | None:
     elif isinstance(value, str) and (match := _BYTES.fullmatch(value)):
         whole = math.floor(Fraction(match[1]) * _BINARY[match[2].lower()])
     if whole is None or not 0 < whole <= _LARGEST:
-        raise InputError(
-            f'{name}: expected bytes above 0, as a whole number or like "256KB", received {_shown(value)}'
-        )
+        raise InputError(f'{name}: expected bytes above 0, as a whole number or like "256KB", received {_shown(value)}')
     return whole
 
 

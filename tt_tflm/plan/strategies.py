@@ -148,14 +148,11 @@ def combine(table: CostTable, bias_table: CostTable) -> CostTable:
     return CostTable(
         table.candidates + bias_table.candidates,
         tuple(
-            SavedTensor(
-                a.full_bytes, a.full_guard | b.full_guard << n, a.mask_bytes, a.mask_guard | b.mask_guard << n
-            )
+            SavedTensor(a.full_bytes, a.full_guard | b.full_guard << n, a.mask_bytes, a.mask_guard | b.mask_guard << n)
             for a, b in zip(table.tensors, bias_table.tensors, strict=True)
         ),
         tuple(
-            MacItem(a.macs, a.guard | b.guard << n)
-            for a, b in zip(table.mac_items, bias_table.mac_items, strict=True)
+            MacItem(a.macs, a.guard | b.guard << n) for a, b in zip(table.mac_items, bias_table.mac_items, strict=True)
         ),
         table.fixed_ram_bytes,
         table.backward_macs_full,
@@ -198,9 +195,7 @@ def _random(task: Task) -> Wish:
     # The one generator whose numbers Python promises to keep.
     generator = random.Random(task.seed)
     keys = [generator.random() for _ in task.table.candidates]
-    potentials = [
-        np.array([generator.random() for _ in range(c.channels)], np.float32) for c in task.table.candidates
-    ]
+    potentials = [np.array([generator.random() for _ in range(c.channels)], np.float32) for c in task.table.candidates]
     return _wish(task, sorted(range(len(keys)), key=keys.__getitem__), potentials)
 
 

@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 import tflite
 
-from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.emit.tflm.infer_model import forward_pass
-from tt_tflm.tflite.forward import bounds_of, has_fused_bounds
-from tt_tflm.tflite.graph import TfliteGraph
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.quiet import import_tensorflow, most_telling_line, silence
+from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.static import ImportedModel
+from tt_tflm.tflite.forward import bounds_of, has_fused_bounds
+from tt_tflm.tflite.graph import TfliteGraph
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, Step, row_length
 from tvm_passes.kernels.geometry import int8_row_stride
@@ -151,9 +151,7 @@ def _layer(step: Step, tensors: _Tensors, x: Grid, y: Grid) -> Int8Layer:
     rows = np.zeros((channels, int8_row_stride(length)), np.int8)
     rows[:, :length] = weights.reshape(length, channels).T if depthwise else weights.reshape(channels, length)
     rows[:, -4:] = bias.astype("<i4").view(np.int8).reshape(channels, 4)
-    scales, bias_scales = (
-        np.broadcast_to(tensors.scales(name), (channels,)) for name in (filter_name, bias_name)
-    )
+    scales, bias_scales = (np.broadcast_to(tensors.scales(name), (channels,)) for name in (filter_name, bias_name))
     factors = np.float64(x.scale) * scales.astype(np.float64) / np.float64(y.scale)
     multipliers, shifts = np.array([fixed_point(float(factor)) for factor in factors], np.int32).T
     return Int8Layer(rows, scales.copy(), bias_scales.copy(), multipliers.copy(), shifts.copy(), length)

@@ -13,9 +13,6 @@ import numpy as np
 import tvm
 
 from tt_tflm.emit.c.library import BoardChoice
-from tt_tflm.program.layout.int8_layer import Int8Layer
-from tt_tflm.program.layout.row_pool import RowPool, lay_out
-from tt_tflm.program.layout.session import session_bytes
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
@@ -23,12 +20,15 @@ from tt_tflm.frontend.tflite_import import to_relax
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss, SoftmaxLoss, optimizer_spec
 from tt_tflm.plan.cost import Cost, cost_of_training
 from tt_tflm.plan.update_plan import LayerPlan
+from tt_tflm.program.layout.int8_layer import Int8Layer
+from tt_tflm.program.layout.row_pool import RowPool, lay_out
+from tt_tflm.program.layout.session import session_bytes
 from tvm_passes.attach_loss import LossSpec
+from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, row_length, steps_of
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
-from tvm_passes.choice import Trained
 from tvm_passes.update_in_place import OptimizerSpec
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ class ImportedModel:
     def trained(self, plan: Mapping[str, LayerPlan]) -> dict[int, Trained]:
         """The plan as the passes take it."""
         return {
-            self.index(name): Trained(len(choice.channels), choice.bias and self.layers[self.index(name)].bias, choice.weights)
+            self.index(name): Trained(
+                len(choice.channels), choice.bias and self.layers[self.index(name)].bias, choice.weights
+            )
             for name, choice in plan.items()
         }
 

@@ -16,7 +16,9 @@ def state_table(state: Mapping[str, Any], several: bool) -> Table:
         state: an entry of what ``tt-tflm inspect --json`` writes.
         several: whether it is one of several in a storage.
     """
-    which = f"state at byte {state['offset']:,}{', the newest' if state['newest'] else ''}" if several else "saved state"
+    which = (
+        f"state at byte {state['offset']:,}{', the newest' if state['newest'] else ''}" if several else "saved state"
+    )
     table = Table(title=which, show_header=False)
     table.add_column("figure")
     table.add_column("value", justify="right", overflow="fold")

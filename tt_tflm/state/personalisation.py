@@ -114,7 +114,9 @@ class Personalisation:
         except (struct.error, ValueError):
             offset = -1
         if offset != size - _CRC.size:
-            raise InputError("expected a saved state whose parts fill it, received one whose sizes contradict each other")
+            raise InputError(
+                "expected a saved state whose parts fill it, received one whose sizes contradict each other"
+            )
         state = cls(model.hex(), sequence, steps, layers, sums, counts)
         if state.plan_fingerprint != plan:
             raise InputError(f"expected the plan {plan:08x} in the saved state, received {state.plan_fingerprint:08x}")

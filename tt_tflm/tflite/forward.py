@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tflite
 
-from tt_tflm.tflite.graph import TfliteGraph, Value
 from tt_tflm.emit.tflm.params import FROZEN, Flag, Op, pack
+from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.kernel import Kernel, row_length
 from tvm_passes.kernels.geometry import Window
 

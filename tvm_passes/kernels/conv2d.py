@@ -131,9 +131,7 @@ def _forward_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx
     nest = LoopNest()
 
     def tile(oy: Expr, column: Expr, pixels: int, start: Expr, stop: Expr) -> None:
-        acc = [
-            [nest.local(f"acc{t}{i}", row_[i][weights]) for i in range(rows)] for t in range(pixels)
-        ]
+        acc = [[nest.local(f"acc{t}{i}", row_[i][weights]) for i in range(rows)] for t in range(pixels)]
         first, last = vertical_taps(nest, w, oy)
         with nest.loop("r", last, first) as r:
             source = nest.let("source", ((oy * w.sh + r - w.pt) * w.W + column * w.sw - w.pl) * w.C)
@@ -291,9 +289,7 @@ def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) ->
         x_first, x_last = positions(nest, "ox", s, w.pl, w.sw, w.W, w.OW, w.kw)
         with nest.loop("oy", y_last, y_first) as oy:
             with nest.loop("ox", x_last, x_first) as ox:
-                source = nest.let(
-                    "source", ((oy * w.sh + r - w.pt) * w.W + ox * w.sw + s - w.pl) * w.C + c
-                )
+                source = nest.let("source", ((oy * w.sh + r - w.pt) * w.W + ox * w.sw + s - w.pl) * w.C + c)
                 position = nest.let("position", (oy * w.OW + ox) * w.O)
                 step = 2 if pairs else 1
                 grads = [nest.let(f"g{i}", columns[i][position], F32) for i in range(rows)]

@@ -81,7 +81,9 @@ class Axis:
             borders.append((left, min(width, self.count - left)))
             left += borders[-1][1]
         number = 0
-        while left + (number + 1) * width <= self.count and all(clean[left + number * width : left + (number + 1) * width]):
+        while left + (number + 1) * width <= self.count and all(
+            clean[left + number * width : left + (number + 1) * width]
+        ):
             number += 1
         rest = left + number * width
         while rest < self.count:
@@ -106,7 +108,18 @@ def gradient_axes(size: int, out: int, taps: int, stride: int, pad: int) -> list
         tap = (phase + pad) % stride
         count = len(range(phase, size, stride))
         axes.append(
-            Axis(count, stride, phase, 1, (phase + pad - tap) // stride, -1, len(range(tap, taps, stride)), tap, stride, out)
+            Axis(
+                count,
+                stride,
+                phase,
+                1,
+                (phase + pad - tap) // stride,
+                -1,
+                len(range(tap, taps, stride)),
+                tap,
+                stride,
+                out,
+            )
         )
     return axes
 
@@ -138,7 +151,9 @@ def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     for channel, count in walk(nest, w.O, lanes_of(kernel, w, tiling)):
         functions[f"{name}_block{count}"] = build(count)
         source = offset_pointer(x, channel if w.C == w.O else tirx.truncdiv(channel, w.O // w.C))
-        nest.call(f"{name}_block{count}", source, *(row(rows, channel + i) for i in range(count)), offset_pointer(y, channel))
+        nest.call(
+            f"{name}_block{count}", source, *(row(rows, channel + i) for i in range(count)), offset_pointer(y, channel)
+        )
     functions[name] = prim_func([x, rows, y], nest)
     return functions
 
@@ -168,7 +183,9 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
         seeds = [lambda: constant(0)] * lanes
         for vertical in gradient_axes(w.H, w.OH, w.kh, w.sh, w.pt):
             for horizontal in gradient_axes(w.W, w.OW, w.kw, w.sw, w.pl):
-                correlate(nest, vertical, horizontal, source, (w.OW, w.O), row_, w.kw, (w.W, w.C), seeds, finish, tiling)
+                correlate(
+                    nest, vertical, horizontal, source, (w.OW, w.O), row_, w.kw, (w.W, w.C), seeds, finish, tiling
+                )
         return prim_func([source, *row_, *scales, target], nest)
 
     functions: Functions = {}
@@ -212,16 +229,14 @@ def correlate(
 
     def tap_value(value: tirx.Var) -> tirx.Var:
         return code(value, 0, dtype) if dtype_of(rows[0]) == "int8" else value
+
     columns = _tile_columns(horizontal.taps, lanes)
 
     def tile(y: Expr, first: Expr, width: int, known: bool) -> None:
         acc = [[nest.local(f"acc{t}{i}", seeds[i](), dtype) for i in range(lanes)] for t in range(width)]
         m_first, m_last = vertical.tap_range(nest, y)
         used = [
-            (t, m)
-            for t in range(width)
-            for m in range(horizontal.taps)
-            if not known or horizontal.inside(first + t, m)
+            (t, m) for t in range(width) for m in range(horizontal.taps) if not known or horizontal.inside(first + t, m)
         ]
         offsets = sorted({t * horizontal.source_step + m * horizontal.direction for t, m in used})
         base_column = first * horizontal.source_step + horizontal.source_start

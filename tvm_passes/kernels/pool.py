@@ -34,7 +34,9 @@ def avg_pool(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
         y0, y1 = _span(nest, "iy", oy, w.sh, w.pt, w.kh, w.H)
         x0, x1 = _span(nest, "ix", ox, w.sw, w.pl, w.kw, w.W)
         with nest.loop("c", w.C) as c:
-            total = nest.local("total", tirx.const(0, "int32"), "int32") if integer else nest.local("total", constant(0))
+            total = (
+                nest.local("total", tirx.const(0, "int32"), "int32") if integer else nest.local("total", constant(0))
+            )
             with nest.loop("iy", y1, y0) as iy, nest.loop("ix", x1, x0) as ix:
                 value = x[(iy * w.W + ix) * w.C + c]
                 nest.store(total, 0, total[0] + (code(value) if integer else value))

@@ -23,9 +23,7 @@ def softmax_cross_entropy(name: str, kernel: Kernel, _tiling: Tiling) -> Functio
     """g = gradient of the cross-entropy of softmax(logits) against the label; loss is written too."""
     logits, label, loss, g = buffers(kernel)
     nest = LoopNest()
-    nest.call(
-        "(void)tt_softmax_cross_entropy", logits, _unsigned(kernel.params[0].elements), label[0], g, loss
-    )
+    nest.call("(void)tt_softmax_cross_entropy", logits, _unsigned(kernel.params[0].elements), label[0], g, loss)
     return {name: prim_func([logits, label, loss, g], nest)}
 
 

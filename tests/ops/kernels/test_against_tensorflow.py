@@ -108,5 +108,3 @@ WIDE = Weighted("conv2d", conv2d, _wide, lambda w: w.C).cases()
 @pytest.mark.parametrize("op", WIDE)
 def test_dense_and_pointwise_layers(op: str) -> None:
     check(WIDE[op], EXAMPLES)
-
-

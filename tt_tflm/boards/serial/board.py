@@ -13,12 +13,12 @@ from types import TracebackType
 
 import numpy as np
 
-from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.serial.exchange import Exchange
 from tt_tflm.boards.serial.frames import PROTOCOL, Answer, Damaged
 from tt_tflm.boards.serial.line import SerialLine
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
 from tt_tflm.boards.simulated.task import GRADIENTS, Adaptation
+from tt_tflm.errors import DeviceError, InputError
 
 Progress = Callable[[str, int, int], None]
 _SHOWN = re.compile(r"(inspecting|adapting) (\d+)/(\d+)")
@@ -224,7 +224,9 @@ class Board:
             raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
         options = (["flip"] if flip else []) + (["constant"] if gradient == "constant" else [])
         if options and not self._about.adaptable:
-            raise InputError(f"adapt: expected {' and '.join(options)} with a build that adapts by itself, received another")
+            raise InputError(
+                f"adapt: expected {' and '.join(options)} with a build that adapts by itself, received another"
+            )
         with _shown(progress) as show:
 
             def heard(line: str) -> None:
@@ -294,7 +296,9 @@ class Board:
         while True:
             answer = self._ask(command, len(content) // unit)
             piece = self._data(answer, "data")
-            if answer.number(place) != len(content) // unit or (not piece and len(content) < unit * answer.number("total")):
+            if answer.number(place) != len(content) // unit or (
+                not piece and len(content) < unit * answer.number("total")
+            ):
                 raise DeviceError(f"{command} on {self.device}: expected the piece asked for, received another")
             content += piece
             if len(content) >= unit * answer.number("total"):

@@ -6,9 +6,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tt_tflm.errors import DeviceError
 from tt_tflm.boards.serial.frames import Answer, Damaged, read_answer, request
 from tt_tflm.boards.serial.line import SerialLine
+from tt_tflm.errors import DeviceError
 
 
 class Exchange:
@@ -27,9 +27,7 @@ class Exchange:
         # Not from 0: the board still knows the last number of whoever was here before.
         self._sequence = random.SystemRandom().randrange(1, 2**31)
 
-    def ask(
-        self, *words: object, silence_s: float | None = None, heard: Callable[[str], None] | None = None
-    ) -> Answer:
+    def ask(self, *words: object, silence_s: float | None = None, heard: Callable[[str], None] | None = None) -> Answer:
         """Has a request performed, once, however often it has to be sent.
 
         Args:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulation of a build: in this process, or on an emulated Cortex-M."""
 
-from tt_tflm.devices import get_profile
-from tt_tflm.errors import InputError
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import Board, RowLayer, SimulationFiles
 from tt_tflm.boards.simulated.host import HostBoard
 from tt_tflm.boards.simulated.qemu import QemuBoard
 from tt_tflm.boards.simulated.tflm import DEVICE, TflmBoard
+from tt_tflm.devices import get_profile
+from tt_tflm.errors import InputError
 
 __all__ = ["AdaptiveBoard", "Board", "HostBoard", "QemuBoard", "RowLayer", "SimulationFiles", "TflmBoard", "open_board"]
 

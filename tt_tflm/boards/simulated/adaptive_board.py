@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.errors import InputError
-from tt_tflm.plan.budget import Budget
-from tt_tflm.plan.update_plan import UpdatePlan
 from tt_tflm.boards.simulated.board import Board, SimulationFiles
 from tt_tflm.boards.simulated.choice import pack_budget, pack_choice, placed_rows, read_choice, read_potentials
 from tt_tflm.boards.simulated.protocol import Command
 from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Adaptation, Augment, Task
+from tt_tflm.errors import InputError
+from tt_tflm.plan.budget import Budget
+from tt_tflm.plan.update_plan import UpdatePlan
 
 
 class AdaptiveBoard(Board, ABC):
@@ -59,7 +59,9 @@ class AdaptiveBoard(Board, ABC):
         """
         choice = self._need_choice("fisher")
         if self._inspected == 0:
-            raise InputError("fisher: expected at least one sample, received none: call fisher_accumulate(x, label) first")
+            raise InputError(
+                "fisher: expected at least one sample, received none: call fisher_accumulate(x, label) first"
+            )
         sums = read_potentials(self._call(Command.READ_ROW_POOL), choice)
         return {layer: values / np.float32(2 * self._inspected) for layer, values in sums.items()}
 

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
-from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
+from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
+from tt_tflm.errors import DeviceError, InputError
 
 _INFER_MODEL = "sim/infer.tflite"
 
@@ -252,7 +252,9 @@ class Board(ABC):
             raise InputError("export_tflite: expected a build of precision float32, received one of int8")
         content = self._files.models.get(_INFER_MODEL)
         if content is None:
-            raise InputError(f"export_tflite: expected a build with {_INFER_MODEL}, received one without: convert again")
+            raise InputError(
+                f"export_tflite: expected a build with {_INFER_MODEL}, received one without: convert again"
+            )
         pool = self._call(Command.READ_ROW_POOL)
         rows = self._rows(pool)
         content = with_rows(content, [rows[name] for name in self._files.layers])

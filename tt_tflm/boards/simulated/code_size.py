@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tt_tflm.devices import DeviceProfile
-from tt_tflm.errors import ToolchainError
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.toolchain import CompileUnit, compile_objects, find_compiler
+from tt_tflm.devices import DeviceProfile
+from tt_tflm.errors import ToolchainError
 
 WEIGHTS_SOURCE = "tt_weights.c"
 

@@ -12,11 +12,11 @@ import weakref
 from pathlib import Path
 from types import TracebackType
 
-from tt_tflm.devices import get_profile
-from tt_tflm.errors import InputError
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.qemu import build_elf
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
+from tt_tflm.devices import get_profile
+from tt_tflm.errors import InputError
 
 _SOURCES = ("tt_sim_console.c",)
 _HOST_SOURCES = (*_SOURCES, "tt_sim_console_host.c")

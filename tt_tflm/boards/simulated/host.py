@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tt_tflm.devices import get_profile
-from tt_tflm.errors import DeviceError
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.protocol import Command, Description, Reply, Status
 from tt_tflm.boards.simulated.task import TASK_BYTES
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
+from tt_tflm.devices import get_profile
+from tt_tflm.errors import DeviceError
 
 SIM_SOURCES = ("tt_sim_host.c", "tt_sim_macs.c", "tt_sim_task.c", "tt_sim_state.c")
 _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
-from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
+from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
+from tt_tflm.errors import DeviceError, InputError
 
 SIM_SOURCES = (
     "tt_sim_server.c",
@@ -62,7 +62,9 @@ def build_elf(
     """
     program = sources or [files.sim_dir / name for name in SIM_SOURCES]
     folders = (*files.include_dirs, *include_dirs)
-    return build_board_program(device, [*program, *files.sources], files.kernel_sources, folders, files.sim_dir, defines)
+    return build_board_program(
+        device, [*program, *files.sources], files.kernel_sources, folders, files.sim_dir, defines
+    )
 
 
 def build_board_program(
@@ -87,7 +89,12 @@ def build_board_program(
     """
     profile, board = _emulated(device)
     kernel = profile.compile_flags(kernel=True) + _SECTION_FLAGS
-    own = (*profile.compile_flags(kernel=False), *_SECTION_FLAGS, *(f"-D{name}={value}" for name, value in _board_macros(board).items()), *defines)
+    own = (
+        *profile.compile_flags(kernel=False),
+        *_SECTION_FLAGS,
+        *(f"-D{name}={value}" for name, value in _board_macros(board).items()),
+        *defines,
+    )
     script = sim_dir / LINKER_SCRIPT
     units = [
         *(CompileUnit(path, own) for path in sources),

@@ -21,7 +21,9 @@ def checked_x(x: np.ndarray, input_shape: tuple[int, ...], *, pixels: bool = Fal
     """
     array = np.asarray(x)
     if array.shape != input_shape:
-        raise InputError(f"expected x of shape {input_shape}, received {array.shape}: give one sample without batch axis")
+        raise InputError(
+            f"expected x of shape {input_shape}, received {array.shape}: give one sample without batch axis"
+        )
     if array.dtype == np.uint8 and pixels:
         return np.ascontiguousarray(array)
     if array.dtype != np.float32:

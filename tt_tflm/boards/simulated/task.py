@@ -90,9 +90,13 @@ class Task:
         """
         samples, labels = np.asarray(samples), np.asarray(labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(f"adapt: expected support_y of integers (samples,), received {labels.dtype} {labels.shape}")
+            raise InputError(
+                f"adapt: expected support_y of integers (samples,), received {labels.dtype} {labels.shape}"
+            )
         if len(samples) != len(labels):
-            raise InputError(f"adapt: expected one label per sample, received {len(samples)} samples, {len(labels)} labels")
+            raise InputError(
+                f"adapt: expected one label per sample, received {len(samples)} samples, {len(labels)} labels"
+            )
         if len(np.unique(labels)) < 2:
             raise InputError(f"adapt: expected samples of at least 2 classes, received {len(np.unique(labels))}")
         for name, value, most in (("iterations", iterations, 4096), ("seed", seed, 2**32 - 1)):

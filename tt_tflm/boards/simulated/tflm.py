@@ -14,12 +14,6 @@ from typing import Any
 import numpy as np
 import tflite
 
-from tt_tflm.emit.tflm import params as tflm_params
-from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
-from tt_tflm.errors import DeviceError, InputError, ToolchainError
-from tt_tflm.plan.budget import Budget
-from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
-from tt_tflm.plan.select import select
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.choice import pack_choice
@@ -28,6 +22,12 @@ from tt_tflm.boards.simulated.task import Task
 from tt_tflm.boards.simulated.tflm_adaptation import EpisodeRun
 from tt_tflm.boards.simulated.tflm_models import TflmModel
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.emit.tflm import params as tflm_params
+from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
+from tt_tflm.errors import DeviceError, InputError, ToolchainError
+from tt_tflm.plan.budget import Budget
+from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
+from tt_tflm.plan.select import select
 
 DEVICE = "tflm"
 _NO_LIMIT = 2**64 - 1
@@ -64,7 +64,9 @@ def tflm_arena_bytes(models: Mapping[str, bytes]) -> dict[str, int | None]:
     # Models share what lasts for a run; the places of all tensors are worked out in the same memory.
     shared = max(arena.head for arena in arenas.values())
     planning = max(_PLANNING_BYTES * model.Subgraphs(0).TensorsLength() for model in contents)
-    objects = _OBJECT_BYTES * (len(names) + 1) + _OP_BYTES * max(model.OperatorCodesLength() + len(Op) for model in contents)
+    objects = _OBJECT_BYTES * (len(names) + 1) + _OP_BYTES * max(
+        model.OperatorCodesLength() + len(Op) for model in contents
+    )
     total = max(shared, planning) + sum(arena.tail for arena in arenas.values()) + objects
     return {"tflm_arena_bytes": arenas[TRAIN].total, "tflm_firmware_arena_bytes": -(-total // 16) * 16}
 
@@ -134,7 +136,9 @@ class TflmBoard(AdaptiveBoard):
             return Reply(self._select(message))
         else:
             name = command.name.lower()
-            raise InputError(f"{name}: expected a build of backend 'c', received one of backend 'tflm', which keeps no states")
+            raise InputError(
+                f"{name}: expected a build of backend 'c', received one of backend 'tflm', which keeps no states"
+            )
         return Reply(Status.OK)
 
     def _run(self, command: Command, label: int, x: np.ndarray) -> Reply:

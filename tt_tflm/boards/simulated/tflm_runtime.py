@@ -11,10 +11,10 @@ import functools
 
 import numpy as np
 
-from tt_tflm.errors import DeviceError
 from tt_tflm.boards.simulated.protocol import Status, status_message
 from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.boards.simulated.tflm_wheel import ops_library
+from tt_tflm.errors import DeviceError
 
 _POINTER, _UINT, _FLOAT = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_float
 

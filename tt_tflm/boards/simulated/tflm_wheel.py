@@ -24,13 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.devices.profiles import BASE_FLAGS, HOST_KERNEL_FLAGS
-from tt_tflm.tflite.writer import TfliteWriter
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
-from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
+from tt_tflm.tflite.writer import TfliteWriter
 
 WHEEL = "tflite-micro"
 WHEEL_VERSION = "0.dev20260203175027"
@@ -39,7 +39,12 @@ DEFAULT_ARENA_BYTES = 64 << 20
 _REGISTERER = "TtRegisterOps"
 # The library stays in a cache that may meet another processor.
 _KERNEL_FLAGS = tuple(flag for flag in HOST_KERNEL_FLAGS if flag != "-march=native")
-_CPP_FLAGS = ("-std=c++17", *(flag for flag in BASE_FLAGS if not flag.startswith("-std")), "-fno-exceptions", "-fno-rtti")
+_CPP_FLAGS = (
+    "-std=c++17",
+    *(flag for flag in BASE_FLAGS if not flag.startswith("-std")),
+    "-fno-exceptions",
+    "-fno-rtti",
+)
 _SHARED_FLAGS = ("-fPIC", "-fvisibility=hidden")
 _LINK_FLAGS = ("-shared", "-Wl,-z,defs")
 _ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")

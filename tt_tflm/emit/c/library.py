@@ -23,12 +23,19 @@ from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import OptimizerSpec
 
 if TYPE_CHECKING:
-    from tt_tflm.program.layout.int8_layer import Int8Layer
     from tt_tflm.plan.cost_table import CostTable
+    from tt_tflm.program.layout.int8_layer import Int8Layer
 
 C_TYPES = {"float32": "float", "uint32": "uint32_t", "int32": "int32_t", "int8": "int8_t"}
 KERNEL_SOURCE = "src/tt_kernels.c"
-_SESSION_FIELDS = {"label": "label", "loss": "loss", "scale": "scale", "rate": "learning_rate", "adam": "adam", "prototypes": "prototypes"}
+_SESSION_FIELDS = {
+    "label": "label",
+    "loss": "loss",
+    "scale": "scale",
+    "rate": "learning_rate",
+    "adam": "adam",
+    "prototypes": "prototypes",
+}
 
 
 @dataclass(frozen=True)
@@ -130,8 +137,10 @@ def largest_state_bytes(model: EmittedModel) -> int:
 
 def emit_cmake(model: str, sources: Sequence[str], kernel_flags: Sequence[str]) -> str:
     """A CMake project for those sources."""
-    return _environment().get_template("CMakeLists.txt.j2").render(
-        model=_comment(model), sources=sources, kernel_sources=[KERNEL_SOURCE], kernel_flags=kernel_flags
+    return (
+        _environment()
+        .get_template("CMakeLists.txt.j2")
+        .render(model=_comment(model), sources=sources, kernel_sources=[KERNEL_SOURCE], kernel_flags=kernel_flags)
     )
 
 
@@ -174,7 +183,10 @@ class _Emitter:
             "src/tt_kernels.h": licence + note + guard.format("KERNELS", includes + kernels.declarations),
             KERNEL_SOURCE: licence + note + '#include "tt_kernels.h"\n\n#include "tt_loss.h"\n\n' + kernels.definitions,
             "src/tt_weights.h": licence + note + guard.format("WEIGHTS", head + declared),
-            "src/tt_weights.c": licence + note + '#include "tt_weights.h"\n\n' + "".join(array.definition() for array in weights),
+            "src/tt_weights.c": licence
+            + note
+            + '#include "tt_weights.h"\n\n'
+            + "".join(array.definition() for array in weights),
         }
 
     def _weights(self) -> list[ConstantArray]:
@@ -258,7 +270,9 @@ class _Emitter:
             offset = self._model.row_pool.offset(kind, int(index))
         elif kind == "potential":
             before = self._trained[: self._trained.index(int(index))]
-            offset = self._model.row_pool.offset("potentials", 0) + 4 * sum(len(self._model.layers[i].rows) for i in before)
+            offset = self._model.row_pool.offset("potentials", 0) + 4 * sum(
+                len(self._model.layers[i].rows) for i in before
+            )
         else:
             part = ("pool", *self._model.optimizer.state).index(kind)
             return f"STATE({self._trained.index(int(index))}, {part}u)"
@@ -291,28 +305,32 @@ class _Emitter:
                 "counts_offset": self._offset("prototypes", 1),
             }
         output = self._functions["predict"].outputs[0]
-        return _environment().get_template(template).render(
-            model=_comment(model.name),
-            fingerprint=model.fingerprint,
-            fingerprint_bytes=[f"0x{byte:02x}u" for byte in bytes.fromhex(model.fingerprint)],
-            state_bytes=largest_state_bytes(model),
-            input_shape=model.input_shape,
-            input_scale=_c_float(model.input_scaling[0]),
-            input_shift=_c_float(model.input_scaling[1]),
-            input_elements=int(np.prod(model.input_shape)),
-            classes=model.classes,
-            prototypes=prototypes,
-            embedding_elements=output.elements if isinstance(output, Place) else int(np.prod(model.input_shape)),
-            arena_bytes=max(f.arena_bytes for f in self._functions.values()),
-            row_pool_bytes=self._row_pool.bytes,
-            learning_rate=_c_float(model.learning_rate),
-            optimizer=model.optimizer,
-            trained=[self._trained_layer(i) for i in self._trained],
-            image_shape=self._image_shape(),
-            adaptable=model.adaptable,
-            int8=model.int8,
-            dynamic=self._dynamic(),
-            **more,
+        return (
+            _environment()
+            .get_template(template)
+            .render(
+                model=_comment(model.name),
+                fingerprint=model.fingerprint,
+                fingerprint_bytes=[f"0x{byte:02x}u" for byte in bytes.fromhex(model.fingerprint)],
+                state_bytes=largest_state_bytes(model),
+                input_shape=model.input_shape,
+                input_scale=_c_float(model.input_scaling[0]),
+                input_shift=_c_float(model.input_scaling[1]),
+                input_elements=int(np.prod(model.input_shape)),
+                classes=model.classes,
+                prototypes=prototypes,
+                embedding_elements=output.elements if isinstance(output, Place) else int(np.prod(model.input_shape)),
+                arena_bytes=max(f.arena_bytes for f in self._functions.values()),
+                row_pool_bytes=self._row_pool.bytes,
+                learning_rate=_c_float(model.learning_rate),
+                optimizer=model.optimizer,
+                trained=[self._trained_layer(i) for i in self._trained],
+                image_shape=self._image_shape(),
+                adaptable=model.adaptable,
+                int8=model.int8,
+                dynamic=self._dynamic(),
+                **more,
+            )
         )
 
     def _dynamic(self) -> dict[str, object] | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.tflite.forward import bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
-from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tvm_passes.kernel import Kernel
 from tvm_passes.kernels.geometry import Window
 

@@ -27,10 +27,10 @@ from tvm import relax
 
 from tt_tflm.emit.c.library import EmittedModel
 from tt_tflm.emit.tflm.backward import emit_backward
-from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
-from tt_tflm.tflite.graph import TfliteGraph, Value
 from tt_tflm.emit.tflm.params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
+from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
+from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSSES, Kernel, row_length
 from tvm_passes.kernels.geometry import Window
@@ -113,7 +113,9 @@ class _Emitter:
         if "apply_update" in self._functions:
             self._calls(self._functions["apply_update"].calls)
         finish = [self._command, self._state["control"]]
-        self._graph.custom(Op.FINISH.tflite_name, finish, [], pack(Op.FINISH, batch_size=self._model.optimizer.batch_size))
+        self._graph.custom(
+            Op.FINISH.tflite_name, finish, [], pack(Op.FINISH, batch_size=self._model.optimizer.batch_size)
+        )
         return self._finished()
 
     def fisher(self) -> TfliteModel:
@@ -274,7 +276,9 @@ class _Emitter:
             self._graph.custom(op.tflite_name, [*inputs, dx, self._active], [], params)
         else:
             dx = self._out(call)
-            self._graph.custom(op.tflite_name, [*inputs, self._active], [dx], pack(op, Flag.NONE, _guard(call), **fields))
+            self._graph.custom(
+                op.tflite_name, [*inputs, self._active], [dx], pack(op, Flag.NONE, _guard(call), **fields)
+            )
         self._keep(call, dx)
 
     def _emit_grad_weights(self, call: PlannedCall) -> None:

@@ -197,7 +197,5 @@ def pack(op: Op, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields
     if set(fields) != set(names):
         raise TypeError(f"{op.tflite_name}: expected the fields {names}, received {sorted(fields)}")
     header = Header(MAGIC, VERSION, op, guard & 0xFFFFFFFF, guard >> 32 & 0xFFFFFFFF, flags)
-    values = [
-        WindowFields(*(fields[n][key] for key in WINDOW_FIELDS)) if n == "window" else fields[n] for n in names
-    ]
+    values = [WindowFields(*(fields[n][key] for key in WINDOW_FIELDS)) if n == "window" else fields[n] for n in names]
     return bytes(structure(header, *values))

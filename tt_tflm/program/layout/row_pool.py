@@ -62,14 +62,14 @@ def lay_out(
         embedding_elements: floats of a prototype; None without prototypes.
         shadows: trained layers of an int8 build: number -> (name, bytes of their int8 rows).
     """
-    wanted = [(kind, i, f"{name} {kind}", 4 * floats) for kind in ("pool", *state) for i, (name, floats) in rows.items()]
+    wanted = [
+        (kind, i, f"{name} {kind}", 4 * floats) for kind in ("pool", *state) for i, (name, floats) in rows.items()
+    ]
     wanted += [("shadow", i, f"{name} shadow", size) for i, (name, size) in (shadows or {}).items()]
     return _placed(wanted + _prototypes(classes, embedding_elements))
 
 
-def lay_out_dynamic(
-    channels: Sequence[int], rows_bytes: int, classes: int, embedding_elements: int | None
-) -> RowPool:
+def lay_out_dynamic(channels: Sequence[int], rows_bytes: int, classes: int, embedding_elements: int | None) -> RowPool:
     """The row pool of a build that chooses on the board.
 
     Args:

@@ -44,4 +44,11 @@ def state_bytes(layers: int, channels: int, row_floats: int, prototype_bytes: in
         row_floats: floats of their rows, padding included.
         prototype_bytes: of sums and counts.
     """
-    return _STATE_HEADER + _STATE_ENTRY * layers + (2 * channels + 3) // 4 * 4 + 4 * row_floats + prototype_bytes + _STATE_CRC
+    return (
+        _STATE_HEADER
+        + _STATE_ENTRY * layers
+        + (2 * channels + 3) // 4 * 4
+        + 4 * row_floats
+        + prototype_bytes
+        + _STATE_CRC
+    )
