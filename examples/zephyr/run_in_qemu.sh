@@ -6,7 +6,7 @@
 #
 # ZEPHYR_BASE     the tree, 3.0 or later
 # BOARD           mps3_an547 (the default) or mps2_an521, under these names or those of later versions
-# MODULE          the module to run; default: the one here
+# MODULE          the module to run; default: that of the small model, which make_module.py makes here
 # ZEPHYR_MODULES  the CMSIS module(s), and tflite-micro for a module that wants it; default: as west has put them, beside the tree
 # PYTHON          an interpreter with tt-tflm; default: python3
 #
@@ -35,6 +35,11 @@ case $board in
 *) echo "expected BOARD mps3_an547 or mps2_an521, received $board" >&2; exit 2 ;;
 esac
 
+if [ -z "${MODULE:-}" ]; then
+    MODULE=$here/module
+    [ -d "$MODULE" ] || "${PYTHON:-python3}" "$here/make_module.py"
+fi
+
 if [ -z "${ZEPHYR_MODULES:-}" ]; then
     for module in hal/cmsis hal/cmsis_6 lib/tflite-micro; do
         folder=$ZEPHYR_BASE/../modules/$module
@@ -52,7 +57,7 @@ if [ -z "${ZEPHYR_TOOLCHAIN_VARIANT:-}" ]; then
     export ZEPHYR_TOOLCHAIN_VARIANT=gnuarmemb GNUARMEMB_TOOLCHAIN_PATH="$toolchain"
 fi
 
-cmake -GNinja -S "${MODULE:-$here/module}/samples/enroll_and_adapt" -B "$build/$machine" -DBOARD="$board" -DEMU_PLATFORM=qemu \
+cmake -GNinja -S "$MODULE/samples/enroll_and_adapt" -B "$build/$machine" -DBOARD="$board" -DEMU_PLATFORM=qemu \
     "-DZEPHYR_MODULES=${ZEPHYR_MODULES:-}" "$@"
 ninja -C "$build/$machine"
 exec "${PYTHON:-python3}" "$here/drive_in_qemu.py" "$build/$machine/zephyr/zephyr.elf" --machine "$machine"
