@@ -31,8 +31,7 @@ static uint16_t channels[CHANNELS];
 static uint16_t slots[CHANNELS];
 static tt_rows_t rows;
 
-static void forward(const bench_case_t *bench)
-{
+static void forward(const bench_case_t *bench) {
     if (bench->depthwise) {
         tt_depthwise_conv2d(&bench->window, image, packed, NULL, 0.0f, 6.0f, output);
     } else {
@@ -40,8 +39,7 @@ static void forward(const bench_case_t *bench)
     }
 }
 
-static void grad_input(const bench_case_t *bench)
-{
+static void grad_input(const bench_case_t *bench) {
     if (bench->depthwise) {
         tt_depthwise_conv2d_grad_input(&bench->window, output, packed, false, image);
     } else {
@@ -49,8 +47,7 @@ static void grad_input(const bench_case_t *bench)
     }
 }
 
-static void gradient_of_rows(const bench_case_t *bench, uint32_t parts)
-{
+static void gradient_of_rows(const bench_case_t *bench, uint32_t parts) {
     if (bench->depthwise) {
         tt_depthwise_conv2d_grad_weights(&bench->window, image, output, &rows, 1.0f, parts, gradient);
     } else {
@@ -58,25 +55,21 @@ static void gradient_of_rows(const bench_case_t *bench, uint32_t parts)
     }
 }
 
-static void grad_weights(const bench_case_t *bench)
-{
+static void grad_weights(const bench_case_t *bench) {
     gradient_of_rows(bench, TT_GRADIENT_WEIGHTS);
 }
 
-static void grad_weights_and_bias(const bench_case_t *bench)
-{
+static void grad_weights_and_bias(const bench_case_t *bench) {
     gradient_of_rows(bench, TT_GRADIENT_WEIGHTS | TT_GRADIENT_BIAS);
 }
 
-static void pack_rows(const bench_case_t *bench)
-{
+static void pack_rows(const bench_case_t *bench) {
     if (bench->depthwise) {
         (void)tt_depthwise_pack_rows(&bench->window, &rows, packed, sizeof packed);
     }
 }
 
-static void prepare(const bench_case_t *bench)
-{
+static void prepare(const bench_case_t *bench) {
     const tt_window_t *w = &bench->window;
     const int32_t weights = w->kh * w->kw * (bench->depthwise ? 1 : w->C);
     for (int32_t i = 0; i < FLOATS; ++i) {
@@ -93,8 +86,7 @@ static void prepare(const bench_case_t *bench)
     }
 }
 
-static void append_number(char **end, uint64_t value)
-{
+static void append_number(char **end, uint64_t value) {
     char digits[24];
     int count = 0;
     do {
@@ -107,8 +99,7 @@ static void append_number(char **end, uint64_t value)
     }
 }
 
-int main(void)
-{
+int main(void) {
     typedef void (*run_t)(const bench_case_t *);
     static const run_t RUNS[] = {pack_rows, forward, grad_input, grad_weights, grad_weights_and_bias};
     tt_sim_clock_start();

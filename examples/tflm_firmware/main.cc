@@ -32,8 +32,7 @@ alignas(16) uint8_t arena[TT_ARENA_BYTES];
 constexpr unsigned kBuiltinOps = 22;
 using Resolver = tflite::MicroMutableOpResolver<kBuiltinOps + TT_OPS>;
 
-TfLiteStatus RegisterOps(Resolver &resolver)
-{
+TfLiteStatus RegisterOps(Resolver &resolver) {
     TF_LITE_ENSURE_STATUS(resolver.AddAdd());
     TF_LITE_ENSURE_STATUS(resolver.AddAveragePool2D());
     TF_LITE_ENSURE_STATUS(resolver.AddConcatenation());
@@ -59,14 +58,12 @@ TfLiteStatus RegisterOps(Resolver &resolver)
     return tinytrain::RegisterTinyTrainOps(resolver);
 }
 
-const char *CommandName(int32_t command)
-{
+const char *CommandName(int32_t command) {
     return command == TT_COMMAND_TRAIN ? "train" : command == TT_COMMAND_ENROLL ? "enroll" : "predict";
 }
 
 /* One run of the model on one sample; loss: out, not a number unless the command is to train. */
-TfLiteStatus Run(tflite::MicroInterpreter &interpreter, int32_t command, int32_t label, const float *x, float *loss)
-{
+TfLiteStatus Run(tflite::MicroInterpreter &interpreter, int32_t command, int32_t label, const float *x, float *loss) {
     TfLiteTensor *input = interpreter.input(kX);
     std::memcpy(input->data.f, x, input->bytes);
     interpreter.input(kLabel)->data.i32[0] = label;
@@ -76,16 +73,14 @@ TfLiteStatus Run(tflite::MicroInterpreter &interpreter, int32_t command, int32_t
     return kTfLiteOk;
 }
 
-int Fail(const char *text)
-{
+int Fail(const char *text) {
     std::printf("error: %s\n", text);
     return 1;
 }
 
 } // namespace
 
-int main()
-{
+int main() {
     static Resolver resolver;
     if (RegisterOps(resolver) != kTfLiteOk) {
         return Fail("expected room for every op in the resolver");

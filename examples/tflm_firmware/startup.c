@@ -10,16 +10,14 @@ void _start(void);
 void tt_reset_handler(void);
 void tt_fault_handler(void);
 
-void tt_reset_handler(void)
-{
+void tt_reset_handler(void) {
     CPACR |= FPU_FULL_ACCESS;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
     _start();
 }
 
 /* Ends the emulator (semihosting, SYS_EXIT with a run-time error). */
-void tt_fault_handler(void)
-{
+void tt_fault_handler(void) {
     __asm__ volatile("mov r0, #0x18\n\tldr r1, =0x20023\n\tbkpt 0xab" ::: "r0", "r1", "memory");
     for (;;) {
     }

@@ -9,20 +9,18 @@
 #include "tt_crc32.h"
 
 #define CRC_CHARACTERS 9u /* the '*' included */
-#define ALIGNED(pointer, bytes) (((uintptr_t)(pointer) & ((bytes) - 1u)) == 0u)
+#define ALIGNED(pointer, bytes) (((uintptr_t)(pointer) & ((bytes)-1u)) == 0u)
 
 /* ---- out ---- */
 
-static void send_held_back(tt_console_t *console)
-{
+static void send_held_back(tt_console_t *console) {
     if (console->out_used > 0u) {
         console->config.write(console->config.write_context, console->out, console->out_used);
         console->out_used = 0u;
     }
 }
 
-static void put_raw(tt_console_t *console, const char *text, size_t count)
-{
+static void put_raw(tt_console_t *console, const char *text, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         if (console->out_used == TT_CONSOLE_OUT_BYTES) {
             send_held_back(console);
@@ -31,26 +29,22 @@ static void put_raw(tt_console_t *console, const char *text, size_t count)
     }
 }
 
-static void put_counted(tt_console_t *console, const char *text, size_t count)
-{
+static void put_counted(tt_console_t *console, const char *text, size_t count) {
     console->out_crc = tt_crc32(console->out_crc, text, count);
     put_raw(console, text, count);
 }
 
-void tt_console_put(tt_console_t *console, const char *text)
-{
+void tt_console_put(tt_console_t *console, const char *text) {
     put_counted(console, text, strlen(text));
 }
 
-void tt_console_put_number(tt_console_t *console, uint32_t value)
-{
+void tt_console_put_number(tt_console_t *console, uint32_t value) {
     char number[TT_CONSOLE_NUMBER_CHARACTERS];
     (void)tt_console_put_decimal(number, value);
     tt_console_put(console, number);
 }
 
-void tt_console_put_bytes(tt_console_t *console, const uint8_t *bytes, uint32_t count)
-{
+void tt_console_put_bytes(tt_console_t *console, const uint8_t *bytes, uint32_t count) {
     for (uint32_t i = 0; i < count; i += 3u) {
         char characters[4];
         tt_console_to_base64(bytes + i, count - i < 3u ? count - i : 3u, characters);
@@ -58,15 +52,13 @@ void tt_console_put_bytes(tt_console_t *console, const uint8_t *bytes, uint32_t 
     }
 }
 
-void tt_console_end_line(tt_console_t *console)
-{
+void tt_console_end_line(tt_console_t *console) {
     put_raw(console, "\r\n", 2u);
     send_held_back(console);
     console->out_crc = 0u;
 }
 
-static void add_text(tt_console_t *console, const char *text)
-{
+static void add_text(tt_console_t *console, const char *text) {
     const size_t used = strlen(console->fields);
     const size_t count = strlen(text);
     if (used + count < TT_CONSOLE_FIELDS_BYTES) {
@@ -74,8 +66,7 @@ static void add_text(tt_console_t *console, const char *text)
     }
 }
 
-void tt_console_add_field(tt_console_t *console, const char *name, uint32_t value)
-{
+void tt_console_add_field(tt_console_t *console, const char *name, uint32_t value) {
     char number[TT_CONSOLE_NUMBER_CHARACTERS];
     (void)tt_console_put_decimal(number, value);
     add_text(console, " ");
@@ -84,16 +75,14 @@ void tt_console_add_field(tt_console_t *console, const char *name, uint32_t valu
     add_text(console, number);
 }
 
-void tt_console_add_loss(tt_console_t *console, float loss)
-{
+void tt_console_add_loss(tt_console_t *console, float loss) {
     char number[TT_CONSOLE_NUMBER_CHARACTERS];
     (void)tt_console_put_hexadecimal(number, tt_console_bits(loss));
     add_text(console, " loss=");
     add_text(console, number);
 }
 
-static const char *text_of(uint32_t code)
-{
+static const char *text_of(uint32_t code) {
     switch (code) {
     case TT_CONSOLE_TOO_LONG:
         return "the line is too long";
@@ -126,8 +115,7 @@ static const char *text_of(uint32_t code)
     }
 }
 
-static void answer(tt_console_t *console, void (*more)(tt_console_t *console))
-{
+static void answer(tt_console_t *console, void (*more)(tt_console_t *console)) {
     char crc[TT_CONSOLE_NUMBER_CHARACTERS];
     console->out_crc = 0u;
     if (console->code == TT_OK) {
@@ -155,16 +143,14 @@ static void answer(tt_console_t *console, void (*more)(tt_console_t *console))
     tt_console_end_line(console);
 }
 
-static void refuse(tt_console_t *console, uint32_t code)
-{
+static void refuse(tt_console_t *console, uint32_t code) {
     console->code = code;
     answer(console, NULL);
 }
 
 /* ---- in ---- */
 
-static bool printable(const char *line, size_t count)
-{
+static bool printable(const char *line, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         if (line[i] < ' ' || line[i] > '~') {
             return false;
@@ -174,8 +160,7 @@ static bool printable(const char *line, size_t count)
 }
 
 /* Cuts the line at its spaces. Words beyond the last place are counted, so that they are refused. */
-static tt_console_request_t words_of(char *line)
-{
+static tt_console_request_t words_of(char *line) {
     tt_console_request_t request;
     request.count = 0u;
     while (*line != '\0') {
@@ -194,8 +179,7 @@ static tt_console_request_t words_of(char *line)
     return request;
 }
 
-static void perform(tt_console_t *console, const tt_console_request_t *request, bool has_crc, uint32_t crc)
-{
+static void perform(tt_console_t *console, const tt_console_request_t *request, bool has_crc, uint32_t crc) {
     const tt_console_command_t *command = tt_console_find(request->words[0]);
     if (command == NULL) {
         refuse(console, TT_CONSOLE_UNKNOWN);
@@ -222,8 +206,7 @@ static void perform(tt_console_t *console, const tt_console_request_t *request, 
 }
 
 /* A whole line, without its end: [count], and room for a NUL. */
-static void take_line(tt_console_t *console, char *line, size_t count)
-{
+static void take_line(tt_console_t *console, char *line, size_t count) {
     uint32_t crc = 0u;
     bool has_crc = false;
     if (!printable(line, count)) {
@@ -266,8 +249,7 @@ static void take_line(tt_console_t *console, char *line, size_t count)
     perform(console, &request, has_crc, crc);
 }
 
-static void end_of_line(tt_console_t *console)
-{
+static void end_of_line(tt_console_t *console) {
     const size_t count = console->line_used;
     const bool overflowed = console->overflowed;
     console->line_used = 0u;
@@ -280,8 +262,7 @@ static void end_of_line(tt_console_t *console)
     }
 }
 
-void tt_console_feed(tt_console_t *console, const void *bytes, size_t count)
-{
+void tt_console_feed(tt_console_t *console, const void *bytes, size_t count) {
     const char *received = bytes;
     for (size_t i = 0; i < count; ++i) {
         if (received[i] == '\n' || received[i] == '\r') {
@@ -294,20 +275,17 @@ void tt_console_feed(tt_console_t *console, const void *bytes, size_t count)
     }
 }
 
-uint32_t tt_console_samples(const tt_console_t *console)
-{
+uint32_t tt_console_samples(const tt_console_t *console) {
     return console->kept;
 }
 
 /* ---- start ---- */
 
-static size_t sample_bytes(const tt_console_config_t *config)
-{
+static size_t sample_bytes(const tt_console_config_t *config) {
     return config->format == TT_CONSOLE_UINT8 ? TT_CONSOLE_UINT8_BYTES : TT_CONSOLE_FLOAT32_BYTES;
 }
 
-static tt_status_t check(const tt_console_config_t *config)
-{
+static tt_status_t check(const tt_console_config_t *config) {
     if (config->session == NULL || config->line == NULL || config->samples == NULL || config->labels == NULL ||
         config->losses == NULL || config->write == NULL) {
         return TT_ERROR_NULL_POINTER;
@@ -339,8 +317,7 @@ static tt_status_t check(const tt_console_config_t *config)
     return TT_OK;
 }
 
-tt_status_t tt_console_init(tt_console_t *console, const tt_console_config_t *config)
-{
+tt_status_t tt_console_init(tt_console_t *console, const tt_console_config_t *config) {
     if (console == NULL || config == NULL) {
         return TT_ERROR_NULL_POINTER;
     }

@@ -73,22 +73,25 @@ extern "C" {
 
 /* Codes of answers beside those of tt_status_t. The values never change, new ones are appended. */
 typedef enum {
-    TT_CONSOLE_TOO_LONG = 100,      /* the line is longer than the buffer */
-    TT_CONSOLE_BAD_CHECKSUM = 101,  /* the CRC is not that of the line */
-    TT_CONSOLE_NO_CHECKSUM = 102,   /* a CRC is required */
-    TT_CONSOLE_UNREADABLE = 103,    /* a character that is not printable, or a SEQUENCE that is no number */
-    TT_CONSOLE_UNKNOWN = 104,       /* no such command */
-    TT_CONSOLE_BAD_ARGUMENT = 105,  /* too many, too few, or out of range */
-    TT_CONSOLE_NO_SAMPLE = 106,     /* nothing, or not all of a sample, has been uploaded; or none is kept */
-    TT_CONSOLE_OUT_OF_ORDER = 107,  /* data beyond what came before */
-    TT_CONSOLE_FULL = 108,          /* as many samples as there is room for are kept */
-    TT_CONSOLE_OTHER_FORMAT = 109,  /* this console keeps samples of the other format */
-    TT_CONSOLE_UNSUPPORTED = 110,   /* the build lacks it */
-    TT_CONSOLE_NO_STORAGE = 111,    /* the board has no storage */
-    TT_CONSOLE_STOPPED = 112        /* progress has returned false */
+    TT_CONSOLE_TOO_LONG = 100,     /* the line is longer than the buffer */
+    TT_CONSOLE_BAD_CHECKSUM = 101, /* the CRC is not that of the line */
+    TT_CONSOLE_NO_CHECKSUM = 102,  /* a CRC is required */
+    TT_CONSOLE_UNREADABLE = 103,   /* a character that is not printable, or a SEQUENCE that is no number */
+    TT_CONSOLE_UNKNOWN = 104,      /* no such command */
+    TT_CONSOLE_BAD_ARGUMENT = 105, /* too many, too few, or out of range */
+    TT_CONSOLE_NO_SAMPLE = 106,    /* nothing, or not all of a sample, has been uploaded; or none is kept */
+    TT_CONSOLE_OUT_OF_ORDER = 107, /* data beyond what came before */
+    TT_CONSOLE_FULL = 108,         /* as many samples as there is room for are kept */
+    TT_CONSOLE_OTHER_FORMAT = 109, /* this console keeps samples of the other format */
+    TT_CONSOLE_UNSUPPORTED = 110,  /* the build lacks it */
+    TT_CONSOLE_NO_STORAGE = 111,   /* the board has no storage */
+    TT_CONSOLE_STOPPED = 112       /* progress has returned false */
 } tt_console_error_t;
 
-typedef enum { TT_CONSOLE_UINT8 = 0, TT_CONSOLE_FLOAT32 = 1 } tt_console_format_t;
+typedef enum {
+    TT_CONSOLE_UINT8 = 0,
+    TT_CONSOLE_FLOAT32 = 1
+} tt_console_format_t;
 
 /* Sends bytes of an answer; may block. text: in, [count], not NUL-terminated. */
 typedef void (*tt_console_write_t)(void *context, const char *text, size_t count);
@@ -101,20 +104,20 @@ typedef bool (*tt_console_progress_t)(void *context, const char *stage, uint32_t
 
 /* What a console works with. All memory stays the caller's, must stay valid, and is not touched by others. */
 typedef struct {
-    tt_session_t *session;        /* through tt_init */
-    char *line;                   /* [line_bytes]: a request as it comes in */
-    size_t line_bytes;            /* at least TT_CONSOLE_MIN_LINE_BYTES */
-    float *input;                 /* [TT_MODEL_INPUT_ELEMENTS], 8-byte aligned; NULL where format is float32 */
-    tt_console_format_t format;   /* of kept samples */
-    void *samples;                /* [capacity + 1] samples of that format, 8-byte aligned: the kept ones, and the new one */
+    tt_session_t *session;      /* through tt_init */
+    char *line;                 /* [line_bytes]: a request as it comes in */
+    size_t line_bytes;          /* at least TT_CONSOLE_MIN_LINE_BYTES */
+    float *input;               /* [TT_MODEL_INPUT_ELEMENTS], 8-byte aligned; NULL where format is float32 */
+    tt_console_format_t format; /* of kept samples */
+    void *samples; /* [capacity + 1] samples of that format, 8-byte aligned: the kept ones, and the new one */
     size_t samples_bytes;
-    uint32_t *labels;             /* [capacity] */
-    uint32_t capacity;            /* samples that can be kept, at least 1 */
-    void *workspace;              /* 16-byte aligned, tt_adapt_workspace_bytes(capacity); NULL in builds not adaptable */
+    uint32_t *labels;  /* [capacity] */
+    uint32_t capacity; /* samples that can be kept, at least 1 */
+    void *workspace;   /* 16-byte aligned, tt_adapt_workspace_bytes(capacity); NULL in builds not adaptable */
     size_t workspace_bytes;
-    float *losses;                /* [iterations] */
-    uint32_t iterations;          /* the most of one adapt, at least 1 */
-    const tt_storage_t *storage;  /* NULL where the board has none */
+    float *losses;               /* [iterations] */
+    uint32_t iterations;         /* the most of one adapt, at least 1 */
+    const tt_storage_t *storage; /* NULL where the board has none */
     tt_console_write_t write;
     void *write_context;
     tt_console_progress_t progress; /* NULL where it is not wanted */
@@ -129,22 +132,22 @@ typedef struct {
     tt_console_config_t config;
     size_t line_used;
     bool overflowed;
-    bool has_sequence;      /* of the request at hand */
-    bool answered;          /* last_* hold an answer */
+    bool has_sequence; /* of the request at hand */
+    bool answered;     /* last_* hold an answer */
     uint32_t sequence;
     uint32_t last_sequence;
     uint32_t last_crc;
     uint32_t last_code;
-    uint32_t code;          /* of the answer at hand */
+    uint32_t code;                        /* of the answer at hand */
     char fields[TT_CONSOLE_FIELDS_BYTES]; /* of the request performed last */
     uint32_t kept;
-    uint32_t losses;        /* of the last adapt */
+    uint32_t losses;            /* of the last adapt */
     tt_console_format_t format; /* of the new sample */
-    uint32_t expected;      /* bytes of the new sample, 0 without one */
+    uint32_t expected;          /* bytes of the new sample, 0 without one */
     uint32_t received;
-    uint32_t total;         /* of what is being sent in pieces */
+    uint32_t total; /* of what is being sent in pieces */
     uint32_t offset;
-    uint32_t piece;         /* bytes of it, in the line buffer */
+    uint32_t piece; /* bytes of it, in the line buffer */
     uint32_t out_crc;
     uint32_t out_used;
     char out[TT_CONSOLE_OUT_BYTES];

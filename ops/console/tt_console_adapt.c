@@ -4,8 +4,7 @@
 #include "tt_console_text.h"
 #include "tt_task.h"
 
-static void show(tt_console_t *console, const char *stage, uint32_t done, uint32_t total, const float *loss)
-{
+static void show(tt_console_t *console, const char *stage, uint32_t done, uint32_t total, const float *loss) {
     char number[TT_CONSOLE_NUMBER_CHARACTERS];
     tt_console_put(console, stage);
     tt_console_put(console, " ");
@@ -20,8 +19,7 @@ static void show(tt_console_t *console, const char *stage, uint32_t done, uint32
     tt_console_end_line(console);
 }
 
-static bool goes_on(const tt_console_t *console, const char *stage, uint32_t done, uint32_t total)
-{
+static bool goes_on(const tt_console_t *console, const char *stage, uint32_t done, uint32_t total) {
     const tt_console_config_t *config = &console->config;
     return config->progress == NULL || config->progress(config->progress_context, stage, done, total);
 }
@@ -40,16 +38,14 @@ typedef struct {
     bool stopped;
 } watch_t;
 
-static void end_step(watch_t *watch)
-{
+static void end_step(watch_t *watch) {
     watch->asked = 0u;
     ++watch->done;
     show(watch->console, watch->stage, watch->done, watch->steps,
          watch->losses == NULL ? NULL : &watch->losses[watch->done - 1u]);
 }
 
-static const float *watched_sample(void *context, uint32_t index)
-{
+static const float *watched_sample(void *context, uint32_t index) {
     watch_t *watch = context;
     if (watch->asked == watch->in_each && watch->done < watch->steps) {
         end_step(watch);
@@ -68,8 +64,7 @@ static const float *watched_sample(void *context, uint32_t index)
 }
 #endif
 
-static uint32_t choose(tt_console_t *console)
-{
+static uint32_t choose(tt_console_t *console) {
 #if TT_MODEL_DYNAMIC
     watch_t watch = {console, "inspecting", NULL, console->kept, 1u, 0u, 0u, 0u, false};
 #if TT_MODEL_HAS_PROTOTYPES
@@ -89,12 +84,17 @@ static uint32_t choose(tt_console_t *console)
 
 #if TT_MODEL_ADAPTABLE
 
-static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant)
-{
+static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant) {
     tt_console_config_t *config = &console->config;
-    watch_t watch = {console, "adapting", config->losses, iterations, console->kept * (constant ? 2u : 4u),
+    watch_t watch = {console,
+                     "adapting",
+                     config->losses,
+                     iterations,
+                     console->kept * (constant ? 2u : 4u),
                      2u * console->kept, /* to enroll, and to set the pace */
-                     0u, 0u, false};
+                     0u,
+                     0u,
+                     false};
     tt_adaptation_t task;
     task.sample = watched_sample;
     task.context = &watch;
@@ -113,21 +113,18 @@ static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed,
 #else
 
 #if TT_MODEL_HAS_PROTOTYPES
-static const float *kept_sample(void *context, uint32_t index)
-{
+static const float *kept_sample(void *context, uint32_t index) {
     return tt_console_sample(context, index);
 }
 
-static uint32_t enroll_all(tt_console_t *console)
-{
+static uint32_t enroll_all(tt_console_t *console) {
     return tt_task_enroll(console->config.session, kept_sample, console, console->config.labels, console->kept);
 }
 #endif
 
 /* Visits every sample once, in an order that differs from pass to pass: a stride without a factor in common with the
  * number of samples, so that no list has to be kept. */
-static uint32_t stride_of(uint32_t samples, uint32_t mixed)
-{
+static uint32_t stride_of(uint32_t samples, uint32_t mixed) {
     uint32_t stride = samples > 2u ? 1u + mixed % (samples - 1u) : 1u;
     for (;; stride = stride % samples + 1u) {
         uint32_t a = samples;
@@ -143,15 +140,13 @@ static uint32_t stride_of(uint32_t samples, uint32_t mixed)
     }
 }
 
-static uint32_t mix(uint32_t value)
-{
+static uint32_t mix(uint32_t value) {
     value = (value ^ value >> 16) * 0x7feb352du;
     value = (value ^ value >> 15) * 0x846ca68bu;
     return value ^ value >> 16;
 }
 
-static uint32_t one_pass(tt_console_t *console, uint32_t pass, uint32_t passes, uint32_t seed, float *mean)
-{
+static uint32_t one_pass(tt_console_t *console, uint32_t pass, uint32_t passes, uint32_t seed, float *mean) {
     const uint32_t samples = console->kept;
     const uint32_t mixed = mix(seed ^ mix(pass + 1u));
     const uint32_t stride = stride_of(samples, mixed >> 8);
@@ -174,8 +169,7 @@ static uint32_t one_pass(tt_console_t *console, uint32_t pass, uint32_t passes, 
     return TT_OK;
 }
 
-static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant)
-{
+static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant) {
     uint32_t code = TT_OK;
     (void)flip;
     (void)constant;
@@ -199,8 +193,7 @@ static uint32_t learn(tt_console_t *console, uint32_t iterations, uint32_t seed,
 
 #endif /* TT_MODEL_ADAPTABLE */
 
-uint32_t tt_console_adapt(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant)
-{
+uint32_t tt_console_adapt(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant) {
     const uint32_t code = choose(console);
     return code == TT_OK ? learn(console, iterations, seed, flip, constant) : code;
 }

@@ -10,20 +10,17 @@
 /* Of a line with data: "#4294967295 data 4294967295 " before them, the checksum and a NUL after them. */
 #define DATA_OVERHEAD 38u
 
-static uint32_t data_bytes(const tt_console_t *console)
-{
+static uint32_t data_bytes(const tt_console_t *console) {
     return (uint32_t)((console->config.line_bytes - DATA_OVERHEAD) / 4u * 3u);
 }
 
-bool tt_console_bare(const tt_console_request_t *request)
-{
+bool tt_console_bare(const tt_console_request_t *request) {
     return request->count == 1u;
 }
 
 /* ---- help, status ---- */
 
-static uint32_t help(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t help(tt_console_t *console, const tt_console_request_t *request) {
     static const char *const LINES[] = {
         "status                       what this board is and holds",
         "begin uint8|float32          a new sample, which follows by data",
@@ -46,33 +43,28 @@ static uint32_t help(tt_console_t *console, const tt_console_request_t *request)
     return TT_OK;
 }
 
-static void put_field(tt_console_t *console, const char *name, uint32_t value)
-{
+static void put_field(tt_console_t *console, const char *name, uint32_t value) {
     tt_console_put(console, name);
     tt_console_put_number(console, value);
 }
 
-static void put_bits(tt_console_t *console, const char *name, float value)
-{
+static void put_bits(tt_console_t *console, const char *name, float value) {
     char bits[TT_CONSOLE_NUMBER_CHARACTERS];
     (void)tt_console_put_hexadecimal(bits, tt_console_bits(value));
     tt_console_put(console, name);
     tt_console_put(console, bits);
 }
 
-static void answer_nothing(tt_console_t *console)
-{
+static void answer_nothing(tt_console_t *console) {
     (void)console;
 }
 
-static uint32_t status(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t status(tt_console_t *console, const tt_console_request_t *request) {
     (void)console;
     return tt_console_bare(request) ? (uint32_t)TT_OK : (uint32_t)TT_CONSOLE_BAD_ARGUMENT;
 }
 
-static void answer_status(tt_console_t *console)
-{
+static void answer_status(tt_console_t *console) {
     const tt_storage_t *storage = console->config.storage;
     put_field(console, " protocol=", TT_CONSOLE_PROTOCOL);
     tt_console_put(console, " fingerprint=" TT_MODEL_FINGERPRINT " shape=" TT_MODEL_INPUT_SHAPE " format=");
@@ -94,8 +86,7 @@ static void answer_status(tt_console_t *console)
 
 /* ---- predict, train, adapt ---- */
 
-static uint32_t predict(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t predict(tt_console_t *console, const tt_console_request_t *request) {
     if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
@@ -105,8 +96,7 @@ static uint32_t predict(tt_console_t *console, const tt_console_request_t *reque
     return tt_predict(console->config.session, tt_console_new_input(console), console->scores);
 }
 
-static void answer_predict(tt_console_t *console)
-{
+static void answer_predict(tt_console_t *console) {
     uint32_t best = 0u;
     for (uint32_t i = 1; i < TT_MODEL_CLASSES; ++i) {
         best = console->scores[i] > console->scores[best] ? i : best;
@@ -116,8 +106,7 @@ static void answer_predict(tt_console_t *console)
     tt_console_put_bytes(console, (const uint8_t *)(const void *)console->scores, (uint32_t)sizeof console->scores);
 }
 
-static uint32_t train(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t train(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t label;
     float loss = 0.0f;
     uint32_t code = tt_console_label(request, &label);
@@ -134,8 +123,7 @@ static uint32_t train(tt_console_t *console, const tt_console_request_t *request
     return code;
 }
 
-static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t iterations;
     uint32_t seed = 0u;
     uint32_t word = 2u;
@@ -181,8 +169,7 @@ static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request
 /* ---- what is sent in pieces ---- */
 
 /* The place and size of a piece: of `total` units of `unit` bytes, from the given one on, as many as the line holds. */
-static uint32_t piece_of(tt_console_t *console, const tt_console_request_t *request, uint32_t total, uint32_t unit)
-{
+static uint32_t piece_of(tt_console_t *console, const tt_console_request_t *request, uint32_t total, uint32_t unit) {
     uint32_t first;
     const uint32_t most = data_bytes(console) / unit;
     if (request->count != 2u || !tt_console_decimal(request->words[1], &first) || first > total) {
@@ -194,26 +181,22 @@ static uint32_t piece_of(tt_console_t *console, const tt_console_request_t *requ
     return TT_OK;
 }
 
-static void answer_piece(tt_console_t *console, const char *name, const uint8_t *bytes)
-{
+static void answer_piece(tt_console_t *console, const char *name, const uint8_t *bytes) {
     put_field(console, " total=", console->total);
     put_field(console, name, console->offset);
     tt_console_put(console, " data=");
     tt_console_put_bytes(console, bytes, console->piece);
 }
 
-static uint32_t losses(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t losses(tt_console_t *console, const tt_console_request_t *request) {
     return piece_of(console, request, console->losses, (uint32_t)sizeof(float));
 }
 
-static void answer_losses(tt_console_t *console)
-{
+static void answer_losses(tt_console_t *console) {
     answer_piece(console, " first=", (const uint8_t *)(const void *)(console->config.losses + console->offset));
 }
 
-static uint32_t dump(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t dump(tt_console_t *console, const tt_console_request_t *request) {
     const tt_storage_t *storage = console->config.storage;
     tt_state_slot_t slot;
     if (storage == NULL) {
@@ -233,15 +216,13 @@ static uint32_t dump(tt_console_t *console, const tt_console_request_t *request)
     return read ? (uint32_t)TT_OK : (uint32_t)TT_ERROR_STORAGE;
 }
 
-static void answer_dump(tt_console_t *console)
-{
+static void answer_dump(tt_console_t *console) {
     answer_piece(console, " offset=", (const uint8_t *)(const void *)console->config.line);
 }
 
 /* ---- save, load, reset ---- */
 
-static uint32_t save(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t save(tt_console_t *console, const tt_console_request_t *request) {
     if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
@@ -252,8 +233,7 @@ static uint32_t save(tt_console_t *console, const tt_console_request_t *request)
     return tt_save(console->config.session, console->config.storage);
 }
 
-static uint32_t load(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t load(tt_console_t *console, const tt_console_request_t *request) {
     if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
@@ -265,8 +245,7 @@ static uint32_t load(tt_console_t *console, const tt_console_request_t *request)
     return loaded;
 }
 
-static uint32_t reset(tt_console_t *console, const tt_console_request_t *request)
-{
+static uint32_t reset(tt_console_t *console, const tt_console_request_t *request) {
     if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
@@ -279,8 +258,7 @@ static uint32_t reset(tt_console_t *console, const tt_console_request_t *request
     return done;
 }
 
-const tt_console_command_t *tt_console_find(const char *name)
-{
+const tt_console_command_t *tt_console_find(const char *name) {
     static const tt_console_command_t COMMANDS[] = {
         {"help", help, answer_nothing, false},
         {"status", status, answer_status, false},

@@ -9,32 +9,27 @@
 
 const char *const tt_console_formats[] = {"uint8", "float32"};
 
-bool tt_console_complete(const tt_console_t *console)
-{
+bool tt_console_complete(const tt_console_t *console) {
     return console->expected > 0u && console->received == console->expected;
 }
 
-static uint8_t *kept_sample(const tt_console_t *console, uint32_t index)
-{
+static uint8_t *kept_sample(const tt_console_t *console, uint32_t index) {
     const bool pixels = console->config.format == TT_CONSOLE_UINT8;
     return (uint8_t *)console->config.samples + index * (pixels ? TT_CONSOLE_UINT8_BYTES : TT_CONSOLE_FLOAT32_BYTES);
 }
 
 /* Where a new sample lies: behind the kept ones; floats that could not be kept go where the model reads. */
-static uint8_t *new_sample(const tt_console_t *console)
-{
+static uint8_t *new_sample(const tt_console_t *console) {
     return console->format == console->config.format ? kept_sample(console, console->kept)
                                                      : (uint8_t *)(void *)console->config.input;
 }
 
-void tt_console_drop_sample(tt_console_t *console)
-{
+void tt_console_drop_sample(tt_console_t *console) {
     console->expected = 0u;
     console->received = 0u;
 }
 
-const float *tt_console_sample(tt_console_t *console, uint32_t index)
-{
+const float *tt_console_sample(tt_console_t *console, uint32_t index) {
     const uint8_t *pixels = kept_sample(console, index);
     float *x = console->config.input;
     if (console->config.format == TT_CONSOLE_FLOAT32) {
@@ -46,14 +41,12 @@ const float *tt_console_sample(tt_console_t *console, uint32_t index)
     return x;
 }
 
-const float *tt_console_new_input(tt_console_t *console)
-{
+const float *tt_console_new_input(tt_console_t *console) {
     return console->format == console->config.format ? tt_console_sample(console, console->kept)
                                                      : console->config.input;
 }
 
-uint32_t tt_console_begin(tt_console_t *console, const tt_console_request_t *request)
-{
+uint32_t tt_console_begin(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t format = 0u;
     if (request->count != 2u) {
         return TT_CONSOLE_BAD_ARGUMENT;
@@ -74,8 +67,7 @@ uint32_t tt_console_begin(tt_console_t *console, const tt_console_request_t *req
     return TT_OK;
 }
 
-uint32_t tt_console_data(tt_console_t *console, const tt_console_request_t *request)
-{
+uint32_t tt_console_data(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t offset;
     uint32_t bytes;
     if (request->count != 3u || !tt_console_decimal(request->words[1], &offset)) {
@@ -102,16 +94,14 @@ uint32_t tt_console_data(tt_console_t *console, const tt_console_request_t *requ
     return TT_OK;
 }
 
-uint32_t tt_console_label(const tt_console_request_t *request, uint32_t *label)
-{
+uint32_t tt_console_label(const tt_console_request_t *request, uint32_t *label) {
     if (request->count != 2u || !tt_console_decimal(request->words[1], label)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
     return *label < TT_MODEL_CLASSES ? (uint32_t)TT_OK : (uint32_t)TT_ERROR_LABEL_OUT_OF_RANGE;
 }
 
-uint32_t tt_console_enroll(tt_console_t *console, const tt_console_request_t *request)
-{
+uint32_t tt_console_enroll(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t label;
     const uint32_t code = tt_console_label(request, &label);
     if (code != TT_OK) {
@@ -144,8 +134,7 @@ uint32_t tt_console_enroll(tt_console_t *console, const tt_console_request_t *re
     return TT_OK;
 }
 
-uint32_t tt_console_forget(tt_console_t *console, const tt_console_request_t *request)
-{
+uint32_t tt_console_forget(tt_console_t *console, const tt_console_request_t *request) {
     if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }

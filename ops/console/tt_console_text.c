@@ -11,8 +11,7 @@
 static const char DIGITS[] = "0123456789abcdef";
 static const char BASE64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-bool tt_console_decimal(const char *text, uint32_t *value)
-{
+bool tt_console_decimal(const char *text, uint32_t *value) {
     uint32_t result = 0u;
     if (*text == '\0') {
         return false;
@@ -31,8 +30,7 @@ bool tt_console_decimal(const char *text, uint32_t *value)
     return true;
 }
 
-bool tt_console_hexadecimal(const char *text, uint32_t *value)
-{
+bool tt_console_hexadecimal(const char *text, uint32_t *value) {
     uint32_t result = 0u;
     for (uint32_t i = 0; i < 8u; ++i) {
         const char character = text[i];
@@ -52,8 +50,7 @@ bool tt_console_hexadecimal(const char *text, uint32_t *value)
     return true;
 }
 
-size_t tt_console_put_decimal(char *out, uint32_t value)
-{
+size_t tt_console_put_decimal(char *out, uint32_t value) {
     char reversed[TT_CONSOLE_NUMBER_CHARACTERS];
     size_t count = 0u;
     do {
@@ -67,8 +64,7 @@ size_t tt_console_put_decimal(char *out, uint32_t value)
     return count;
 }
 
-size_t tt_console_put_hexadecimal(char *out, uint32_t value)
-{
+size_t tt_console_put_hexadecimal(char *out, uint32_t value) {
     for (uint32_t i = 0; i < 8u; ++i) {
         out[i] = DIGITS[(value >> (28u - 4u * i)) & 0xfu];
     }
@@ -76,8 +72,7 @@ size_t tt_console_put_hexadecimal(char *out, uint32_t value)
     return 8u;
 }
 
-size_t tt_console_put_fixed(char *out, float value)
-{
+size_t tt_console_put_fixed(char *out, float value) {
     size_t count = 0u;
     if (!isfinite(value)) {
         memcpy(out, "nan", 4u);
@@ -98,15 +93,13 @@ size_t tt_console_put_fixed(char *out, float value)
     return count;
 }
 
-uint32_t tt_console_bits(float value)
-{
+uint32_t tt_console_bits(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-static uint32_t sextet(char character)
-{
+static uint32_t sextet(char character) {
     if (character >= 'A' && character <= 'Z') {
         return (uint32_t)(character - 'A');
     }
@@ -119,8 +112,7 @@ static uint32_t sextet(char character)
     return character == '+' ? 62u : character == '/' ? 63u : NO_DIGIT;
 }
 
-bool tt_console_base64_size(const char *text, size_t characters, uint32_t *bytes)
-{
+bool tt_console_base64_size(const char *text, size_t characters, uint32_t *bytes) {
     uint32_t padding = 0u;
     if (characters % 4u != 0u || characters > UINT32_MAX) {
         return false;
@@ -141,8 +133,7 @@ bool tt_console_base64_size(const char *text, size_t characters, uint32_t *bytes
     return true;
 }
 
-void tt_console_from_base64(const char *text, size_t characters, uint8_t *out)
-{
+void tt_console_from_base64(const char *text, size_t characters, uint8_t *out) {
     for (size_t i = 0; i < characters; i += 4u) {
         const bool third = text[i + 3u] != '=';
         const bool second = text[i + 2u] != '=';
@@ -158,10 +149,9 @@ void tt_console_from_base64(const char *text, size_t characters, uint8_t *out)
     }
 }
 
-void tt_console_to_base64(const uint8_t *bytes, uint32_t count, char *out)
-{
-    const uint32_t word = (uint32_t)bytes[0] << 16 | (count > 1u ? (uint32_t)bytes[1] << 8 : 0u) |
-                          (count > 2u ? (uint32_t)bytes[2] : 0u);
+void tt_console_to_base64(const uint8_t *bytes, uint32_t count, char *out) {
+    const uint32_t word =
+        (uint32_t)bytes[0] << 16 | (count > 1u ? (uint32_t)bytes[1] << 8 : 0u) | (count > 2u ? (uint32_t)bytes[2] : 0u);
     out[0] = BASE64[word >> 18];
     out[1] = BASE64[word >> 12 & 63u];
     out[2] = count > 1u ? BASE64[word >> 6 & 63u] : '=';

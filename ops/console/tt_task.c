@@ -3,8 +3,7 @@
 
 #if TT_MODEL_HAS_PROTOTYPES
 tt_status_t tt_task_enroll(tt_session_t *session, tt_task_sample_t sample, void *context, const uint32_t *labels,
-                           uint32_t samples)
-{
+                           uint32_t samples) {
     tt_status_t status = tt_forget_prototypes(session);
     for (uint32_t i = 0; i < samples && status == TT_OK; ++i) {
         status = tt_enroll(session, sample(context, i), labels[i]);
@@ -15,8 +14,7 @@ tt_status_t tt_task_enroll(tt_session_t *session, tt_task_sample_t sample, void 
 
 #if TT_MODEL_DYNAMIC
 tt_status_t tt_task_choose(tt_session_t *session, tt_task_sample_t sample, void *context, const uint32_t *labels,
-                           uint32_t samples)
-{
+                           uint32_t samples) {
     static const tt_budget_t BUDGET = TT_MODEL_BUDGET;
     tt_status_t status = tt_fisher_clear(session);
 #if TT_MODEL_HAS_PROTOTYPES
@@ -32,8 +30,7 @@ tt_status_t tt_task_choose(tt_session_t *session, tt_task_sample_t sample, void 
 #endif
 
 #if TT_MODEL_ADAPTABLE
-tt_augment_t tt_task_augment(bool flip)
-{
+tt_augment_t tt_task_augment(bool flip) {
     const float first = TT_MODEL_INPUT_SHIFT;
     const float last = 255.0f * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
     tt_augment_t augment = TT_AUGMENT_DEFAULTS;

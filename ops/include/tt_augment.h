@@ -29,7 +29,8 @@ typedef struct {
 } tt_augment_t;
 
 /* For images scaled to -1..1, and without flips: a tt_augment_t is initialised with it. */
-#define TT_AUGMENT_DEFAULTS {0.6f, false, 0.3f, 0.3f, -1.0f, 1.0f}
+#define TT_AUGMENT_DEFAULTS                                                                                            \
+    { 0.6f, false, 0.3f, 0.3f, -1.0f, 1.0f }
 
 /*
  * Makes a pseudo-query: a randomly changed copy of a sample, by these steps in this order.

@@ -59,10 +59,18 @@ extern uint64_t tt_mac_count;
 #define TT_MAC(accumulator, a, b) ((accumulator) + (a) * (b))
 #endif
 
-TT_INLINE float tt_max(float a, float b) { return a > b ? a : b; }
-TT_INLINE float tt_min(float a, float b) { return a < b ? a : b; }
-TT_INLINE int32_t tt_max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
-TT_INLINE int32_t tt_min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
+TT_INLINE float tt_max(float a, float b) {
+    return a > b ? a : b;
+}
+TT_INLINE float tt_min(float a, float b) {
+    return a < b ? a : b;
+}
+TT_INLINE int32_t tt_max_i32(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+TT_INLINE int32_t tt_min_i32(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
 
 /* 1 / (1 + exp(-x)), without overflow for large negative x. */
 TT_INLINE float tt_sigmoid(float x) {

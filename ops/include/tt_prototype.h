@@ -15,11 +15,11 @@ extern "C" {
  * The caller owns both arrays; they persist between calls and are changed by reset and enroll only.
  */
 typedef struct {
-    float *sums;        /* [classes][elements]: sum of the enrolled embeddings of each class */
-    uint32_t *counts;   /* [classes]: number of enrolled embeddings of each class */
-    uint32_t classes;   /* at least 1 */
-    uint32_t elements;  /* length of an embedding, at least 1 */
-    float temperature;  /* factor on the cosine, finite and above 0 */
+    float *sums;       /* [classes][elements]: sum of the enrolled embeddings of each class */
+    uint32_t *counts;  /* [classes]: number of enrolled embeddings of each class */
+    uint32_t classes;  /* at least 1 */
+    uint32_t elements; /* length of an embedding, at least 1 */
+    float temperature; /* factor on the cosine, finite and above 0 */
 } tt_prototypes_t;
 
 /*

@@ -58,7 +58,7 @@ typedef struct {
     uint32_t candidate_count;         /* 1 .. TT_MAX_CANDIDATES */
     uint32_t tensor_count;
     uint32_t mac_item_count;
-    uint32_t fixed_ram_bytes;         /* what of the RAM does not depend on the plan */
+    uint32_t fixed_ram_bytes; /* what of the RAM does not depend on the plan */
 } tt_cost_table_t;
 
 /* Limits, all binding; TT_BUDGET_NONE for those that are not wanted. */

@@ -40,9 +40,9 @@ extern "C" {
 typedef struct {
     uint32_t magic;
     uint16_t version;
-    uint16_t layers;   /* trainable layers of the build: entries of the plan */
-    uint32_t sequence; /* one more than that of the state before; compared modulo 2^32 */
-    uint32_t bytes;    /* of the whole state, CRC-32 included */
+    uint16_t layers;                     /* trainable layers of the build: entries of the plan */
+    uint32_t sequence;                   /* one more than that of the state before; compared modulo 2^32 */
+    uint32_t bytes;                      /* of the whole state, CRC-32 included */
     uint8_t model[TT_STATE_MODEL_BYTES]; /* fingerprint of architecture, names and base weights */
     uint32_t plan;     /* CRC-32 of the plan: the entries of the layers and the channels, padding included */
     uint32_t steps;    /* updates that the rows have seen */
@@ -57,11 +57,11 @@ typedef struct {
     const uint16_t *channels_total; /* [layers] */
     const tt_rows_t *rows;          /* [layers]: with trained 0, a layer that was not chosen */
     uint32_t layers;
-    bool fixed_plan;      /* the plan is that of the build; else the board chooses */
+    bool fixed_plan;           /* the plan is that of the build; else the board chooses */
     const uint32_t *row_bytes; /* [layers]: of a trained row and all that is kept beside it; not read with fixed_plan */
-    uint64_t rows_limit;  /* bytes of those that fit; any plan within it can be loaded */
-    float *sums;          /* [classes][elements]; NULL without prototypes */
-    uint32_t *counts;     /* [classes]; NULL without prototypes */
+    uint64_t rows_limit;       /* bytes of those that fit; any plan within it can be loaded */
+    float *sums;               /* [classes][elements]; NULL without prototypes */
+    uint32_t *counts;          /* [classes]; NULL without prototypes */
     uint32_t classes;
     uint32_t elements;
     uint32_t steps;

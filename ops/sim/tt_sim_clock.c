@@ -16,40 +16,34 @@ void tt_sim_return_at_once(void);
 
 #if TT_SIM_TIMER_COUNTS_DOWN
 /* CMSDK APB timer. Restarted for each measurement, so that it cannot run out between two of them. */
-static void start_timer(void)
-{
+static void start_timer(void) {
     REGISTER(TT_SIM_TIMER_CONTROL + 0x0u) = 0u;          /* CTRL */
     REGISTER(TT_SIM_TIMER_CONTROL + 0x8u) = 0xffffffffu; /* RELOAD */
     REGISTER(TT_SIM_TIMER_CONTROL + 0x4u) = 0xffffffffu; /* VALUE */
     REGISTER(TT_SIM_TIMER_CONTROL + 0x0u) = 1u;
 }
 
-static uint32_t ticks_of(uint32_t sample)
-{
+static uint32_t ticks_of(uint32_t sample) {
     return 0xffffffffu - sample;
 }
 #else
 /* SSE system counter: 64 bits of which the lower half is read, a wrap being seen by ticks_since. */
-static void start_timer(void)
-{
+static void start_timer(void) {
     REGISTER(TT_SIM_TIMER_CONTROL) = 1u; /* CNTCR.EN */
 }
 
-static uint32_t ticks_of(uint32_t sample)
-{
+static uint32_t ticks_of(uint32_t sample) {
     return sample;
 }
 #endif
 
 /* The first instruction at which the timer shows this many ticks. */
-static uint64_t tick_begins(uint64_t ticks)
-{
+static uint64_t tick_begins(uint64_t ticks) {
     return (ticks * TT_SIM_TICK_NUMERATOR + TT_SIM_TICK_DENOMINATOR - 1u) / TT_SIM_TICK_DENOMINATOR;
 }
 
 /* origin: a reading made before the samples, at which the returned time starts to count ticks. */
-static uint64_t time_of_first(const uint32_t *samples, uint32_t origin)
-{
+static uint64_t time_of_first(const uint32_t *samples, uint32_t origin) {
     uint64_t earliest = 0u;
     uint64_t latest = UINT64_MAX;
     for (uint32_t i = 0; i < TT_SIM_CLOCK_SAMPLES; ++i) {
@@ -72,24 +66,21 @@ static uint64_t time_of_first(const uint32_t *samples, uint32_t origin)
     return earliest;
 }
 
-static uint64_t measure(const tt_sim_call_t *call, uint32_t *result)
-{
+static uint64_t measure(const tt_sim_call_t *call, uint32_t *result) {
     start_timer();
     *result = tt_sim_timed_call(call, samples_before, samples_after);
     const uint32_t origin = ticks_of(samples_before[0]);
     return time_of_first(samples_after, origin) - time_of_first(samples_before, origin);
 }
 
-void tt_sim_clock_start(void)
-{
+void tt_sim_clock_start(void) {
     const tt_sim_call_t call = {(uint32_t)(uintptr_t)&tt_sim_return_at_once, {0u, 0u, 0u, 0u}};
     uint32_t ignored;
     /* The empty function's own return is an instruction of the call, not of the measurement. */
     overhead = measure(&call, &ignored) - 1u;
 }
 
-uint32_t tt_sim_count(const tt_sim_call_t *call, uint64_t *instructions)
-{
+uint32_t tt_sim_count(const tt_sim_call_t *call, uint64_t *instructions) {
     uint32_t result;
     *instructions = measure(call, &result) - overhead;
     return result;

@@ -30,13 +30,11 @@ static tt_storage_t kept_storage;
 static tt_sim_keep_t keep_storage;
 static tt_console_t console;
 
-static bool write_and_keep(void *context, uint32_t offset, const void *bytes, uint32_t count)
-{
+static bool write_and_keep(void *context, uint32_t offset, const void *bytes, uint32_t count) {
     return in_ram.write(context, offset, bytes, count) && (keep_storage == NULL || keep_storage(memory));
 }
 
-tt_console_t *tt_sim_console_start(tt_console_write_t write, const uint8_t *storage, tt_sim_keep_t keep)
-{
+tt_console_t *tt_sim_console_start(tt_console_write_t write, const uint8_t *storage, tt_sim_keep_t keep) {
     tt_console_config_t config;
     memset(&config, 0, sizeof config);
     memset(memory, 0, sizeof memory);

@@ -9,8 +9,7 @@
 
 static const char STORAGE_FILE[] = "storage.bin";
 
-static void send(void *context, const char *text, size_t count)
-{
+static void send(void *context, const char *text, size_t count) {
     (void)context;
     while (count > 0u) {
         const ssize_t sent = write(STDOUT_FILENO, text, count);
@@ -22,8 +21,7 @@ static void send(void *context, const char *text, size_t count)
     }
 }
 
-static bool keep(const uint8_t *storage)
-{
+static bool keep(const uint8_t *storage) {
     FILE *file = fopen(STORAGE_FILE, "wb");
     if (file == NULL) {
         return false;
@@ -32,8 +30,7 @@ static bool keep(const uint8_t *storage)
     return fclose(file) == 0 && kept;
 }
 
-int main(void)
-{
+int main(void) {
     static uint8_t kept[TT_SIM_CONSOLE_STORAGE_BYTES];
     bool read_all = false;
     FILE *file = fopen(STORAGE_FILE, "rb");

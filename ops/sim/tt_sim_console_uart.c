@@ -22,8 +22,7 @@
 static const char STORAGE_FILE[] = "storage.bin";
 static const char STACK_FILE[] = "stack_bytes.bin";
 
-static void send(void *context, const char *text, size_t count)
-{
+static void send(void *context, const char *text, size_t count) {
     (void)context;
     for (size_t i = 0; i < count; ++i) {
         while ((STATE & TRANSMITTER_FULL) != 0u) {
@@ -32,8 +31,7 @@ static void send(void *context, const char *text, size_t count)
     }
 }
 
-static bool write_file(const char *name, const void *bytes, uint32_t count)
-{
+static bool write_file(const char *name, const void *bytes, uint32_t count) {
     const int32_t file = tt_sim_open(name, TT_SIM_OPEN_WRITE);
     if (file < 0) {
         return false;
@@ -42,13 +40,11 @@ static bool write_file(const char *name, const void *bytes, uint32_t count)
     return tt_sim_close(file) && written;
 }
 
-static bool keep(const uint8_t *storage)
-{
+static bool keep(const uint8_t *storage) {
     return write_file(STORAGE_FILE, storage, TT_SIM_CONSOLE_STORAGE_BYTES);
 }
 
-int main(void)
-{
+int main(void) {
     static uint8_t kept[TT_SIM_CONSOLE_STORAGE_BYTES];
     const int32_t file = tt_sim_open(STORAGE_FILE, TT_SIM_OPEN_READ);
     const bool read = file >= 0 && tt_sim_read(file, kept, sizeof kept) && tt_sim_close(file);

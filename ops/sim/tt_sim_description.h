@@ -12,10 +12,10 @@
 #endif
 
 /* The build as its header has it, so that Python notices a simulation.json of another build. */
-#define TT_SIM_DESCRIPTION                                                                                     \
-    {                                                                                                          \
-        TT_SIM_PROTOCOL_VERSION, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS,         \
-            TT_MODEL_ARENA_BYTES, TT_MODEL_ROW_POOL_BYTES, (uint32_t)sizeof(tt_session_t)                      \
+#define TT_SIM_DESCRIPTION                                                                                             \
+    {                                                                                                                  \
+        TT_SIM_PROTOCOL_VERSION, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS,                 \
+            TT_MODEL_ARENA_BYTES, TT_MODEL_ROW_POOL_BYTES, (uint32_t)sizeof(tt_session_t)                              \
     }
 
 #endif /* TT_SIM_DESCRIPTION_H */

@@ -4,8 +4,7 @@
 
 #include "tt_sim_description.h"
 
-void tt_sim_describe(tt_sim_description_t *description)
-{
+void tt_sim_describe(tt_sim_description_t *description) {
     const tt_sim_description_t of_model = TT_SIM_DESCRIPTION;
     *description = of_model;
 }

@@ -5,8 +5,7 @@
 
 static volatile uint32_t *top;
 
-__attribute__((noinline)) void tt_sim_paint_stack(void)
-{
+__attribute__((noinline)) void tt_sim_paint_stack(void) {
     volatile uint32_t *word;
     __asm__ volatile("mov %0, sp" : "=r"(word));
     top = word;
@@ -15,8 +14,7 @@ __attribute__((noinline)) void tt_sim_paint_stack(void)
     }
 }
 
-uint32_t tt_sim_painted_over(void)
-{
+uint32_t tt_sim_painted_over(void) {
     const volatile uint32_t *lowest = top - TT_SIM_STACK_WATCHED / 4u;
     while (lowest < top && *lowest == PAINT) {
         ++lowest;

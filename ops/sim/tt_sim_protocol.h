@@ -17,12 +17,12 @@
 #define TT_SIM_WANTS_SAMPLE 0x57414e54u
 
 typedef enum {
-    TT_SIM_DESCRIBE = 0,          /* payload: tt_sim_description_t */
+    TT_SIM_DESCRIBE = 0, /* payload: tt_sim_description_t */
     TT_SIM_INIT = 1,
-    TT_SIM_PREDICT = 2,           /* sample; payload: TT_MODEL_CLASSES floats */
-    TT_SIM_TRAIN_STEP = 3,        /* sample, argument: label; payload: one float, the loss */
-    TT_SIM_ENROLL = 4,            /* sample, argument: label */
-    TT_SIM_EMBEDDING = 5,         /* sample; payload: TT_MODEL_EMBEDDING_ELEMENTS floats */
+    TT_SIM_PREDICT = 2,    /* sample; payload: TT_MODEL_CLASSES floats */
+    TT_SIM_TRAIN_STEP = 3, /* sample, argument: label; payload: one float, the loss */
+    TT_SIM_ENROLL = 4,     /* sample, argument: label */
+    TT_SIM_EMBEDDING = 5,  /* sample; payload: TT_MODEL_EMBEDDING_ELEMENTS floats */
     TT_SIM_RESET = 6,
     TT_SIM_SET_LEARNING_RATE = 7, /* argument: bits of a float */
     TT_SIM_READ_ROW_POOL = 8,     /* payload: TT_MODEL_ROW_POOL_BYTES bytes */
@@ -32,9 +32,9 @@ typedef enum {
     TT_SIM_FISHER_CLEAR = 12,
     TT_SIM_SELECT = 13, /* argument: bytes that follow, a tt_sim_budget_t */
     TT_SIM_CHOOSE = 14, /* argument: bytes that follow, see tt_sim_choose */
-    TT_SIM_ADAPT = 15,  /* argument: bytes that follow, a tt_sim_task_t and labels; payload: iterations floats, losses */
-    TT_SIM_SAVE = 16,   /* payload: the state */
-    TT_SIM_LOAD = 17    /* argument: bytes that follow, a state; 0 for the one that was saved last */
+    TT_SIM_ADAPT = 15, /* argument: bytes that follow, a tt_sim_task_t and labels; payload: iterations floats, losses */
+    TT_SIM_SAVE = 16,  /* payload: the state */
+    TT_SIM_LOAD = 17   /* argument: bytes that follow, a state; 0 for the one that was saved last */
 } tt_sim_command_t;
 
 typedef struct {
@@ -43,10 +43,10 @@ typedef struct {
 } tt_sim_request_t;
 
 typedef struct {
-    uint32_t status;            /* tt_status_t */
-    uint32_t instructions_low;  /* executed by the call of the model, 0 where none was made */
+    uint32_t status;           /* tt_status_t */
+    uint32_t instructions_low; /* executed by the call of the model, 0 where none was made */
     uint32_t instructions_high;
-    uint32_t stack_bytes;       /* the most that the call had of the stack, 0 where none was made */
+    uint32_t stack_bytes; /* the most that the call had of the stack, 0 where none was made */
     uint32_t payload_bytes;
 } tt_sim_reply_t;
 

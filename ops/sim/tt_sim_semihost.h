@@ -9,7 +9,10 @@
  * The few semihosting operations the simulation needs, made directly: newlib's stdio would bring malloc
  * and buffers into a program whose instructions are counted.
  */
-typedef enum { TT_SIM_OPEN_READ = 1, TT_SIM_OPEN_WRITE = 5 } tt_sim_open_mode_t;
+typedef enum {
+    TT_SIM_OPEN_READ = 1,
+    TT_SIM_OPEN_WRITE = 5
+} tt_sim_open_mode_t;
 
 /* name: NUL-terminated, relative to the emulator's working directory. Returns a handle, negative on failure. */
 int32_t tt_sim_open(const char *name, tt_sim_open_mode_t mode);

@@ -21,7 +21,8 @@
 #else
 #define CHOICE_BYTES 1u
 #endif
-#define MESSAGE_BYTES LARGER(LARGER(CHOICE_BYTES, TT_SIM_STORAGE_BYTES), sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
+#define MESSAGE_BYTES                                                                                                  \
+    LARGER(LARGER(CHOICE_BYTES, TT_SIM_STORAGE_BYTES), sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
 #define ADDRESS(thing) ((uint32_t)(uintptr_t)(thing))
 
 static tt_session_t session ALIGNED;
@@ -44,65 +45,55 @@ typedef struct {
     uint32_t payload_bytes;
 } outcome_t;
 
-static bool takes_sample(uint32_t command)
-{
+static bool takes_sample(uint32_t command) {
     return command == TT_SIM_PREDICT || command == TT_SIM_TRAIN_STEP || command == TT_SIM_ENROLL ||
            command == TT_SIM_EMBEDDING || command == TT_SIM_FISHER_ACCUMULATE;
 }
 
-static bool takes_message(uint32_t command)
-{
-    return command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT ||
-           command == TT_SIM_LOAD;
+static bool takes_message(uint32_t command) {
+    return command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT || command == TT_SIM_LOAD;
 }
 
 /* Lets the other end send a sample of the support set. */
-static const float *fetch(void *context, uint32_t index)
-{
+static const float *fetch(void *context, uint32_t index) {
     const tt_sim_reply_t want = {TT_SIM_WANTS_SAMPLE, index, 0u, 0u, 0u};
     (void)context;
     return tt_sim_write(replies, &want, sizeof want) && tt_sim_read(requests, x, sizeof x) ? x : NULL;
 }
 
-static tt_status_t adapt(void)
-{
+static tt_status_t adapt(void) {
     const tt_sim_task_t *task = (const tt_sim_task_t *)(const void *)message;
     if (task->samples > TT_SIM_MAX_SAMPLES || task->iterations > MAX_ITERATIONS) {
         return TT_ERROR_INVALID_ARGUMENT;
     }
-    return tt_sim_adapt(&session, task, (const uint32_t *)(const void *)(message + sizeof *task), fetch, NULL, workspace,
-                        sizeof workspace, output);
+    return tt_sim_adapt(&session, task, (const uint32_t *)(const void *)(message + sizeof *task), fetch, NULL,
+                        workspace, sizeof workspace, output);
 }
 
-static outcome_t count(const tt_sim_call_t *call, uint32_t output_elements)
-{
+static outcome_t count(const tt_sim_call_t *call, uint32_t output_elements) {
     outcome_t outcome = {TT_OK, 0u, 0u, output, output_elements * (uint32_t)sizeof(float)};
     outcome.status = (tt_status_t)tt_sim_count_stack(call, &outcome.instructions, &outcome.stack_bytes);
     return outcome;
 }
 
-static outcome_t send(const void *bytes, uint32_t count_of_bytes)
-{
+static outcome_t send(const void *bytes, uint32_t count_of_bytes) {
     const outcome_t outcome = {TT_OK, 0u, 0u, bytes, count_of_bytes};
     return outcome;
 }
 
-static outcome_t refuse(void)
-{
+static outcome_t refuse(void) {
     const outcome_t outcome = {TT_ERROR_INVALID_ARGUMENT, 0u, 0u, NULL, 0u};
     return outcome;
 }
 
-static outcome_t initialise(void)
-{
+static outcome_t initialise(void) {
     const outcome_t outcome = {tt_init(&session, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES), 0u,
                                0u, NULL, 0u};
     return outcome;
 }
 
 /* Not counted: its argument is a float, which the procedure call standard may pass in an FPU register. */
-static outcome_t set_learning_rate(uint32_t bits)
-{
+static outcome_t set_learning_rate(uint32_t bits) {
     union {
         uint32_t bits;
         float value;
@@ -111,11 +102,11 @@ static outcome_t set_learning_rate(uint32_t bits)
     return outcome;
 }
 
-static outcome_t save(void)
-{
+static outcome_t save(void) {
     uint32_t offset = 0u;
     uint32_t bytes = 0u;
-    const tt_sim_call_t call = {ADDRESS(&tt_sim_save), {ADDRESS(&session), ADDRESS(storage), ADDRESS(&offset), ADDRESS(&bytes)}};
+    const tt_sim_call_t call = {ADDRESS(&tt_sim_save),
+                                {ADDRESS(&session), ADDRESS(storage), ADDRESS(&offset), ADDRESS(&bytes)}};
     outcome_t outcome = count(&call, 0u);
     outcome.payload = storage + offset;
     outcome.payload_bytes = bytes;
@@ -123,17 +114,16 @@ static outcome_t save(void)
 }
 
 /* A state that was sent lies in a storage of its own: one that is refused leaves what was saved alone. */
-static outcome_t load(uint32_t bytes)
-{
-    const tt_sim_call_t call = {ADDRESS(&tt_sim_load), {ADDRESS(&session), ADDRESS(bytes > 0u ? message : storage), 0u, 0u}};
+static outcome_t load(uint32_t bytes) {
+    const tt_sim_call_t call = {ADDRESS(&tt_sim_load),
+                                {ADDRESS(&session), ADDRESS(bytes > 0u ? message : storage), 0u, 0u}};
     if (bytes > 0u) {
         memset(message + bytes, 0, sizeof message - bytes);
     }
     return count(&call, 0u);
 }
 
-static outcome_t perform(tt_sim_request_t request)
-{
+static outcome_t perform(tt_sim_request_t request) {
     const uint32_t label = request.argument;
     tt_sim_call_t call = {0u, {ADDRESS(&session), ADDRESS(x), ADDRESS(output), 0u}};
     switch (request.command) {
@@ -195,16 +185,14 @@ static outcome_t perform(tt_sim_request_t request)
     }
 }
 
-static bool answer(outcome_t outcome)
-{
+static bool answer(outcome_t outcome) {
     const tt_sim_reply_t reply = {(uint32_t)outcome.status, (uint32_t)outcome.instructions,
                                   (uint32_t)(outcome.instructions >> 32), outcome.stack_bytes,
                                   outcome.status == TT_OK ? outcome.payload_bytes : 0u};
     return tt_sim_write(replies, &reply, sizeof reply) && tt_sim_write(replies, outcome.payload, reply.payload_bytes);
 }
 
-int main(void)
-{
+int main(void) {
     requests = tt_sim_open("requests", TT_SIM_OPEN_READ);
     replies = tt_sim_open("replies", TT_SIM_OPEN_WRITE);
     if (requests < 0 || replies < 0) {

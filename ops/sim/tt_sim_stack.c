@@ -10,8 +10,7 @@ static uint32_t overhead;
 /* Defined in tt_sim_timed_call.S. */
 void tt_sim_take_stack(void);
 
-uint32_t tt_sim_count_stack(const tt_sim_call_t *call, uint64_t *instructions, uint32_t *stack_bytes)
-{
+uint32_t tt_sim_count_stack(const tt_sim_call_t *call, uint64_t *instructions, uint32_t *stack_bytes) {
     tt_sim_paint_stack();
     const uint32_t result = tt_sim_count(call, instructions);
     const uint32_t used = tt_sim_painted_over();
@@ -19,8 +18,7 @@ uint32_t tt_sim_count_stack(const tt_sim_call_t *call, uint64_t *instructions, u
     return result;
 }
 
-void tt_sim_stack_start(void)
-{
+void tt_sim_stack_start(void) {
     const tt_sim_call_t call = {(uint32_t)(uintptr_t)&tt_sim_take_stack, {0u, 0u, 0u, 0u}};
     uint64_t instructions;
     uint32_t used;

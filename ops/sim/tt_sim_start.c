@@ -38,30 +38,26 @@ static const fault_cause_t FAULT_CAUSES[] = {
     {25u, "division by zero"},
 };
 
-void tt_sim_reset(void)
-{
+void tt_sim_reset(void) {
     CPACR |= FPU_FULL_ACCESS;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
     tt_sim_exit((uint32_t)main());
 }
 
-static void append_text(char **end, const char *text)
-{
+static void append_text(char **end, const char *text) {
     while (*text != '\0') {
         *(*end)++ = *text++;
     }
 }
 
-static void append_hex(char **end, const char *name, uint32_t value)
-{
+static void append_hex(char **end, const char *name, uint32_t value) {
     append_text(end, name);
     for (uint32_t shift = 32u; shift > 0u; shift -= 4u) {
         *(*end)++ = "0123456789abcdef"[(value >> (shift - 4u)) & 0xfu];
     }
 }
 
-void tt_sim_report_fault(const uint32_t *frame)
-{
+void tt_sim_report_fault(const uint32_t *frame) {
     static char line[256];
     char *end = line;
     append_text(&end, "hard fault");
@@ -82,8 +78,7 @@ void tt_sim_report_fault(const uint32_t *frame)
     tt_sim_exit(1u);
 }
 
-__attribute__((naked)) void tt_sim_fault(void)
-{
+__attribute__((naked)) void tt_sim_fault(void) {
     __asm__ volatile("mrs r0, msp\n\tb tt_sim_report_fault");
 }
 
@@ -94,8 +89,8 @@ typedef union {
 
 /* Only faults can happen: no interrupt is ever enabled. */
 __attribute__((section(".vectors"), used)) static const vector_t VECTORS[16] = {
-    {.stack = tt_sim_stack_top},  {.handler = tt_sim_reset}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
-    {.handler = tt_sim_fault},    {.handler = tt_sim_fault}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
-    {.handler = tt_sim_fault},    {.handler = tt_sim_fault}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
-    {.handler = tt_sim_fault},    {.handler = tt_sim_fault}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
+    {.stack = tt_sim_stack_top}, {.handler = tt_sim_reset}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
+    {.handler = tt_sim_fault},   {.handler = tt_sim_fault}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
+    {.handler = tt_sim_fault},   {.handler = tt_sim_fault}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
+    {.handler = tt_sim_fault},   {.handler = tt_sim_fault}, {.handler = tt_sim_fault}, {.handler = tt_sim_fault},
 };

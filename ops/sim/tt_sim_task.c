@@ -4,8 +4,7 @@
 #if TT_MODEL_ADAPTABLE
 tt_status_t tt_sim_adapt(tt_session_t *session, const tt_sim_task_t *request, const uint32_t *labels,
                          const float *(*sample)(void *context, uint32_t index), void *context, void *workspace,
-                         size_t workspace_bytes, float *losses)
-{
+                         size_t workspace_bytes, float *losses) {
     tt_adaptation_t task;
     task.sample = sample;
     task.context = context;
@@ -26,8 +25,7 @@ tt_status_t tt_sim_adapt(tt_session_t *session, const tt_sim_task_t *request, co
 #else
 tt_status_t tt_sim_adapt(tt_session_t *session, const tt_sim_task_t *request, const uint32_t *labels,
                          const float *(*sample)(void *context, uint32_t index), void *context, void *workspace,
-                         size_t workspace_bytes, float *losses)
-{
+                         size_t workspace_bytes, float *losses) {
     (void)session;
     (void)request;
     (void)labels;
@@ -41,8 +39,7 @@ tt_status_t tt_sim_adapt(tt_session_t *session, const tt_sim_task_t *request, co
 #endif
 
 #if TT_MODEL_DYNAMIC
-tt_status_t tt_sim_select(tt_session_t *session, const tt_sim_budget_t *request)
-{
+tt_status_t tt_sim_select(tt_session_t *session, const tt_sim_budget_t *request) {
     tt_budget_t budget;
     budget.training_memory_bytes = request->training_memory_bytes;
     budget.ram_bytes = request->ram_bytes;
@@ -50,45 +47,38 @@ tt_status_t tt_sim_select(tt_session_t *session, const tt_sim_budget_t *request)
     return tt_select(session, &budget);
 }
 
-tt_status_t tt_sim_choose(tt_session_t *session, const uint16_t *request)
-{
+tt_status_t tt_sim_choose(tt_session_t *session, const uint16_t *request) {
     return tt_choose(session, request, request + TT_MODEL_CANDIDATES);
 }
 
-tt_status_t tt_sim_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label)
-{
+tt_status_t tt_sim_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label) {
     return tt_fisher_accumulate(session, x, label);
 }
 
-tt_status_t tt_sim_fisher_clear(tt_session_t *session)
-{
+tt_status_t tt_sim_fisher_clear(tt_session_t *session) {
     return tt_fisher_clear(session);
 }
 #else
-tt_status_t tt_sim_select(tt_session_t *session, const tt_sim_budget_t *request)
-{
+tt_status_t tt_sim_select(tt_session_t *session, const tt_sim_budget_t *request) {
     (void)session;
     (void)request;
     return TT_ERROR_INVALID_ARGUMENT;
 }
 
-tt_status_t tt_sim_choose(tt_session_t *session, const uint16_t *request)
-{
+tt_status_t tt_sim_choose(tt_session_t *session, const uint16_t *request) {
     (void)session;
     (void)request;
     return TT_ERROR_INVALID_ARGUMENT;
 }
 
-tt_status_t tt_sim_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label)
-{
+tt_status_t tt_sim_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label) {
     (void)session;
     (void)x;
     (void)label;
     return TT_ERROR_INVALID_ARGUMENT;
 }
 
-tt_status_t tt_sim_fisher_clear(tt_session_t *session)
-{
+tt_status_t tt_sim_fisher_clear(tt_session_t *session) {
     (void)session;
     return TT_ERROR_INVALID_ARGUMENT;
 }

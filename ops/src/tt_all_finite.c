@@ -5,8 +5,7 @@
 
 #define TT_FLOAT_EXPONENT_BITS 0x7f800000u
 
-bool tt_all_finite(const float *values, uint32_t count)
-{
+bool tt_all_finite(const float *values, uint32_t count) {
     for (uint32_t i = 0; i < count; ++i) {
         uint32_t bits;
         memcpy(&bits, &values[i], sizeof bits);

@@ -26,13 +26,11 @@ typedef struct {
     float share;
 } tt_position_t;
 
-static float uniform_around_zero(tt_random_t *random, float largest)
-{
+static float uniform_around_zero(tt_random_t *random, float largest) {
     return (2.0f * tt_random_uniform(random) - 1.0f) * largest;
 }
 
-static tt_crop_t draw_crop(const tt_image_t *image, float min_area, tt_random_t *random)
-{
+static tt_crop_t draw_crop(const tt_image_t *image, float min_area, tt_random_t *random) {
     const float area = min_area + (1.0f - min_area) * tt_random_uniform(random);
     tt_crop_t crop;
     crop.scale = image->height > 1u && image->width > 1u ? sqrtf(area) : area;
@@ -41,8 +39,7 @@ static tt_crop_t draw_crop(const tt_image_t *image, float min_area, tt_random_t 
     return crop;
 }
 
-static tt_position_t position_of(uint32_t index, float origin, float scale, uint32_t length)
-{
+static tt_position_t position_of(uint32_t index, float origin, float scale, uint32_t length) {
     const float last = (float)(length - 1u);
     float place = origin + ((float)index + 0.5f) * scale - 0.5f;
     place = place < 0.0f ? 0.0f : place;
@@ -54,15 +51,13 @@ static tt_position_t position_of(uint32_t index, float origin, float scale, uint
     return position;
 }
 
-static float between(float first, float second, float share)
-{
+static float between(float first, float second, float share) {
     return first + (second - first) * share;
 }
 
 /* Returns the mean of what it wrote. */
 static float crop_and_resize(const float *restrict x, float *restrict out, const tt_image_t *image,
-                             const tt_crop_t *crop, bool flip)
-{
+                             const tt_crop_t *crop, bool flip) {
     const uint32_t channels = image->channels;
     const size_t row_elements = (size_t)image->width * channels;
     float total = 0.0f;
@@ -91,8 +86,7 @@ static float crop_and_resize(const float *restrict x, float *restrict out, const
 }
 
 void tt_augment(const float *restrict x, float *restrict out, const tt_image_t *image, const tt_augment_t *options,
-                tt_random_t *random)
-{
+                tt_random_t *random) {
     const float low = options->low;
     const float high = options->high;
     const float half_range = 0.5f * high - 0.5f * low;

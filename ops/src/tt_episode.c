@@ -9,8 +9,7 @@
 
 #define TT_SMALLEST_NORM 1e-6f /* as in tt_prototype.h */
 
-static float dot(const float *a, const float *b, uint32_t elements)
-{
+static float dot(const float *a, const float *b, uint32_t elements) {
     float sum = 0.0f;
     for (uint32_t i = 0; i < elements; ++i) {
         sum += a[i] * b[i];
@@ -18,14 +17,12 @@ static float dot(const float *a, const float *b, uint32_t elements)
     return sum;
 }
 
-static float clamped(float norm)
-{
+static float clamped(float norm) {
     return norm < TT_SMALLEST_NORM ? TT_SMALLEST_NORM : norm;
 }
 
 /* The first support sample of an enrolled class. */
-static uint32_t first_of(const uint32_t *labels, uint32_t label)
-{
+static uint32_t first_of(const uint32_t *labels, uint32_t label) {
     uint32_t sample = 0;
     while (labels[sample] != label) {
         ++sample;
@@ -34,8 +31,7 @@ static uint32_t first_of(const uint32_t *labels, uint32_t label)
 }
 
 static tt_status_t enroll(const tt_prototypes_t *prototypes, const float *embeddings, const uint32_t *labels,
-                          uint32_t n_support)
-{
+                          uint32_t n_support) {
     tt_status_t status = tt_prototypes_reset(prototypes);
     for (uint32_t s = 0; s < n_support && status == TT_OK; ++s) {
         status = tt_prototypes_enroll(prototypes, &embeddings[(size_t)s * prototypes->elements], labels[s]);
@@ -44,8 +40,7 @@ static tt_status_t enroll(const tt_prototypes_t *prototypes, const float *embedd
 }
 
 static tt_status_t check_queries(const tt_prototypes_t *prototypes, const float *queries, const uint32_t *labels,
-                                 uint32_t n_query)
-{
+                                 uint32_t n_query) {
     for (uint32_t q = 0; q < n_query; ++q) {
         if (labels[q] >= prototypes->classes) {
             return TT_ERROR_LABEL_OUT_OF_RANGE;
@@ -65,8 +60,7 @@ static tt_status_t check_queries(const tt_prototypes_t *prototypes, const float 
  * depends on the prototype alone is common to all queries and follows in finish_support.
  */
 static void pull_prototypes(const tt_prototypes_t *prototypes, const float *query, const float *grad_scores,
-                            const uint32_t *labels, float *support)
-{
+                            const uint32_t *labels, float *support) {
     const uint32_t elements = prototypes->elements;
     const float scale = 1.0f / clamped(sqrtf(dot(query, query, elements)));
     for (uint32_t c = 0; c < prototypes->classes; ++c) {
@@ -83,8 +77,7 @@ static void pull_prototypes(const tt_prototypes_t *prototypes, const float *quer
 
 /* Turns the pulls into gradients, and gives every support sample that of its class: the mean weighs all alike. */
 static void finish_support(const tt_prototypes_t *prototypes, const uint32_t *labels, uint32_t n_support,
-                           uint32_t n_query, float *support)
-{
+                           uint32_t n_query, float *support) {
     const uint32_t elements = prototypes->elements;
     for (uint32_t s = 0; s < n_support; ++s) {
         float *gradient = &support[(size_t)s * elements];
@@ -106,14 +99,12 @@ static void finish_support(const tt_prototypes_t *prototypes, const uint32_t *la
     }
 }
 
-size_t tt_episode_scratch_floats(uint32_t classes, uint32_t elements)
-{
+size_t tt_episode_scratch_floats(uint32_t classes, uint32_t elements) {
     return (size_t)classes * ((size_t)elements + 2u) + elements;
 }
 
 tt_status_t tt_episode_gradient(float *embeddings, const uint32_t *labels, uint32_t n_support, uint32_t n_query,
-                                uint32_t classes, uint32_t elements, float temperature, void *scratch, float *loss)
-{
+                                uint32_t classes, uint32_t elements, float temperature, void *scratch, float *loss) {
     if (embeddings == NULL || labels == NULL || scratch == NULL || loss == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
@@ -158,8 +149,7 @@ tt_status_t tt_episode_gradient(float *embeddings, const uint32_t *labels, uint3
 }
 
 float tt_episode_tightness(const float *embeddings, const uint32_t *labels, uint32_t n_samples, uint32_t classes,
-                           uint32_t elements, float *scratch)
-{
+                           uint32_t elements, float *scratch) {
     float total = 0.0f;
     uint32_t counted = 0u;
     for (uint32_t c = 0; c < classes; ++c) {
@@ -188,8 +178,7 @@ float tt_episode_tightness(const float *embeddings, const uint32_t *labels, uint
     return tt_all_finite(&mean, 1u) ? mean : 1.0f;
 }
 
-float tt_episode_rate(float tightness)
-{
+float tt_episode_rate(float tightness) {
     const float share = (tightness - TT_EPISODE_SPREAD) / (TT_EPISODE_TIGHT - TT_EPISODE_SPREAD);
     return share < TT_EPISODE_LEAST_RATE ? TT_EPISODE_LEAST_RATE : share > 1.0f ? 1.0f : share;
 }

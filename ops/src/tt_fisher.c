@@ -4,8 +4,7 @@
 #include <stddef.h>
 
 static void accumulate_one(const float *restrict activation, const float *restrict gradient, uint32_t positions,
-                           uint32_t channels, float *restrict potential)
-{
+                           uint32_t channels, float *restrict potential) {
     float sum = 0.0f;
     for (uint32_t d = 0; d < positions; ++d) {
         sum += *activation * *gradient;
@@ -17,8 +16,7 @@ static void accumulate_one(const float *restrict activation, const float *restri
 
 /* Four neighbouring channels share the cost of the loop and of the cache line; their sums fit into registers. */
 static void accumulate_four(const float *restrict activation, const float *restrict gradient, uint32_t positions,
-                            uint32_t channels, float *restrict potential)
-{
+                            uint32_t channels, float *restrict potential) {
     float sum_0 = 0.0f;
     float sum_1 = 0.0f;
     float sum_2 = 0.0f;
@@ -38,8 +36,7 @@ static void accumulate_four(const float *restrict activation, const float *restr
 }
 
 void tt_fisher_add(const float *activation, const float *gradient, uint32_t positions, uint32_t channels,
-                   float *potential)
-{
+                   float *potential) {
     uint32_t o = 0;
     for (; channels - o >= 4u; o += 4u) {
         accumulate_four(activation + o, gradient + o, positions, channels, potential + o);

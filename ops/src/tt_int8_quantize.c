@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-void tt_int8_quantize(const float *x, uint32_t count, float scale, int32_t zero, int8_t *codes)
-{
+void tt_int8_quantize(const float *x, uint32_t count, float scale, int32_t zero, int8_t *codes) {
     const float low = (float)(INT8_MIN - zero);
     const float high = (float)(INT8_MAX - zero);
     uint32_t i;

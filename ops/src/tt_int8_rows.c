@@ -6,21 +6,18 @@
 #define WEIGHT_LIMIT 127.0f
 #define BIAS_LIMIT 1073741824.0f
 
-static const tt_int8_channel_t *channel_of(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows, uint32_t k)
-{
+static const tt_int8_channel_t *channel_of(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows, uint32_t k) {
     return &int8_rows->channels[rows->channels[k]];
 }
 
 /* A NaN gives the lower limit: whatever training has come to, the result is an integer. */
-static float rounded(float value, float limit)
-{
+static float rounded(float value, float limit) {
     const float nearest = roundf(value);
     const float above = nearest > -limit ? nearest : -limit;
     return above < limit ? above : limit;
 }
 
-void tt_int8_rows_load(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows)
-{
+void tt_int8_rows_load(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows) {
     uint32_t k;
     for (k = 0; k < rows->trained; ++k) {
         const tt_int8_channel_t *channel = channel_of(rows, int8_rows, k);
@@ -38,8 +35,7 @@ void tt_int8_rows_load(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows)
     }
 }
 
-void tt_int8_rows_update(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows)
-{
+void tt_int8_rows_update(const tt_rows_t *rows, const tt_int8_rows_t *int8_rows) {
     uint32_t k;
     for (k = 0; k < rows->trained; ++k) {
         const tt_int8_channel_t *channel = channel_of(rows, int8_rows, k);

@@ -12,8 +12,7 @@
 
 #define TT_SMALLEST_NORM 1e-6f
 
-static tt_status_t check(const tt_prototypes_t *prototypes)
-{
+static tt_status_t check(const tt_prototypes_t *prototypes) {
     if (prototypes == NULL || prototypes->sums == NULL || prototypes->counts == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
@@ -24,8 +23,7 @@ static tt_status_t check(const tt_prototypes_t *prototypes)
     return TT_OK;
 }
 
-static float dot(const float *a, const float *b, uint32_t elements)
-{
+static float dot(const float *a, const float *b, uint32_t elements) {
     float sum = 0.0f;
     for (uint32_t i = 0; i < elements; ++i) {
         sum += a[i] * b[i];
@@ -33,26 +31,22 @@ static float dot(const float *a, const float *b, uint32_t elements)
     return sum;
 }
 
-static float clamped(float norm)
-{
+static float clamped(float norm) {
     return norm < TT_SMALLEST_NORM ? TT_SMALLEST_NORM : norm;
 }
 
-static const float *sum_of(const tt_prototypes_t *prototypes, uint32_t label)
-{
+static const float *sum_of(const tt_prototypes_t *prototypes, uint32_t label) {
     return &prototypes->sums[(size_t)label * prototypes->elements];
 }
 
 /* What a component of the class's sum is multiplied with to become one of p / max(|p|, 1e-6). */
-static float unit_scale(const tt_prototypes_t *prototypes, uint32_t label)
-{
+static float unit_scale(const tt_prototypes_t *prototypes, uint32_t label) {
     const float *sum = sum_of(prototypes, label);
     const float count = (float)prototypes->counts[label];
     return 1.0f / (count * clamped(sqrtf(dot(sum, sum, prototypes->elements)) / count));
 }
 
-tt_status_t tt_prototypes_reset(const tt_prototypes_t *prototypes)
-{
+tt_status_t tt_prototypes_reset(const tt_prototypes_t *prototypes) {
     const tt_status_t status = check(prototypes);
     if (status != TT_OK) {
         return status;
@@ -64,8 +58,7 @@ tt_status_t tt_prototypes_reset(const tt_prototypes_t *prototypes)
     return TT_OK;
 }
 
-tt_status_t tt_prototypes_enroll(const tt_prototypes_t *prototypes, const float *embedding, uint32_t label)
-{
+tt_status_t tt_prototypes_enroll(const tt_prototypes_t *prototypes, const float *embedding, uint32_t label) {
     const tt_status_t status = check(prototypes);
     if (status != TT_OK) {
         return status;
@@ -90,8 +83,7 @@ tt_status_t tt_prototypes_enroll(const tt_prototypes_t *prototypes, const float 
     return TT_OK;
 }
 
-tt_status_t tt_prototypes_scores(const tt_prototypes_t *prototypes, const float *embedding, float *scores)
-{
+tt_status_t tt_prototypes_scores(const tt_prototypes_t *prototypes, const float *embedding, float *scores) {
     const tt_status_t status = check(prototypes);
     if (status != TT_OK) {
         return status;
@@ -123,8 +115,7 @@ tt_status_t tt_prototypes_scores(const tt_prototypes_t *prototypes, const float 
 }
 
 tt_status_t tt_prototypes_loss(const tt_prototypes_t *prototypes, const float *embedding, uint32_t label,
-                               float *scores_scratch, float *grad_embedding, float *loss)
-{
+                               float *scores_scratch, float *grad_embedding, float *loss) {
     tt_status_t status = check(prototypes);
     if (status != TT_OK) {
         return status;

@@ -10,8 +10,7 @@
 #define TT_FLOAT_SIGN 0x80000000u
 #define TT_FLOAT_TOP_BIT 0x40000000u
 
-static tt_status_t check_table(const tt_cost_table_t *table)
-{
+static tt_status_t check_table(const tt_cost_table_t *table) {
     if (table == NULL || table->candidates == NULL || (table->tensors == NULL && table->tensor_count > 0u) ||
         (table->mac_items == NULL && table->mac_item_count > 0u)) {
         return TT_ERROR_NULL_POINTER;
@@ -28,8 +27,7 @@ static tt_status_t check_table(const tt_cost_table_t *table)
     return TT_OK;
 }
 
-static void add_up(const tt_cost_table_t *table, const uint16_t *counts, tt_plan_cost_t *cost)
-{
+static void add_up(const tt_cost_table_t *table, const uint16_t *counts, tt_plan_cost_t *cost) {
     uint64_t chosen = 0u;
     uint64_t rows = 0u;
     uint64_t saved = 0u;
@@ -63,8 +61,7 @@ static void add_up(const tt_cost_table_t *table, const uint16_t *counts, tt_plan
 }
 
 /* How many channels keep a limit of which the first one leaves `spent` used: 0 .. most. */
-static uint32_t within(uint64_t limit, uint64_t spent, uint32_t per_channel, uint32_t most)
-{
+static uint32_t within(uint64_t limit, uint64_t spent, uint32_t per_channel, uint32_t most) {
     if (limit == TT_BUDGET_NONE) {
         return most;
     }
@@ -80,8 +77,8 @@ static uint32_t within(uint64_t limit, uint64_t spent, uint32_t per_channel, uin
 }
 
 /* The most channels of a candidate that keep all limits with the other counts as they are. Changes counts[index]. */
-static uint16_t most_channels(const tt_cost_table_t *table, uint16_t *counts, uint32_t index, const tt_budget_t *budget)
-{
+static uint16_t most_channels(const tt_cost_table_t *table, uint16_t *counts, uint32_t index,
+                              const tt_budget_t *budget) {
     const tt_candidate_t *candidate = &table->candidates[index];
     tt_plan_cost_t one;
     counts[index] = 1u;
@@ -98,8 +95,7 @@ static uint16_t most_channels(const tt_cost_table_t *table, uint16_t *counts, ui
 }
 
 static float score_of(const tt_candidate_t *candidate, const float *potentials, float largest_parameters,
-                      float largest_macs)
-{
+                      float largest_macs) {
     float sum = 0.0f;
     for (uint32_t o = 0; o < candidate->channels; ++o) {
         sum += potentials[o];
@@ -110,8 +106,7 @@ static float score_of(const tt_candidate_t *candidate, const float *potentials, 
 }
 
 /* order: out, the candidates by falling score, the lower number first where scores are equal. */
-static void rank(const tt_cost_table_t *table, const float *potentials, uint8_t *order)
-{
+static void rank(const tt_cost_table_t *table, const float *potentials, uint8_t *order) {
     float scores[TT_MAX_CANDIDATES];
     uint32_t largest_parameters = 0u;
     uint32_t largest_macs = 0u;
@@ -121,8 +116,7 @@ static void rank(const tt_cost_table_t *table, const float *potentials, uint8_t 
         largest_macs = candidate->forward_macs > largest_macs ? candidate->forward_macs : largest_macs;
     }
     for (uint32_t i = 0; i < table->candidate_count; ++i) {
-        const float score =
-            score_of(&table->candidates[i], potentials, (float)largest_parameters, (float)largest_macs);
+        const float score = score_of(&table->candidates[i], potentials, (float)largest_parameters, (float)largest_macs);
         uint32_t at = i;
         while (at > 0u && scores[at - 1u] < score) {
             scores[at] = scores[at - 1u];
@@ -136,16 +130,14 @@ static void rank(const tt_cost_table_t *table, const float *potentials, uint8_t 
 }
 
 /* Bits of a potential, rising with it: it is not negative, except that zero may have a sign. */
-static uint32_t bits_of(const float *potential)
-{
+static uint32_t bits_of(const float *potential) {
     uint32_t bits;
     memcpy(&bits, potential, sizeof bits);
     return bits & ~TT_FLOAT_SIGN;
 }
 
 /* The bits of the count-th largest potential, found from the top bit down. 1 <= count <= channels. */
-static uint32_t threshold_of(const float *potentials, uint32_t channels, uint32_t count)
-{
+static uint32_t threshold_of(const float *potentials, uint32_t channels, uint32_t count) {
     uint32_t threshold = 0u;
     for (uint32_t bit = TT_FLOAT_TOP_BIT; bit > 0u; bit >>= 1) {
         uint32_t at_least = 0u;
@@ -160,8 +152,7 @@ static uint32_t threshold_of(const float *potentials, uint32_t channels, uint32_
 }
 
 /* chosen: out, [count]: the channels with the largest potentials, ascending. 1 <= count <= channels. */
-static void pick(const float *potentials, uint32_t channels, uint32_t count, uint16_t *chosen)
-{
+static void pick(const float *potentials, uint32_t channels, uint32_t count, uint16_t *chosen) {
     const uint32_t threshold = threshold_of(potentials, channels, count);
     uint32_t ties = count;
     for (uint32_t o = 0; o < channels; ++o) {
@@ -180,8 +171,7 @@ static void pick(const float *potentials, uint32_t channels, uint32_t count, uin
 
 /* counts: out, [candidate_count]. Returns whether any channel is chosen. */
 static bool fill(const tt_cost_table_t *table, const uint8_t *order, const tt_budget_t *budget, uint32_t share_256,
-                 uint16_t *counts)
-{
+                 uint16_t *counts) {
     bool any = false;
     for (uint32_t i = 0; i < table->candidate_count; ++i) {
         counts[i] = 0u;
@@ -202,8 +192,7 @@ static bool fill(const tt_cost_table_t *table, const uint8_t *order, const tt_bu
     return any;
 }
 
-uint32_t tt_cost_table_channels(const tt_cost_table_t *table)
-{
+uint32_t tt_cost_table_channels(const tt_cost_table_t *table) {
     uint32_t channels = 0u;
     for (uint32_t i = 0; i < table->candidate_count; ++i) {
         channels += table->candidates[i].channels;
@@ -211,8 +200,7 @@ uint32_t tt_cost_table_channels(const tt_cost_table_t *table)
     return channels;
 }
 
-tt_status_t tt_plan_cost(const tt_cost_table_t *table, const uint16_t *counts, tt_plan_cost_t *cost)
-{
+tt_status_t tt_plan_cost(const tt_cost_table_t *table, const uint16_t *counts, tt_plan_cost_t *cost) {
     const tt_status_t status = check_table(table);
     if (status != TT_OK) {
         return status;
@@ -230,8 +218,7 @@ tt_status_t tt_plan_cost(const tt_cost_table_t *table, const uint16_t *counts, t
 }
 
 tt_status_t tt_select_channels(const tt_cost_table_t *table, const float *potentials, const tt_budget_t *budget,
-                               uint32_t share_256, tt_selection_t *selection)
-{
+                               uint32_t share_256, tt_selection_t *selection) {
     const tt_status_t status = check_table(table);
     if (status != TT_OK) {
         return status;

@@ -7,8 +7,7 @@
 #include "tt_finite.h"
 
 tt_status_t tt_softmax_cross_entropy(const float *logits, uint32_t classes, uint32_t label, float *grad_logits,
-                                     float *loss)
-{
+                                     float *loss) {
     if (logits == NULL || loss == NULL) {
         return TT_ERROR_NULL_POINTER;
     }

@@ -7,18 +7,15 @@
 
 #define CHUNK_BYTES 64u
 
-uint32_t tt_state_channel_bytes(uint32_t channels)
-{
+uint32_t tt_state_channel_bytes(uint32_t channels) {
     return (2u * channels + 3u) / 4u * 4u;
 }
 
-static uint32_t prototype_bytes(uint32_t classes, uint32_t elements)
-{
+static uint32_t prototype_bytes(uint32_t classes, uint32_t elements) {
     return 4u * classes * (elements + 1u);
 }
 
-uint32_t tt_state_chosen_channels(const tt_state_t *state)
-{
+uint32_t tt_state_chosen_channels(const tt_state_t *state) {
     uint32_t sum = 0u;
     uint32_t i;
     for (i = 0; i < state->layers; ++i) {
@@ -27,8 +24,7 @@ uint32_t tt_state_chosen_channels(const tt_state_t *state)
     return sum;
 }
 
-uint32_t tt_state_size(const tt_state_t *state)
-{
+uint32_t tt_state_size(const tt_state_t *state) {
     uint32_t bytes = (uint32_t)sizeof(tt_state_header_t) + TT_STATE_ENTRY_BYTES * state->layers +
                      tt_state_channel_bytes(tt_state_chosen_channels(state)) + TT_STATE_CRC_BYTES;
     uint32_t i;
@@ -38,8 +34,7 @@ uint32_t tt_state_size(const tt_state_t *state)
     return state->sums == NULL ? bytes : bytes + prototype_bytes(state->classes, state->elements);
 }
 
-tt_status_t tt_state_check_storage(const tt_storage_t *storage)
-{
+tt_status_t tt_state_check_storage(const tt_storage_t *storage) {
     if (storage == NULL || storage->read == NULL || storage->write == NULL || storage->erase == NULL ||
         storage->size == NULL) {
         return TT_ERROR_NULL_POINTER;
@@ -51,19 +46,16 @@ tt_status_t tt_state_check_storage(const tt_storage_t *storage)
     return storage->size(storage->context) == 0u ? TT_ERROR_STORAGE : TT_OK;
 }
 
-uint32_t tt_state_slot_bytes(const tt_storage_t *storage)
-{
+uint32_t tt_state_slot_bytes(const tt_storage_t *storage) {
     return storage->size(storage->context) / TT_STATE_SLOTS / storage->block_bytes * storage->block_bytes;
 }
 
-static bool read(const tt_storage_t *storage, uint32_t offset, void *bytes, uint32_t count)
-{
+static bool read(const tt_storage_t *storage, uint32_t offset, void *bytes, uint32_t count) {
     return count == 0u || storage->read(storage->context, offset, bytes, count);
 }
 
 /* CRC-32 of a run of the storage. */
-static bool checksum(const tt_storage_t *storage, uint32_t offset, uint32_t count, uint32_t *crc)
-{
+static bool checksum(const tt_storage_t *storage, uint32_t offset, uint32_t count, uint32_t *crc) {
     uint8_t chunk[CHUNK_BYTES];
     *crc = 0u;
     while (count > 0u) {
@@ -78,8 +70,7 @@ static bool checksum(const tt_storage_t *storage, uint32_t offset, uint32_t coun
     return true;
 }
 
-bool tt_state_complete(const tt_storage_t *storage, uint32_t offset, tt_state_header_t *header, bool *failed)
-{
+bool tt_state_complete(const tt_storage_t *storage, uint32_t offset, tt_state_header_t *header, bool *failed) {
     const uint32_t least = (uint32_t)sizeof *header + TT_STATE_CRC_BYTES;
     const uint32_t room = tt_state_slot_bytes(storage);
     uint32_t expected;
@@ -104,30 +95,25 @@ bool tt_state_complete(const tt_storage_t *storage, uint32_t offset, tt_state_he
 }
 
 /* The rooms of a slot, from its plan on. */
-static uint32_t entries_at(const tt_state_slot_t *slot)
-{
+static uint32_t entries_at(const tt_state_slot_t *slot) {
     return slot->offset + (uint32_t)sizeof slot->header;
 }
 
-static uint32_t channels_at(const tt_state_slot_t *slot)
-{
+static uint32_t channels_at(const tt_state_slot_t *slot) {
     return entries_at(slot) + TT_STATE_ENTRY_BYTES * slot->header.layers;
 }
 
-static bool read_entry(const tt_state_slot_t *slot, uint32_t index, tt_state_entry_t *entry)
-{
+static bool read_entry(const tt_state_slot_t *slot, uint32_t index, tt_state_entry_t *entry) {
     return read(slot->storage, entries_at(slot) + TT_STATE_ENTRY_BYTES * index, entry, sizeof *entry);
 }
 
-static bool read_channel(const tt_state_slot_t *slot, uint32_t index, uint16_t *channel)
-{
+static bool read_channel(const tt_state_slot_t *slot, uint32_t index, uint16_t *channel) {
     return read(slot->storage, channels_at(slot) + 2u * index, channel, sizeof *channel);
 }
 
 /* Whether the chosen channels of a layer are ascending, in range and, where the plan is fixed, those of the build. */
 static bool channels_fit(const tt_state_t *state, const tt_state_slot_t *slot, uint32_t layer, uint32_t first,
-                         uint32_t chosen, bool *failed)
-{
+                         uint32_t chosen, bool *failed) {
     uint16_t before = 0u;
     uint32_t k;
     for (k = 0; k < chosen; ++k) {
@@ -145,8 +131,7 @@ static bool channels_fit(const tt_state_t *state, const tt_state_slot_t *slot, u
     return true;
 }
 
-static bool same_model(const tt_state_t *state, const tt_state_header_t *header)
-{
+static bool same_model(const tt_state_t *state, const tt_state_header_t *header) {
     uint32_t i;
     for (i = 0; i < TT_STATE_MODEL_BYTES; ++i) {
         if (header->model[i] != state->model[i]) {
@@ -157,8 +142,7 @@ static bool same_model(const tt_state_t *state, const tt_state_header_t *header)
 }
 
 /* Whether a complete state is of this model, with a plan that this build can train. */
-static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *failed)
-{
+static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *failed) {
     const tt_state_header_t *header = &slot->header;
     uint64_t bytes = sizeof *header + (uint64_t)TT_STATE_ENTRY_BYTES * header->layers + TT_STATE_CRC_BYTES;
     uint64_t floats = 0u;
@@ -177,8 +161,7 @@ static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *fai
             return false;
         }
         if (entry.number != state->numbers[i] || entry.stride != state->rows[i].stride ||
-            entry.chosen > state->channels_total[i] ||
-            (state->fixed_plan && entry.chosen != state->rows[i].trained)) {
+            entry.chosen > state->channels_total[i] || (state->fixed_plan && entry.chosen != state->rows[i].trained)) {
             return false;
         }
         floats += (uint64_t)entry.chosen * entry.stride;
@@ -204,8 +187,7 @@ static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *fai
     return true;
 }
 
-void tt_state_look(const tt_state_t *state, const tt_storage_t *storage, tt_state_survey_t *survey)
-{
+void tt_state_look(const tt_state_t *state, const tt_storage_t *storage, tt_state_survey_t *survey) {
     uint32_t i;
     for (i = 0; i < TT_STATE_SLOTS; ++i) {
         tt_state_slot_t *slot = &survey->slots[i];
@@ -217,8 +199,7 @@ void tt_state_look(const tt_state_t *state, const tt_storage_t *storage, tt_stat
     }
 }
 
-uint32_t tt_state_newest_among(const tt_state_survey_t *survey, const bool *among)
-{
+uint32_t tt_state_newest_among(const tt_state_survey_t *survey, const bool *among) {
     if (among[0] && among[1]) {
         /* Modulo 2^32: what is less than half of the way round ahead is newer. */
         const uint32_t ahead = survey->slots[1].header.sequence - survey->slots[0].header.sequence;
@@ -227,8 +208,7 @@ uint32_t tt_state_newest_among(const tt_state_survey_t *survey, const bool *amon
     return among[0] ? 0u : among[1] ? 1u : TT_STATE_SLOTS;
 }
 
-tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot)
-{
+tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot) {
     tt_state_survey_t survey;
     uint32_t found;
     const tt_status_t status = tt_state_check_storage(storage);
@@ -246,8 +226,7 @@ tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, 
     return TT_OK;
 }
 
-tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot)
-{
+tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot) {
     tt_state_survey_t survey;
     uint32_t found;
     const tt_status_t status = tt_state_check_storage(storage);
@@ -264,8 +243,7 @@ tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot)
 }
 
 tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint16_t *counts,
-                               uint16_t *channels)
-{
+                               uint16_t *channels) {
     uint32_t offset = channels_at(slot);
     uint32_t i;
     for (i = 0; i < state->layers; ++i) {
@@ -281,8 +259,7 @@ tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *s
     return TT_OK;
 }
 
-tt_status_t tt_state_read_rows(const tt_state_t *state, const tt_state_slot_t *slot)
-{
+tt_status_t tt_state_read_rows(const tt_state_t *state, const tt_state_slot_t *slot) {
     uint32_t offset = channels_at(slot) + tt_state_channel_bytes(tt_state_chosen_channels(state));
     uint32_t i;
     for (i = 0; i < state->layers; ++i) {

@@ -21,18 +21,16 @@ typedef struct {
     bool failed;
 } writer_t;
 
-static void flush(writer_t *writer)
-{
+static void flush(writer_t *writer) {
     const tt_storage_t *storage = writer->storage;
     memset(writer->page.bytes + writer->filled, 0xff, storage->page_bytes - writer->filled);
-    writer->failed = writer->failed ||
-                     !storage->write(storage->context, writer->offset, writer->page.bytes, storage->page_bytes);
+    writer->failed =
+        writer->failed || !storage->write(storage->context, writer->offset, writer->page.bytes, storage->page_bytes);
     writer->offset += storage->page_bytes;
     writer->filled = 0u;
 }
 
-static void put(writer_t *writer, const void *bytes, uint32_t count)
-{
+static void put(writer_t *writer, const void *bytes, uint32_t count) {
     const uint8_t *from = bytes;
     writer->crc = tt_crc32(writer->crc, bytes, count);
     while (count > 0u && !writer->failed) {
@@ -48,8 +46,7 @@ static void put(writer_t *writer, const void *bytes, uint32_t count)
     }
 }
 
-static tt_state_entry_t entry_of(const tt_state_t *state, uint32_t layer)
-{
+static tt_state_entry_t entry_of(const tt_state_t *state, uint32_t layer) {
     const tt_rows_t *rows = &state->rows[layer];
     const tt_state_entry_t entry = {state->numbers[layer], (uint16_t)rows->trained, rows->stride};
     return entry;
@@ -57,8 +54,7 @@ static tt_state_entry_t entry_of(const tt_state_t *state, uint32_t layer)
 
 static const uint16_t padding = PADDING;
 
-static uint32_t plan_checksum(const tt_state_t *state)
-{
+static uint32_t plan_checksum(const tt_state_t *state) {
     uint32_t crc = 0u;
     uint32_t i;
     for (i = 0; i < state->layers; ++i) {
@@ -71,8 +67,7 @@ static uint32_t plan_checksum(const tt_state_t *state)
     return tt_state_chosen_channels(state) % 2u == 0u ? crc : tt_crc32(crc, &padding, sizeof padding);
 }
 
-static void put_plan(writer_t *writer, const tt_state_t *state)
-{
+static void put_plan(writer_t *writer, const tt_state_t *state) {
     uint32_t i;
     for (i = 0; i < state->layers; ++i) {
         const tt_state_entry_t entry = entry_of(state, i);
@@ -86,8 +81,7 @@ static void put_plan(writer_t *writer, const tt_state_t *state)
     }
 }
 
-static void put_state(writer_t *writer, const tt_state_t *state, const tt_state_header_t *header)
-{
+static void put_state(writer_t *writer, const tt_state_t *state, const tt_state_header_t *header) {
     uint32_t crc;
     uint32_t i;
     put(writer, header, sizeof *header);
@@ -106,8 +100,7 @@ static void put_state(writer_t *writer, const tt_state_t *state, const tt_state_
     }
 }
 
-static bool erase(const tt_storage_t *storage, uint32_t offset, uint32_t bytes)
-{
+static bool erase(const tt_storage_t *storage, uint32_t offset, uint32_t bytes) {
     uint32_t done;
     for (done = 0u; done < bytes; done += storage->block_bytes) {
         if (!storage->erase(storage->context, offset + done, storage->block_bytes)) {
@@ -122,8 +115,8 @@ static bool erase(const tt_storage_t *storage, uint32_t offset, uint32_t bytes)
  * ours, or of anybody. A slot that cannot be read (a torn page with a wrong ECC) may be overwritten while the other one
  * can; with neither, nobody knows which one holds the newest.
  */
-static bool plan_save(const tt_state_t *state, const tt_storage_t *storage, tt_state_header_t *header, uint32_t *offset)
-{
+static bool plan_save(const tt_state_t *state, const tt_storage_t *storage, tt_state_header_t *header,
+                      uint32_t *offset) {
     tt_state_survey_t survey;
     uint32_t kept;
     uint32_t last;
@@ -151,8 +144,7 @@ static bool plan_save(const tt_state_t *state, const tt_storage_t *storage, tt_s
 }
 
 /* Saving what has diverged would put it in the place of a good state. */
-static bool learned_is_finite(const tt_state_t *state)
-{
+static bool learned_is_finite(const tt_state_t *state) {
     uint32_t i;
     for (i = 0; i < state->layers; ++i) {
         if (!tt_all_finite(state->rows[i].pool, tt_trained_elements(&state->rows[i]))) {
@@ -162,8 +154,7 @@ static bool learned_is_finite(const tt_state_t *state)
     return state->sums == NULL || tt_all_finite(state->sums, state->classes * state->elements);
 }
 
-tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage)
-{
+tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage) {
     writer_t writer;
     tt_state_header_t header;
     uint32_t offset;

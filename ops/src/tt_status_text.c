@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tt_status.h"
 
-const char *tt_status_text(tt_status_t status)
-{
+const char *tt_status_text(tt_status_t status) {
     switch (status) {
     case TT_OK:
         return "ok";

@@ -18,9 +18,10 @@ struct ClipGrad {
     static constexpr tt_op_code_t kCode = TT_OP_CLIP_GRAD;
     static constexpr const char *kName = "TT_CLIP_GRAD";
     static constexpr uint32_t kFlags = kBounds;
-    static void Check(Preparation &p, const Params &params, int32_t) { p.Bounds(params.header, params.low, params.high); }
-    static void Run(const Params &params, const float *g, const float *y, uint32_t n, float *dx)
-    {
+    static void Check(Preparation &p, const Params &params, int32_t) {
+        p.Bounds(params.header, params.low, params.high);
+    }
+    static void Run(const Params &params, const float *g, const float *y, uint32_t n, float *dx) {
         tt_clip_grad(g, y, n, Low(params), High(params), dx);
     }
 };
@@ -30,12 +31,10 @@ struct LeakyReluGrad {
     static constexpr tt_op_code_t kCode = TT_OP_LEAKY_RELU_GRAD;
     static constexpr const char *kName = "TT_LEAKY_RELU_GRAD";
     static constexpr uint32_t kFlags = 0u;
-    static void Check(Preparation &p, const Params &params, int32_t)
-    {
+    static void Check(Preparation &p, const Params &params, int32_t) {
         p.ExpectValue(std::isfinite(params.alpha), "a finite alpha", params.alpha);
     }
-    static void Run(const Params &params, const float *g, const float *y, uint32_t n, float *dx)
-    {
+    static void Run(const Params &params, const float *g, const float *y, uint32_t n, float *dx) {
         tt_leaky_relu_grad(g, y, n, params.alpha, dx);
     }
 };
@@ -45,25 +44,26 @@ struct SoftmaxGrad {
     static constexpr tt_op_code_t kCode = TT_OP_SOFTMAX_GRAD;
     static constexpr const char *kName = "TT_SOFTMAX_GRAD";
     static constexpr uint32_t kFlags = 0u;
-    static void Check(Preparation &p, const Params &params, int32_t n)
-    {
-        p.Expect(params.classes >= 1 && n % params.classes == 0, "classes that divide the elements of g", params.classes);
+    static void Check(Preparation &p, const Params &params, int32_t n) {
+        p.Expect(params.classes >= 1 && n % params.classes == 0, "classes that divide the elements of g",
+                 params.classes);
     }
-    static void Run(const Params &params, const float *g, const float *y, uint32_t n, float *dx)
-    {
+    static void Run(const Params &params, const float *g, const float *y, uint32_t n, float *dx) {
         const auto classes = static_cast<uint32_t>(params.classes);
         tt_softmax_grad(g, y, n / classes, classes, dx);
     }
 };
 
 /* A gradient without parameters of its own. */
-template <tt_op_code_t code, void (*kernel)(const float *, const float *, uint32_t, float *)>
-struct Plain {
+template <tt_op_code_t code, void (*kernel)(const float *, const float *, uint32_t, float *)> struct Plain {
     using Params = tt_op_plain_t;
     static constexpr tt_op_code_t kCode = code;
     static constexpr uint32_t kFlags = 0u;
-    static void Check(Preparation &, const Params &, int32_t) {}
-    static void Run(const Params &, const float *g, const float *other, uint32_t n, float *dx) { kernel(g, other, n, dx); }
+    static void Check(Preparation &, const Params &, int32_t) {
+    }
+    static void Run(const Params &, const float *g, const float *other, uint32_t n, float *dx) {
+        kernel(g, other, n, dx);
+    }
 };
 
 struct SigmoidGrad : Plain<TT_OP_SIGMOID_GRAD, tt_sigmoid_grad> {
@@ -78,8 +78,7 @@ struct HardSwishGrad : Plain<TT_OP_HARD_SWISH_GRAD, tt_hard_swish_grad> {
 
 constexpr const char *kClip = "TT_CLIP";
 
-TfLiteStatus PrepareClip(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareClip(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kClip);
     const auto params = p.Read<tt_op_clip_t>(TT_OP_CLIP, kBounds | TT_OP_FLAG_IN_PLACE);
     const bool in_place = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u;
@@ -89,8 +88,7 @@ TfLiteStatus PrepareClip(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeClip(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeClip(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_clip_t>();
     tt_clip(call.In(0), call.Count(Input(0)), Low(params), High(params), call.Result(params.header));
@@ -99,13 +97,11 @@ TfLiteStatus InvokeClip(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kClipMask = "TT_CLIP_MASK";
 
-int64_t MaskWords(int32_t elements)
-{
+int64_t MaskWords(int32_t elements) {
     return tt_mask_words(static_cast<uint32_t>(elements));
 }
 
-TfLiteStatus PrepareClipMask(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareClipMask(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kClipMask);
     const auto params = p.Read<tt_op_clip_t>(TT_OP_CLIP_MASK, kBounds);
     p.Counts(2, 1);
@@ -117,8 +113,7 @@ TfLiteStatus PrepareClipMask(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeClipMask(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeClipMask(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_clip_t>();
     if (call.Runs(params.header, 1)) {
@@ -130,8 +125,7 @@ TfLiteStatus InvokeClipMask(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kMaskGrad = "TT_MASK_GRAD";
 
-TfLiteStatus PrepareMaskGrad(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareMaskGrad(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kMaskGrad);
     const auto params = p.Read<tt_op_plain_t>(TT_OP_MASK_GRAD, TT_OP_FLAG_IN_PLACE);
     p.Counts(3, (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? 0 : 1);
@@ -142,8 +136,7 @@ TfLiteStatus PrepareMaskGrad(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeMaskGrad(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeMaskGrad(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_plain_t>();
     if (call.Runs(params.header, 2)) {
@@ -167,6 +160,8 @@ constexpr OpEntry kOps[] = {
 
 } // namespace
 
-OpFamily ActivationOps() { return Family(kOps); }
+OpFamily ActivationOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

@@ -8,23 +8,22 @@ constexpr int kTriple = 3;
 constexpr int32_t kMaxCopies = 4; /* rows, two moments, gradients */
 
 /* Floats of a row of a candidate: the weights and the bias, rounded up to even so that pairs stay aligned. */
-int64_t RowStride(int64_t row_length)
-{
+int64_t RowStride(int64_t row_length) {
     return (row_length + 2) / 2 * 2;
 }
 
 } // namespace
 
 TfLiteStatus ReadCandidate(TfLiteContext *context, const char *name, const Layer &layer, const Choice &choice,
-                           Candidate *candidate)
-{
+                           Candidate *candidate) {
     const int32_t *triple = choice.words + kTriple * layer.candidate;
     const int32_t count = triple[0];
     const int32_t offset = triple[1];
     const int32_t list = triple[2];
     if (count < 0 || count > layer.channels) {
         TF_LITE_KERNEL_LOG(context, "%s: expected choice to name 0 to %d channels of candidate %d, received %d", name,
-                           static_cast<int>(layer.channels), static_cast<int>(layer.candidate), static_cast<int>(count));
+                           static_cast<int>(layer.channels), static_cast<int>(layer.candidate),
+                           static_cast<int>(count));
         return kTfLiteError;
     }
     if (list < 0 || list > choice.words_count - count) {
@@ -34,9 +33,9 @@ TfLiteStatus ReadCandidate(TfLiteContext *context, const char *name, const Layer
     }
     const int64_t floats = static_cast<int64_t>(layer.copies) * count * layer.stride;
     if (offset < 0 || offset % 2 != 0 || offset > choice.pool_floats - floats) {
-        TF_LITE_KERNEL_LOG(context,
-                           "%s: expected an even offset that keeps the rows of candidate %d inside the pool, received %d",
-                           name, static_cast<int>(layer.candidate), static_cast<int>(offset));
+        TF_LITE_KERNEL_LOG(
+            context, "%s: expected an even offset that keeps the rows of candidate %d inside the pool, received %d",
+            name, static_cast<int>(layer.candidate), static_cast<int>(offset));
         return kTfLiteError;
     }
     candidate->channels = choice.words + list;
@@ -48,8 +47,9 @@ TfLiteStatus ReadCandidate(TfLiteContext *context, const char *name, const Layer
     for (int32_t k = 0; k < count; ++k) {
         const int32_t channel = candidate->channels[k];
         if (channel <= previous || channel >= layer.channels) {
-            TF_LITE_KERNEL_LOG(context, "%s: expected ascending channels below %d for candidate %d, received %d after %d",
-                               name, static_cast<int>(layer.channels), static_cast<int>(layer.candidate),
+            TF_LITE_KERNEL_LOG(context,
+                               "%s: expected ascending channels below %d for candidate %d, received %d after %d", name,
+                               static_cast<int>(layer.channels), static_cast<int>(layer.candidate),
                                static_cast<int>(channel), static_cast<int>(previous));
             return kTfLiteError;
         }
@@ -59,14 +59,12 @@ TfLiteStatus ReadCandidate(TfLiteContext *context, const char *name, const Layer
 }
 
 TfLiteStatus ReadCandidate(const Call &call, const char *name, const Layer &layer, int pool, int choice,
-                           Candidate *candidate)
-{
+                           Candidate *candidate) {
     const Choice content = {call.Ints(choice), call.Count(Input(choice)), call.InOut(pool), call.Count(Input(pool))};
     return ReadCandidate(call.context(), name, layer, content, candidate);
 }
 
-void CheckLayer(Preparation &preparation, const Layer &layer, bool may_be_frozen)
-{
+void CheckLayer(Preparation &preparation, const Layer &layer, bool may_be_frozen) {
     /* Channels and slots are 16 bits wide, and the largest value marks a frozen channel. */
     preparation.Expect(layer.channels >= 1 && layer.channels < TT_SLOT_FROZEN, "1 to 65534 channels", layer.channels);
     if (may_be_frozen && layer.candidate == TT_OP_FROZEN) {
@@ -80,8 +78,7 @@ void CheckLayer(Preparation &preparation, const Layer &layer, bool may_be_frozen
     preparation.Expect(layer.copies >= 1 && layer.copies <= kMaxCopies, "1 to 4 copies", layer.copies);
 }
 
-void CheckChoice(Preparation &preparation, const Layer &layer, int pool, int choice, int32_t *trained)
-{
+void CheckChoice(Preparation &preparation, const Layer &layer, int pool, int choice, int32_t *trained) {
     *trained = -1;
     const int32_t pool_floats = preparation.Floats(Input(pool), "pool");
     const int32_t words = preparation.IntsAtLeast(Input(choice), "choice", kTriple * (int64_t{layer.candidate} + 1));
@@ -98,8 +95,7 @@ void CheckChoice(Preparation &preparation, const Layer &layer, int pool, int cho
     *trained = static_cast<int32_t>(candidate.trained);
 }
 
-void CheckRows(Preparation &preparation, const Layer &layer, int first)
-{
+void CheckRows(Preparation &preparation, const Layer &layer, int first) {
     const int64_t floats = int64_t{layer.channels} * layer.stride;
     if (layer.candidate == TT_OP_FROZEN) {
         preparation.Floats(Input(first), "filter", floats);
@@ -110,8 +106,8 @@ void CheckRows(Preparation &preparation, const Layer &layer, int first)
     CheckChoice(preparation, layer, first + 1, first + 2, &trained);
 }
 
-TfLiteStatus BuildRows(const Call &call, const char *name, const Layer &layer, int first, void *scratch, tt_rows_t *rows)
-{
+TfLiteStatus BuildRows(const Call &call, const char *name, const Layer &layer, int first, void *scratch,
+                       tt_rows_t *rows) {
     *rows = {call.In(first), nullptr, nullptr, nullptr, static_cast<uint32_t>(layer.stride), 0u};
     if (layer.candidate == TT_OP_FROZEN) {
         return kTfLiteOk;
@@ -137,8 +133,7 @@ TfLiteStatus BuildRows(const Call &call, const char *name, const Layer &layer, i
     return kTfLiteOk;
 }
 
-void CopyChannels(const Candidate &candidate, uint16_t *list)
-{
+void CopyChannels(const Candidate &candidate, uint16_t *list) {
     for (uint32_t k = 0; k < candidate.trained; ++k) {
         list[k] = static_cast<uint16_t>(candidate.channels[k]);
     }

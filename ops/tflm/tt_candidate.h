@@ -30,8 +30,7 @@ struct Candidate {
     int64_t end;
 
     /* The block of the part with that number. */
-    float *Block(const Layer &layer, int32_t block) const
-    {
+    float *Block(const Layer &layer, int32_t block) const {
         return part + static_cast<size_t>(block) * trained * static_cast<uint32_t>(layer.stride);
     }
 };
@@ -59,11 +58,12 @@ void CheckChoice(Preparation &preparation, const Layer &layer, int pool, int cho
 void CheckRows(Preparation &preparation, const Layer &layer, int first);
 
 /* How many inputs hold the rows. */
-inline int RowInputs(const Layer &layer) { return layer.candidate == TT_OP_FROZEN ? 1 : 3; }
+inline int RowInputs(const Layer &layer) {
+    return layer.candidate == TT_OP_FROZEN ? 1 : 3;
+}
 
 /* Bytes of scratch that BuildRows wants; 0 for a frozen layer. */
-inline size_t RowScratchBytes(const Layer &layer)
-{
+inline size_t RowScratchBytes(const Layer &layer) {
     return layer.candidate == TT_OP_FROZEN ? 0u : 2u * sizeof(uint16_t) * static_cast<size_t>(layer.channels);
 }
 

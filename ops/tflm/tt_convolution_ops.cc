@@ -14,15 +14,13 @@ struct Scratch {
     int packed;
 };
 
-Layer LayerOf(const tt_op_weighted_t &params, bool depthwise)
-{
+Layer LayerOf(const tt_op_weighted_t &params, bool depthwise) {
     const tt_window_t &w = params.window;
     return {w.O, w.kh * w.kw * (depthwise ? 1 : w.C), params.stride, params.candidate, params.copies};
 }
 
 /* Rows, and the scratch to bring them into the layout of the kernels. */
-void PrepareRows(Preparation &p, const tt_op_weighted_t &params, bool depthwise, int first)
-{
+void PrepareRows(Preparation &p, const tt_op_weighted_t &params, bool depthwise, int first) {
     const Layer layer = LayerOf(params, depthwise);
     CheckLayer(p, layer, true);
     CheckRows(p, layer, first);
@@ -43,8 +41,7 @@ struct Weights {
 };
 
 TfLiteStatus ReadWeights(const Call &call, const char *name, const tt_op_weighted_t &params, bool depthwise, int first,
-                         Weights *weights)
-{
+                         Weights *weights) {
     const Layer layer = LayerOf(params, depthwise);
     if (layer.candidate == TT_OP_FROZEN) {
         weights->packed = call.In(first);
@@ -74,12 +71,11 @@ struct Conv2D {
     static constexpr const char *kGradInputName = "TT_CONV2D_GRAD_INPUT";
 
     static void Forward(const tt_window_t &window, const float *x, const Weights &weights, const float *bias, float low,
-                        float high, float *y)
-    {
+                        float high, float *y) {
         tt_conv2d(&window, x, &weights.rows, bias, low, high, y);
     }
-    static void GradInput(const tt_window_t &window, const float *g, const Weights &weights, bool accumulate, float *dx)
-    {
+    static void GradInput(const tt_window_t &window, const float *g, const Weights &weights, bool accumulate,
+                          float *dx) {
         tt_conv2d_grad_input(&window, g, &weights.rows, accumulate, dx);
     }
 };
@@ -93,19 +89,16 @@ struct DepthwiseConv2D {
     static constexpr const char *kGradInputName = "TT_DEPTHWISE_CONV2D_GRAD_INPUT";
 
     static void Forward(const tt_window_t &window, const float *x, const Weights &weights, const float *bias, float low,
-                        float high, float *y)
-    {
+                        float high, float *y) {
         tt_depthwise_conv2d(&window, x, weights.packed, bias, low, high, y);
     }
-    static void GradInput(const tt_window_t &window, const float *g, const Weights &weights, bool accumulate, float *dx)
-    {
+    static void GradInput(const tt_window_t &window, const float *g, const Weights &weights, bool accumulate,
+                          float *dx) {
         tt_depthwise_conv2d_grad_input(&window, g, weights.packed, accumulate, dx);
     }
 };
 
-template <typename Op>
-TfLiteStatus PrepareForward(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus PrepareForward(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, Op::kForwardName);
     const auto params = p.Read<tt_op_weighted_t>(Op::kForward, TT_OP_FLAG_LOW | TT_OP_FLAG_HIGH);
     p.Window(params.window, Op::kCheck);
@@ -123,9 +116,7 @@ TfLiteStatus PrepareForward(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-template <typename Op>
-TfLiteStatus InvokeForward(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus InvokeForward(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_weighted_t>();
     Weights weights;
@@ -135,9 +126,7 @@ TfLiteStatus InvokeForward(TfLiteContext *context, TfLiteNode *node)
     return kTfLiteOk;
 }
 
-template <typename Op>
-TfLiteStatus PrepareGradInput(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus PrepareGradInput(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, Op::kGradInputName);
     const auto params = p.Read<tt_op_weighted_t>(Op::kGradInput, TT_OP_FLAG_ACCUMULATE);
     p.Window(params.window, Op::kCheck);
@@ -154,9 +143,7 @@ TfLiteStatus PrepareGradInput(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-template <typename Op>
-TfLiteStatus InvokeGradInput(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus InvokeGradInput(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_weighted_t>();
     const bool accumulate = (params.header.flags & TT_OP_FLAG_ACCUMULATE) != 0u;
@@ -170,15 +157,11 @@ TfLiteStatus InvokeGradInput(TfLiteContext *context, TfLiteNode *node)
     return kTfLiteOk;
 }
 
-template <typename Op>
-constexpr OpEntry Forward()
-{
+template <typename Op> constexpr OpEntry Forward() {
     return Entry(Op::kForwardName, PrepareForward<Op>, InvokeForward<Op>);
 }
 
-template <typename Op>
-constexpr OpEntry GradInput()
-{
+template <typename Op> constexpr OpEntry GradInput() {
     return Entry(Op::kGradInputName, PrepareGradInput<Op>, InvokeGradInput<Op>);
 }
 
@@ -187,6 +170,8 @@ constexpr OpEntry kOps[] = {Forward<Conv2D>(), GradInput<Conv2D>(), Forward<Dept
 
 } // namespace
 
-OpFamily ConvolutionOps() { return Family(kOps); }
+OpFamily ConvolutionOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

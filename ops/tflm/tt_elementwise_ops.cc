@@ -15,9 +15,9 @@ struct Add {
     static constexpr tt_op_code_t kCode = TT_OP_ADD;
     static constexpr const char *kName = "TT_ADD";
     static constexpr uint32_t kFlags = 0u;
-    static void Check(Preparation &, const Params &, int32_t) {}
-    static void Run(const Params &, const float *a, const float *b, uint32_t n, float *y)
-    {
+    static void Check(Preparation &, const Params &, int32_t) {
+    }
+    static void Run(const Params &, const float *a, const float *b, uint32_t n, float *y) {
         if (y != a) {
             std::memcpy(y, a, n * sizeof(float));
         }
@@ -30,14 +30,16 @@ struct Multiply {
     static constexpr tt_op_code_t kCode = TT_OP_MULTIPLY;
     static constexpr const char *kName = "TT_MULTIPLY";
     static constexpr uint32_t kFlags = 0u;
-    static void Check(Preparation &, const Params &, int32_t) {}
-    static void Run(const Params &, const float *a, const float *b, uint32_t n, float *y) { tt_multiply(a, b, n, y); }
+    static void Check(Preparation &, const Params &, int32_t) {
+    }
+    static void Run(const Params &, const float *a, const float *b, uint32_t n, float *y) {
+        tt_multiply(a, b, n, y);
+    }
 };
 
 constexpr const char *kAccumulate = "TT_ACCUMULATE";
 
-TfLiteStatus PrepareAccumulate(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareAccumulate(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kAccumulate);
     (void)p.Read<tt_op_plain_t>(TT_OP_ACCUMULATE, 0u);
     p.Counts(3, 0);
@@ -47,8 +49,7 @@ TfLiteStatus PrepareAccumulate(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeAccumulate(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeAccumulate(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     if (call.Runs(call.Read<tt_op_plain_t>().header, 2)) {
         tt_add_to(call.In(0), call.Count(Input(0)), call.InOut(1));
@@ -58,8 +59,7 @@ TfLiteStatus InvokeAccumulate(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kCopy = "TT_COPY";
 
-TfLiteStatus PrepareCopy(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareCopy(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kCopy);
     (void)p.Read<tt_op_plain_t>(TT_OP_COPY, 0u);
     p.Counts(2, 1);
@@ -69,8 +69,7 @@ TfLiteStatus PrepareCopy(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeCopy(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeCopy(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     if (call.Runs(call.Read<tt_op_plain_t>().header, 1)) {
         std::memcpy(call.Out(0), call.In(0), call.Count(Input(0)) * sizeof(float));
@@ -79,8 +78,7 @@ TfLiteStatus InvokeCopy(TfLiteContext *context, TfLiteNode *node)
 }
 
 /* Tensors [positions][channels] beside one of [channels]; returns the number of channels. */
-int32_t PrepareChannels(Preparation &p, const char *what, Place whole, Place per_channel)
-{
+int32_t PrepareChannels(Preparation &p, const char *what, Place whole, Place per_channel) {
     const int32_t n = p.Floats(whole, what);
     const int32_t channels = p.Floats(per_channel, "the tensor with one value per channel");
     p.Expect(channels > 0 && n % channels == 0, "a number of channels that divides the elements", channels);
@@ -89,8 +87,7 @@ int32_t PrepareChannels(Preparation &p, const char *what, Place whole, Place per
 
 constexpr const char *kMultiplyChannel = "TT_MULTIPLY_CHANNEL";
 
-TfLiteStatus PrepareMultiplyChannel(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareMultiplyChannel(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kMultiplyChannel);
     const auto params = p.Read<tt_op_plain_t>(TT_OP_MULTIPLY_CHANNEL, TT_OP_FLAG_IN_PLACE);
     p.Counts(3, (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? 0 : 1);
@@ -100,8 +97,7 @@ TfLiteStatus PrepareMultiplyChannel(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeMultiplyChannel(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeMultiplyChannel(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_plain_t>();
     if (call.Runs(params.header, 2)) {
@@ -114,8 +110,7 @@ TfLiteStatus InvokeMultiplyChannel(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kChannelDot = "TT_CHANNEL_DOT";
 
-TfLiteStatus PrepareChannelDot(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareChannelDot(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kChannelDot);
     (void)p.Read<tt_op_plain_t>(TT_OP_CHANNEL_DOT, 0u);
     p.Counts(3, 1);
@@ -126,8 +121,7 @@ TfLiteStatus PrepareChannelDot(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeChannelDot(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeChannelDot(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     if (call.Runs(call.Read<tt_op_plain_t>().header, 2)) {
         const uint32_t channels = call.Count(Output(0));
@@ -138,8 +132,7 @@ TfLiteStatus InvokeChannelDot(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kAffine = "TT_AFFINE";
 
-TfLiteStatus PrepareAffine(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareAffine(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kAffine);
     const auto params = p.Read<tt_op_plain_t>(TT_OP_AFFINE, TT_OP_FLAG_IN_PLACE);
     p.Counts(3, (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? 0 : 1);
@@ -148,19 +141,18 @@ TfLiteStatus PrepareAffine(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeAffine(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeAffine(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_plain_t>();
     const uint32_t channels = call.Count(Input(1));
-    tt_affine(call.In(0), call.In(1), call.In(2), call.Count(Input(0)) / channels, channels, call.Result(params.header));
+    tt_affine(call.In(0), call.In(1), call.In(2), call.Count(Input(0)) / channels, channels,
+              call.Result(params.header));
     return kTfLiteOk;
 }
 
 constexpr const char *kFisherPotential = "TT_FISHER_POTENTIAL";
 
-TfLiteStatus PrepareFisherPotential(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareFisherPotential(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kFisherPotential);
     (void)p.Read<tt_op_plain_t>(TT_OP_FISHER_POTENTIAL, 0u);
     p.Counts(4, 0);
@@ -171,8 +163,7 @@ TfLiteStatus PrepareFisherPotential(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeFisherPotential(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeFisherPotential(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     if (call.Runs(call.Read<tt_op_plain_t>().header, 3)) {
         const uint32_t channels = call.Count(Input(2));
@@ -194,6 +185,8 @@ constexpr OpEntry kOps[] = {
 
 } // namespace
 
-OpFamily ElementwiseOps() { return Family(kOps); }
+OpFamily ElementwiseOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

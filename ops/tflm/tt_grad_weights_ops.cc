@@ -23,13 +23,11 @@ struct Scratch {
     int channels;
 };
 
-int ActiveInput(const tt_op_grad_weights_t &params)
-{
+int ActiveInput(const tt_op_grad_weights_t &params) {
     return (params.header.flags & TT_OP_FLAG_RATE) != 0u ? kRate + 1 : kRate;
 }
 
-uint32_t Parts(uint32_t flags)
-{
+uint32_t Parts(uint32_t flags) {
     return ((flags & TT_OP_FLAG_WEIGHTS) != 0u ? TT_GRADIENT_WEIGHTS : 0u) |
            ((flags & TT_OP_FLAG_BIAS) != 0u ? TT_GRADIENT_BIAS : 0u) |
            ((flags & TT_OP_FLAG_ACCUMULATE) != 0u ? TT_GRADIENT_ACCUMULATE : 0u);
@@ -40,7 +38,9 @@ struct Conv2D {
     static constexpr tt_op_code_t kCode = TT_OP_CONV2D_GRAD_WEIGHTS;
     static constexpr const char *kName = "TT_CONV2D_GRAD_WEIGHTS";
     static constexpr auto kKernel = tt_conv2d_grad_weights;
-    static int32_t RowLength(const tt_window_t &w) { return w.kh * w.kw * w.C; }
+    static int32_t RowLength(const tt_window_t &w) {
+        return w.kh * w.kw * w.C;
+    }
 };
 
 struct DepthwiseConv2D {
@@ -48,18 +48,16 @@ struct DepthwiseConv2D {
     static constexpr tt_op_code_t kCode = TT_OP_DEPTHWISE_CONV2D_GRAD_WEIGHTS;
     static constexpr const char *kName = "TT_DEPTHWISE_CONV2D_GRAD_WEIGHTS";
     static constexpr auto kKernel = tt_depthwise_conv2d_grad_weights;
-    static int32_t RowLength(const tt_window_t &w) { return w.kh * w.kw; }
+    static int32_t RowLength(const tt_window_t &w) {
+        return w.kh * w.kw;
+    }
 };
 
-template <typename Op>
-Layer LayerOf(const tt_op_grad_weights_t &params)
-{
+template <typename Op> Layer LayerOf(const tt_op_grad_weights_t &params) {
     return {params.window.O, Op::RowLength(params.window), params.stride, params.candidate, params.copies};
 }
 
-template <typename Op>
-TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, Op::kName);
     const auto params = p.Read<tt_op_grad_weights_t>(Op::kCode, kFlags);
     p.Window(params.window, Op::kCheck);
@@ -92,7 +90,8 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     }
     p.Active(ActiveInput(params));
     if (output) {
-        p.Expect(trained > 0, "a constant choice of at least one channel for a gradient in a tensor of its own", trained);
+        p.Expect(trained > 0, "a constant choice of at least one channel for a gradient in a tensor of its own",
+                 trained);
         p.Floats(Output(0), "d", int64_t{trained} * layer.stride);
         p.Writes(Output(0), "d");
     } else {
@@ -105,9 +104,7 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-template <typename Op>
-TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_grad_weights_t>();
     if (!call.Runs(params.header, ActiveInput(params))) {
@@ -135,7 +132,8 @@ TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
     const auto *scratch = static_cast<const Scratch *>(node->user_data);
     auto *channels = static_cast<uint16_t *>(context->GetScratchBuffer(context, scratch->channels));
     CopyChannels(candidate, channels);
-    const tt_rows_t rows = {nullptr, nullptr, nullptr, channels, static_cast<uint32_t>(layer.stride), candidate.trained};
+    const tt_rows_t rows = {nullptr,          nullptr, nullptr, channels, static_cast<uint32_t>(layer.stride),
+                            candidate.trained};
     Op::kKernel(&params.window, call.In(kX), call.In(kG), &rows, scale, Parts(params.header.flags), d);
     return kTfLiteOk;
 }
@@ -147,6 +145,8 @@ constexpr OpEntry kOps[] = {
 
 } // namespace
 
-OpFamily GradWeightsOps() { return Family(kOps); }
+OpFamily GradWeightsOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

@@ -20,8 +20,7 @@ constexpr int kSums = 3;
 constexpr int kCounts = 4;
 constexpr int kSeed = 5;
 
-TfLiteStatus Report(TfLiteContext *context, const char *name, tt_status_t status)
-{
+TfLiteStatus Report(TfLiteContext *context, const char *name, tt_status_t status) {
     if (status != TT_OK) {
         TF_LITE_KERNEL_LOG(context, "%s: %s", name, tt_status_text(status));
         return kTfLiteError;
@@ -29,20 +28,17 @@ TfLiteStatus Report(TfLiteContext *context, const char *name, tt_status_t status
     return kTfLiteOk;
 }
 
-bool WantsLoss(int32_t command)
-{
+bool WantsLoss(int32_t command) {
     return command == TT_COMMAND_TRAIN || command == TT_COMMAND_FISHER;
 }
 
-uint32_t Unsigned(int32_t value)
-{
+uint32_t Unsigned(int32_t value) {
     return static_cast<uint32_t>(value);
 }
 
 constexpr const char *kSoftmaxName = "TT_SOFTMAX_CROSS_ENTROPY";
 
-TfLiteStatus PrepareSoftmax(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareSoftmax(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kSoftmaxName);
     const auto params = p.Read<tt_op_loss_t>(TT_OP_SOFTMAX_CROSS_ENTROPY, TT_OP_FLAG_IN_PLACE);
     const bool in_place = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u;
@@ -61,8 +57,7 @@ TfLiteStatus PrepareSoftmax(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeSoftmax(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeSoftmax(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_loss_t>();
     float *loss = call.Out(0);
@@ -71,15 +66,14 @@ TfLiteStatus InvokeSoftmax(TfLiteContext *context, TfLiteNode *node)
         return kTfLiteOk;
     }
     float *g = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? call.InOut(kValues) : call.Out(1);
-    const tt_status_t status = tt_softmax_cross_entropy(call.In(kValues), Unsigned(params.classes),
-                                                        Unsigned(call.Ints(kLabel)[0]), g, loss);
+    const tt_status_t status =
+        tt_softmax_cross_entropy(call.In(kValues), Unsigned(params.classes), Unsigned(call.Ints(kLabel)[0]), g, loss);
     return Report(context, kSoftmaxName, status);
 }
 
 constexpr const char *kPrototypeName = "TT_PROTOTYPE_LOSS";
 
-TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kPrototypeName);
     const auto params = p.Read<tt_op_loss_t>(TT_OP_PROTOTYPE_LOSS, TT_OP_FLAG_SEED);
     const bool seed = (params.header.flags & TT_OP_FLAG_SEED) != 0u;
@@ -109,8 +103,7 @@ TfLiteStatus PreparePrototype(TfLiteContext *context, TfLiteNode *node)
 }
 
 /* The gradient with respect to the embedding as the caller has it. */
-tt_status_t CopySeed(const float *seed, const tt_op_loss_t &params, float *g)
-{
+tt_status_t CopySeed(const float *seed, const tt_op_loss_t &params, float *g) {
     if (!tt_all_finite(seed, Unsigned(params.elements))) {
         return TT_ERROR_NOT_FINITE;
     }
@@ -120,8 +113,7 @@ tt_status_t CopySeed(const float *seed, const tt_op_loss_t &params, float *g)
     return TT_OK;
 }
 
-TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_loss_t>();
     const tt_prototypes_t prototypes = {call.InOut(kSums), reinterpret_cast<uint32_t *>(call.IntsInOut(kCounts)),
@@ -160,6 +152,8 @@ constexpr OpEntry kOps[] = {
 
 } // namespace
 
-OpFamily LossOps() { return Family(kOps); }
+OpFamily LossOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

@@ -36,8 +36,8 @@ extern "C" {
 
 #define TT_OP_MAGIC 0x504f5454u /* "TTOP" */
 #define TT_OP_VERSION 2u
-#define TT_OP_FROZEN (-1)    /* as candidate: the layer is not trained */
-#define TT_OP_NO_BLOCK (-1)  /* as block: the gradient is a tensor of its own */
+#define TT_OP_FROZEN (-1)   /* as candidate: the layer is not trained */
+#define TT_OP_NO_BLOCK (-1) /* as block: the gradient is a tensor of its own */
 #define TT_OP_CANDIDATES 64 /* bits of a guard */
 
 /* Values never change; new ones are appended. */
@@ -79,15 +79,15 @@ typedef enum {
 } tt_op_code_t;
 
 typedef enum {
-    TT_OP_FLAG_IN_PLACE = 1,   /* the result goes into the first input; there is no output */
-    TT_OP_FLAG_LOW = 2,        /* there is a lower bound */
-    TT_OP_FLAG_HIGH = 4,       /* there is an upper bound */
-    TT_OP_FLAG_BIAS = 8,       /* the gradient of the bias is wanted */
-    TT_OP_FLAG_WEIGHTS = 16,   /* the gradient of the weights is wanted */
+    TT_OP_FLAG_IN_PLACE = 1,    /* the result goes into the first input; there is no output */
+    TT_OP_FLAG_LOW = 2,         /* there is a lower bound */
+    TT_OP_FLAG_HIGH = 4,        /* there is an upper bound */
+    TT_OP_FLAG_BIAS = 8,        /* the gradient of the bias is wanted */
+    TT_OP_FLAG_WEIGHTS = 16,    /* the gradient of the weights is wanted */
     TT_OP_FLAG_ACCUMULATE = 32, /* the result is added to what is there */
-    TT_OP_FLAG_RATE = 64,      /* the gradient is multiplied with minus the learning rate */
-    TT_OP_FLAG_FISHER = 128,   /* TT_START of a model that only adds up Fisher potentials */
-    TT_OP_FLAG_SEED = 256      /* the model knows the commands ACCUMULATE and UPDATE */
+    TT_OP_FLAG_RATE = 64,       /* the gradient is multiplied with minus the learning rate */
+    TT_OP_FLAG_FISHER = 128,    /* TT_START of a model that only adds up Fisher potentials */
+    TT_OP_FLAG_SEED = 256       /* the model knows the commands ACCUMULATE and UPDATE */
 } tt_op_flag_t;
 
 /* What one run is to do: the input tensor `command`. */
@@ -216,7 +216,7 @@ typedef struct {
     int32_t stride;
     int32_t candidate;
     int32_t copies;
-    int32_t block; /* of the gradient, or TT_OP_NO_BLOCK */
+    int32_t block;       /* of the gradient, or TT_OP_NO_BLOCK */
     float learning_rate; /* for a rate of 0 */
     float momentum;      /* MOMENTUM, else 0 */
     float beta_1;        /* ADAM, else 0, like the two below */
@@ -237,9 +237,9 @@ typedef struct {
 typedef struct {
     tt_op_header_t header;
     int32_t classes;
-    int32_t elements;  /* of the embedding; SOFTMAX_CROSS_ENTROPY: classes */
+    int32_t elements;   /* of the embedding; SOFTMAX_CROSS_ENTROPY: classes */
     int32_t batch_size; /* samples of an update by TRAIN */
-    float temperature; /* SOFTMAX_CROSS_ENTROPY: 0 */
+    float temperature;  /* SOFTMAX_CROSS_ENTROPY: 0 */
 } tt_op_loss_t;
 
 /*

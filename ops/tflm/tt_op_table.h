@@ -18,16 +18,13 @@ struct OpFamily {
     int count;
 };
 
-template <int count>
-constexpr OpFamily Family(const OpEntry (&entries)[count])
-{
+template <int count> constexpr OpFamily Family(const OpEntry (&entries)[count]) {
     return {entries, count};
 }
 
 /* No op has an Init: parameters are read where they lie, and only what Prepare finds out takes room in the arena. */
 constexpr OpEntry Entry(const char *name, TfLiteStatus (*prepare)(TfLiteContext *, TfLiteNode *),
-                        TfLiteStatus (*invoke)(TfLiteContext *, TfLiteNode *))
-{
+                        TfLiteStatus (*invoke)(TfLiteContext *, TfLiteNode *)) {
     OpEntry entry = {};
     entry.name = name;
     entry.registration.prepare = prepare;

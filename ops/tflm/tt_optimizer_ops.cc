@@ -10,8 +10,7 @@
 
 namespace tinytrain {
 
-TfLiteStatus ReadRate(const Call &call, const char *name, int index, float fallback, float *rate)
-{
+TfLiteStatus ReadRate(const Call &call, const char *name, int index, float fallback, float *rate) {
     const float received = call.In(index)[0];
     if (!(std::isfinite(received) && received >= 0.0f)) {
         TF_LITE_KERNEL_LOG(call.context(), "%s: expected a finite learning rate of at least 0, received %f", name,
@@ -33,8 +32,7 @@ struct Inputs {
     int updating;
 };
 
-Inputs InputsOf(const tt_op_optimizer_t &params)
-{
+Inputs InputsOf(const tt_op_optimizer_t &params) {
     const int first = params.block == TT_OP_NO_BLOCK ? 1 : 0;
     return {first, first + 1, first + 2, first + 3, first + 4};
 }
@@ -54,12 +52,14 @@ struct Sgd {
     static constexpr tt_op_code_t kCode = TT_OP_SGD;
     static constexpr const char *kName = "TT_SGD";
     static constexpr int32_t kMoments = 0;
-    static void Check(Preparation &, const tt_op_optimizer_t &) {}
-    static void Run(const tt_op_optimizer_t &, const Update &u) { tt_sgd_update(u.row, u.gradient, u.count, u.rate); }
+    static void Check(Preparation &, const tt_op_optimizer_t &) {
+    }
+    static void Run(const tt_op_optimizer_t &, const Update &u) {
+        tt_sgd_update(u.row, u.gradient, u.count, u.rate);
+    }
 };
 
-void CheckDecay(Preparation &p, const char *what, float value)
-{
+void CheckDecay(Preparation &p, const char *what, float value) {
     p.ExpectValue(value >= 0.0f && value < 1.0f, what, value);
 }
 
@@ -67,12 +67,10 @@ struct Momentum {
     static constexpr tt_op_code_t kCode = TT_OP_MOMENTUM;
     static constexpr const char *kName = "TT_MOMENTUM";
     static constexpr int32_t kMoments = 1;
-    static void Check(Preparation &p, const tt_op_optimizer_t &params)
-    {
+    static void Check(Preparation &p, const tt_op_optimizer_t &params) {
         CheckDecay(p, "a momentum in [0, 1)", params.momentum);
     }
-    static void Run(const tt_op_optimizer_t &params, const Update &u)
-    {
+    static void Run(const tt_op_optimizer_t &params, const Update &u) {
         tt_momentum_update(u.row, u.first_moment, u.gradient, u.count, u.rate, params.momentum);
     }
 };
@@ -81,30 +79,29 @@ struct Adam {
     static constexpr tt_op_code_t kCode = TT_OP_ADAM;
     static constexpr const char *kName = "TT_ADAM";
     static constexpr int32_t kMoments = 2;
-    static void Check(Preparation &p, const tt_op_optimizer_t &params)
-    {
+    static void Check(Preparation &p, const tt_op_optimizer_t &params) {
         CheckDecay(p, "a beta_1 in [0, 1)", params.beta_1);
         CheckDecay(p, "a beta_2 in [0, 1)", params.beta_2);
-        p.ExpectValue(std::isfinite(params.epsilon) && params.epsilon > 0.0f, "a finite epsilon above 0", params.epsilon);
+        p.ExpectValue(std::isfinite(params.epsilon) && params.epsilon > 0.0f, "a finite epsilon above 0",
+                      params.epsilon);
     }
-    static void Run(const tt_op_optimizer_t &params, const Update &u)
-    {
-        const tt_adam_t adam = {u.rate,         params.beta_1,
-                                params.beta_2,  params.epsilon,
-                                std::pow(params.beta_1, u.step), std::pow(params.beta_2, u.step)};
+    static void Run(const tt_op_optimizer_t &params, const Update &u) {
+        const tt_adam_t adam = {u.rate,
+                                params.beta_1,
+                                params.beta_2,
+                                params.epsilon,
+                                std::pow(params.beta_1, u.step),
+                                std::pow(params.beta_2, u.step)};
         tt_adam_update(u.row, u.first_moment, u.second_moment, u.gradient, u.count, &adam);
     }
 };
 
-Layer LayerOf(const tt_op_optimizer_t &params)
-{
+Layer LayerOf(const tt_op_optimizer_t &params) {
     /* The parameters name no window: the length of a row follows from its stride, whatever its padding. */
     return {params.channels, params.stride - 2, params.stride, params.candidate, params.copies};
 }
 
-template <typename Op>
-TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, Op::kName);
     const auto params = p.Read<tt_op_optimizer_t>(Op::kCode, 0u);
     p.Expect(params.stride >= 2 && params.stride <= INT32_MAX / 4 && params.stride % 2 == 0, "an even stride",
@@ -125,7 +122,8 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     CheckChoice(p, layer, in.pool, in.choice, &trained);
     p.Writes(Input(in.pool), "pool");
     if (params.block == TT_OP_NO_BLOCK) {
-        p.Expect(trained > 0, "a constant choice of at least one channel for a gradient in a tensor of its own", trained);
+        p.Expect(trained > 0, "a constant choice of at least one channel for a gradient in a tensor of its own",
+                 trained);
         p.Floats(Input(0), "gradient", int64_t{trained} * layer.stride);
     }
     p.Floats(Input(in.rate), "rate", 1);
@@ -134,9 +132,7 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-template <typename Op>
-TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_optimizer_t>();
     const Inputs in = InputsOf(params);
@@ -168,9 +164,7 @@ TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
     return kTfLiteOk;
 }
 
-template <typename Op>
-constexpr OpEntry Of()
-{
+template <typename Op> constexpr OpEntry Of() {
     return Entry(Op::kName, Prepare<Op>, Invoke<Op>);
 }
 
@@ -178,6 +172,8 @@ constexpr OpEntry kOps[] = {Of<Sgd>(), Of<Momentum>(), Of<Adam>()};
 
 } // namespace
 
-OpFamily OptimizerOps() { return Family(kOps); }
+OpFamily OptimizerOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

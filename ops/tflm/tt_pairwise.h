@@ -11,9 +11,7 @@
 
 namespace tinytrain {
 
-template <typename Op>
-TfLiteStatus PreparePairwise(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus PreparePairwise(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, Op::kName);
     const auto params = p.Read<typename Op::Params>(Op::kCode, Op::kFlags | TT_OP_FLAG_IN_PLACE);
     p.Counts(3, (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? 0 : 1);
@@ -25,9 +23,7 @@ TfLiteStatus PreparePairwise(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-template <typename Op>
-TfLiteStatus InvokePairwise(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus InvokePairwise(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<typename Op::Params>();
     if (call.Runs(params.header, 2)) {
@@ -36,9 +32,7 @@ TfLiteStatus InvokePairwise(TfLiteContext *context, TfLiteNode *node)
     return kTfLiteOk;
 }
 
-template <typename Op>
-constexpr OpEntry PairwiseEntry()
-{
+template <typename Op> constexpr OpEntry PairwiseEntry() {
     return Entry(Op::kName, PreparePairwise<Op>, InvokePairwise<Op>);
 }
 

@@ -10,30 +10,25 @@ namespace {
 constexpr int64_t kMaxElements = INT32_MAX / 4;
 constexpr uintptr_t kAlignment = 8; /* pairs of floats are loaded at once */
 
-int Shown(int64_t value)
-{
+int Shown(int64_t value) {
     return static_cast<int>(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value);
 }
 
-const char *TypeName(TfLiteType type)
-{
+const char *TypeName(TfLiteType type) {
     return type == kTfLiteFloat32 ? "float32" : "int32";
 }
 
-const TfLiteIntArray *List(const TfLiteNode *node, Place place)
-{
+const TfLiteIntArray *List(const TfLiteNode *node, Place place) {
     return place.output ? node->outputs : node->inputs;
 }
 
-int Size(const TfLiteIntArray *list)
-{
+int Size(const TfLiteIntArray *list) {
     return list == nullptr ? 0 : list->size;
 }
 
 } // namespace
 
-int64_t Elements(const TfLiteEvalTensor *tensor)
-{
+int64_t Elements(const TfLiteEvalTensor *tensor) {
     int64_t elements = 1;
     for (int i = 0; i < Size(tensor->dims); ++i) {
         const int dim = tensor->dims->data[i];
@@ -45,8 +40,7 @@ int64_t Elements(const TfLiteEvalTensor *tensor)
     return elements;
 }
 
-TfLiteEvalTensor *TensorAt(const TfLiteContext *context, const TfLiteNode *node, Place place)
-{
+TfLiteEvalTensor *TensorAt(const TfLiteContext *context, const TfLiteNode *node, Place place) {
     const TfLiteIntArray *list = List(node, place);
     if (place.index < 0 || place.index >= Size(list) || list->data[place.index] < 0) {
         return nullptr;
@@ -55,12 +49,10 @@ TfLiteEvalTensor *TensorAt(const TfLiteContext *context, const TfLiteNode *node,
 }
 
 Preparation::Preparation(TfLiteContext *context, TfLiteNode *node, const char *name)
-    : context_(context), node_(node), name_(name), status_(kTfLiteOk)
-{
+    : context_(context), node_(node), name_(name), status_(kTfLiteOk) {
 }
 
-bool Preparation::CheckHeader(tt_op_code_t op, uint32_t flags, size_t bytes)
-{
+bool Preparation::CheckHeader(tt_op_code_t op, uint32_t flags, size_t bytes) {
     const int received = node_->custom_initial_data == nullptr ? 0 : node_->custom_initial_data_size;
     Expect(received == static_cast<int>(bytes), "parameters of the length that this version of the op has", received);
     if (!ok()) {
@@ -75,17 +67,15 @@ bool Preparation::CheckHeader(tt_op_code_t op, uint32_t flags, size_t bytes)
     return ok();
 }
 
-void Preparation::Counts(int inputs, int outputs)
-{
+void Preparation::Counts(int inputs, int outputs) {
     if (ok() && (Size(node_->inputs) != inputs || Size(node_->outputs) != outputs)) {
-        TF_LITE_KERNEL_LOG(context_, "%s: expected %d inputs and %d outputs, received %d and %d", name_, inputs, outputs,
-                           Size(node_->inputs), Size(node_->outputs));
+        TF_LITE_KERNEL_LOG(context_, "%s: expected %d inputs and %d outputs, received %d and %d", name_, inputs,
+                           outputs, Size(node_->inputs), Size(node_->outputs));
         Fail();
     }
 }
 
-int32_t Preparation::Tensor(Place place, const char *what, TfLiteType type)
-{
+int32_t Preparation::Tensor(Place place, const char *what, TfLiteType type) {
     if (!ok()) {
         return 0;
     }
@@ -119,8 +109,7 @@ int32_t Preparation::Tensor(Place place, const char *what, TfLiteType type)
     return static_cast<int32_t>(elements);
 }
 
-void Preparation::Sized(Place place, const char *what, TfLiteType type, int64_t elements)
-{
+void Preparation::Sized(Place place, const char *what, TfLiteType type, int64_t elements) {
     const int32_t received = Tensor(place, what, type);
     if (ok() && received != elements) {
         TF_LITE_KERNEL_LOG(context_, "%s: expected %s to have %d elements, received %d", name_, what, Shown(elements),
@@ -129,23 +118,19 @@ void Preparation::Sized(Place place, const char *what, TfLiteType type, int64_t 
     }
 }
 
-int32_t Preparation::Floats(Place place, const char *what)
-{
+int32_t Preparation::Floats(Place place, const char *what) {
     return Tensor(place, what, kTfLiteFloat32);
 }
 
-void Preparation::Floats(Place place, const char *what, int64_t elements)
-{
+void Preparation::Floats(Place place, const char *what, int64_t elements) {
     Sized(place, what, kTfLiteFloat32, elements);
 }
 
-void Preparation::Ints(Place place, const char *what, int64_t elements)
-{
+void Preparation::Ints(Place place, const char *what, int64_t elements) {
     Sized(place, what, kTfLiteInt32, elements);
 }
 
-int32_t Preparation::IntsAtLeast(Place place, const char *what, int64_t elements)
-{
+int32_t Preparation::IntsAtLeast(Place place, const char *what, int64_t elements) {
     const int32_t received = Tensor(place, what, kTfLiteInt32);
     if (ok() && received < elements) {
         TF_LITE_KERNEL_LOG(context_, "%s: expected %s to have at least %d elements, received %d", name_, what,
@@ -155,13 +140,11 @@ int32_t Preparation::IntsAtLeast(Place place, const char *what, int64_t elements
     return ok() ? received : 0;
 }
 
-void Preparation::Active(int index)
-{
+void Preparation::Active(int index) {
     Ints(Input(index), "active", 2);
 }
 
-void Preparation::Writes(Place place, const char *what)
-{
+void Preparation::Writes(Place place, const char *what) {
     if (!ok()) {
         return;
     }
@@ -185,31 +168,27 @@ void Preparation::Writes(Place place, const char *what)
     }
 }
 
-void Preparation::Result(const tt_op_header_t &header, const char *what, int64_t elements)
-{
+void Preparation::Result(const tt_op_header_t &header, const char *what, int64_t elements) {
     const Place place = (header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? Input(0) : Output(0);
     Floats(place, what, elements);
     Writes(place, what);
 }
 
-void Preparation::Expect(bool condition, const char *what, int64_t received)
-{
+void Preparation::Expect(bool condition, const char *what, int64_t received) {
     if (ok() && !condition) {
         TF_LITE_KERNEL_LOG(context_, "%s: expected %s, received %d", name_, what, Shown(received));
         Fail();
     }
 }
 
-void Preparation::ExpectValue(bool condition, const char *what, float received)
-{
+void Preparation::ExpectValue(bool condition, const char *what, float received) {
     if (ok() && !condition) {
         TF_LITE_KERNEL_LOG(context_, "%s: expected %s, received %f", name_, what, static_cast<double>(received));
         Fail();
     }
 }
 
-void Preparation::Window(const tt_window_t &window, tt_status_t (*check)(const tt_window_t *))
-{
+void Preparation::Window(const tt_window_t &window, tt_status_t (*check)(const tt_window_t *)) {
     if (ok() && check(&window) != TT_OK) {
         TF_LITE_KERNEL_LOG(context_,
                            "%s: expected a window that fits its image, received %dx%d, stride %dx%d, padding %dx%d, "
@@ -222,19 +201,16 @@ void Preparation::Window(const tt_window_t &window, tt_status_t (*check)(const t
     }
 }
 
-void Preparation::Bounds(const tt_op_header_t &header, float low, float high)
-{
+void Preparation::Bounds(const tt_op_header_t &header, float low, float high) {
     constexpr uint32_t both = TT_OP_FLAG_LOW | TT_OP_FLAG_HIGH;
     ExpectValue((header.flags & both) != both || low <= high, "a lower bound not above the upper one", low);
 }
 
-const int32_t *Preparation::Constant(int index) const
-{
+const int32_t *Preparation::Constant(int index) const {
     return ok() ? static_cast<const int32_t *>(TensorAt(context_, node_, Input(index))->data.data) : nullptr;
 }
 
-void Preparation::Scratch(size_t bytes, int *index)
-{
+void Preparation::Scratch(size_t bytes, int *index) {
     if (ok()) {
         status_ = context_->RequestScratchBufferInArena(context_, bytes, index);
     }

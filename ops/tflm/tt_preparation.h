@@ -22,21 +22,25 @@ struct Place {
     int index;
 };
 
-constexpr Place Input(int index) { return {false, index}; }
-constexpr Place Output(int index) { return {true, index}; }
+constexpr Place Input(int index) {
+    return {false, index};
+}
+constexpr Place Output(int index) {
+    return {true, index};
+}
 
-inline int64_t InputElements(const tt_window_t &w) { return int64_t{w.H} * w.W * w.C; }
-inline int64_t OutputElements(const tt_window_t &w) { return int64_t{w.OH} * w.OW * w.O; }
+inline int64_t InputElements(const tt_window_t &w) {
+    return int64_t{w.H} * w.W * w.C;
+}
+inline int64_t OutputElements(const tt_window_t &w) {
+    return int64_t{w.OH} * w.OW * w.O;
+}
 
 /* The bounds for the kernels, which know no absent bound. */
-template <typename Params>
-float Low(const Params &params)
-{
+template <typename Params> float Low(const Params &params) {
     return (params.header.flags & TT_OP_FLAG_LOW) != 0u ? params.low : -FLT_MAX;
 }
-template <typename Params>
-float High(const Params &params)
-{
+template <typename Params> float High(const Params &params) {
     return (params.header.flags & TT_OP_FLAG_HIGH) != 0u ? params.high : FLT_MAX;
 }
 
@@ -47,17 +51,19 @@ int64_t Elements(const TfLiteEvalTensor *tensor);
 TfLiteEvalTensor *TensorAt(const TfLiteContext *context, const TfLiteNode *node, Place place);
 
 class Preparation {
-public:
+  public:
     /* name: of the op, for messages. */
     Preparation(TfLiteContext *context, TfLiteNode *node, const char *name);
 
-    TfLiteStatus status() const { return status_; }
-    bool ok() const { return status_ == kTfLiteOk; }
+    TfLiteStatus status() const {
+        return status_;
+    }
+    bool ok() const {
+        return status_ == kTfLiteOk;
+    }
 
     /* The parameters of the node. flags: those that the op knows. */
-    template <typename Params>
-    Params Read(tt_op_code_t op, uint32_t flags)
-    {
+    template <typename Params> Params Read(tt_op_code_t op, uint32_t flags) {
         Params params;
         std::memset(&params, 0, sizeof params);
         if (CheckHeader(op, flags, sizeof params)) {
@@ -99,20 +105,26 @@ public:
     /* Scratch in the arena; the index for GetScratchBuffer goes to *index. */
     void Scratch(size_t bytes, int *index);
     /* Room in the arena that Invoke finds under node->user_data; NULL if there is none left. */
-    template <typename State>
-    State *Keep()
-    {
+    template <typename State> State *Keep() {
         node_->user_data = context_->AllocatePersistentBuffer(context_, sizeof(State));
         Expect(node_->user_data != nullptr, "room in the arena for what the op keeps", 0);
         return static_cast<State *>(node_->user_data);
     }
 
-    TfLiteContext *context() const { return context_; }
-    TfLiteNode *node() const { return node_; }
-    const char *name() const { return name_; }
-    void Fail() { status_ = kTfLiteError; }
+    TfLiteContext *context() const {
+        return context_;
+    }
+    TfLiteNode *node() const {
+        return node_;
+    }
+    const char *name() const {
+        return name_;
+    }
+    void Fail() {
+        status_ = kTfLiteError;
+    }
 
-private:
+  private:
     bool CheckHeader(tt_op_code_t op, uint32_t flags, size_t bytes);
     int32_t Tensor(Place place, const char *what, TfLiteType type);
     void Sized(Place place, const char *what, TfLiteType type, int64_t elements);

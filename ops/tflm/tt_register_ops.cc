@@ -3,8 +3,7 @@
 
 namespace tinytrain {
 
-const OpEntry &RegisteredOp(int index)
-{
+const OpEntry &RegisteredOp(int index) {
     const OpFamily families[] = {StateOps(),       ConvolutionOps(), GradWeightsOps(), ActivationOps(),
                                  ElementwiseOps(), WindowOps(),      LossOps(),        OptimizerOps()};
     int family = 0;

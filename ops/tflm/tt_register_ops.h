@@ -24,9 +24,7 @@ const OpEntry &RegisteredOp(int index);
  * resolver: with AddCustom(const char *, TFLMRegistration *), which copies, and room for TT_OPS more ops.
  * Returns kTfLiteError if the resolver refused one.
  */
-template <typename Resolver>
-TfLiteStatus RegisterTinyTrainOps(Resolver &resolver)
-{
+template <typename Resolver> TfLiteStatus RegisterTinyTrainOps(Resolver &resolver) {
     for (int i = 0; i < TT_OPS; ++i) {
         const OpEntry &op = RegisteredOp(i);
         /* Not const in TFLM before 2023. */

@@ -16,14 +16,12 @@ constexpr int kBases = 5;
 constexpr uint32_t kBoth = TT_OP_FLAG_FISHER | TT_OP_FLAG_SEED;
 
 /* The layer of a candidate, by the shape [O, stride] of its base. */
-Layer LayerOf(const TfLiteEvalTensor *base, int32_t candidate, int32_t copies)
-{
+Layer LayerOf(const TfLiteEvalTensor *base, int32_t candidate, int32_t copies) {
     const int32_t stride = base->dims->data[1];
     return {base->dims->data[0], stride - 2, stride, candidate, copies};
 }
 
-TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kStartName);
     const auto params = p.Read<tt_op_start_t>(TT_OP_START, TT_OP_FLAG_FISHER | TT_OP_FLAG_SEED);
     p.Expect(params.candidates >= 1 && params.candidates <= TT_OP_CANDIDATES, "1 to 64 candidates", params.candidates);
@@ -56,8 +54,7 @@ TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-bool Knows(uint32_t flags, int32_t command)
-{
+bool Knows(uint32_t flags, int32_t command) {
     switch (command) {
     case TT_COMMAND_PREDICT:
     case TT_COMMAND_ENROLL:
@@ -74,21 +71,18 @@ bool Knows(uint32_t flags, int32_t command)
     }
 }
 
-const char *KnownCommands(uint32_t flags)
-{
+const char *KnownCommands(uint32_t flags) {
     if ((flags & TT_OP_FLAG_FISHER) != 0u) {
         return "0, 2 or 3";
     }
     return (flags & TT_OP_FLAG_SEED) != 0u ? "0, 1, 2, 4 or 5" : "0, 1 or 2";
 }
 
-bool NeedsLabel(int32_t command)
-{
+bool NeedsLabel(int32_t command) {
     return command == TT_COMMAND_TRAIN || command == TT_COMMAND_ENROLL || command == TT_COMMAND_FISHER;
 }
 
-TfLiteStatus CheckCommand(const Call &call, const tt_op_start_t &params)
-{
+TfLiteStatus CheckCommand(const Call &call, const tt_op_start_t &params) {
     const int32_t command = call.Ints(kCommand)[0];
     const int32_t label = call.Ints(kLabel)[0];
     if (!Knows(params.header.flags, command)) {
@@ -105,8 +99,7 @@ TfLiteStatus CheckCommand(const Call &call, const tt_op_start_t &params)
 }
 
 /* Rows as in flash, everything after them cleared. */
-void Initialise(const Layer &layer, const Candidate &candidate, const float *base)
-{
+void Initialise(const Layer &layer, const Candidate &candidate, const float *base) {
     const auto stride = static_cast<size_t>(layer.stride);
     float *row = candidate.part;
     for (uint32_t k = 0; k < candidate.trained; ++k, row += stride) {
@@ -115,8 +108,7 @@ void Initialise(const Layer &layer, const Candidate &candidate, const float *bas
     std::memset(row, 0, static_cast<size_t>(layer.copies - 1) * candidate.trained * stride * sizeof(float));
 }
 
-TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_start_t>();
     TF_LITE_ENSURE_STATUS(CheckCommand(call, params));
@@ -130,8 +122,9 @@ TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node)
         Candidate candidate;
         TF_LITE_ENSURE_STATUS(ReadCandidate(call, kStartName, layer, kPool, kChoice, &candidate));
         if (candidate.trained > 0u && candidate.begin < end) {
-            TF_LITE_KERNEL_LOG(context, "%s: expected the rows of candidate %d at %d or after it, received %d", kStartName,
-                               static_cast<int>(i), static_cast<int>(end), static_cast<int>(candidate.begin));
+            TF_LITE_KERNEL_LOG(context, "%s: expected the rows of candidate %d at %d or after it, received %d",
+                               kStartName, static_cast<int>(i), static_cast<int>(end),
+                               static_cast<int>(candidate.begin));
             return kTfLiteError;
         }
         end = candidate.trained > 0u ? candidate.end : end;
@@ -159,8 +152,7 @@ TfLiteStatus InvokeStart(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kFinishName = "TT_FINISH";
 
-TfLiteStatus PrepareFinish(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareFinish(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kFinishName);
     const auto params = p.Read<tt_op_finish_t>(TT_OP_FINISH, 0u);
     p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
@@ -171,8 +163,7 @@ TfLiteStatus PrepareFinish(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeFinish(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeFinish(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_finish_t>();
     int32_t *control = call.IntsInOut(1);
@@ -196,6 +187,8 @@ constexpr OpEntry kOps[] = {
 
 } // namespace
 
-OpFamily StateOps() { return Family(kOps); }
+OpFamily StateOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

@@ -34,8 +34,15 @@ using TFLMRegistration = TfLiteRegistration;
 
 extern "C" {
 
-enum TfLiteStatus : int { kTfLiteOk = 0, kTfLiteError = 1 };
-enum TfLiteType : int { kTfLiteNoType = 0, kTfLiteFloat32 = 1, kTfLiteInt32 = 2 };
+enum TfLiteStatus : int {
+    kTfLiteOk = 0,
+    kTfLiteError = 1
+};
+enum TfLiteType : int {
+    kTfLiteNoType = 0,
+    kTfLiteFloat32 = 1,
+    kTfLiteInt32 = 2
+};
 
 struct TfLiteTensor;
 
@@ -102,17 +109,17 @@ struct TFLMRegistration {
     const char *custom_name;
 };
 
-#define TF_LITE_KERNEL_LOG(context, ...)                 \
-    do {                                                 \
-        (context)->ReportError((context), __VA_ARGS__);  \
+#define TF_LITE_KERNEL_LOG(context, ...)                                                                               \
+    do {                                                                                                               \
+        (context)->ReportError((context), __VA_ARGS__);                                                                \
     } while (false)
 
-#define TF_LITE_ENSURE_STATUS(a)      \
-    do {                              \
-        const TfLiteStatus s = (a);   \
-        if (s != kTfLiteOk) {         \
-            return s;                 \
-        }                             \
+#define TF_LITE_ENSURE_STATUS(a)                                                                                       \
+    do {                                                                                                               \
+        const TfLiteStatus s = (a);                                                                                    \
+        if (s != kTfLiteOk) {                                                                                          \
+            return s;                                                                                                  \
+        }                                                                                                              \
     } while (false)
 
 #endif

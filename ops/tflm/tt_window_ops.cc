@@ -13,7 +13,9 @@ struct Crop2d {
     static constexpr const char *kName = "TT_CROP2D";
     static constexpr auto kCheck = tt_window_check_pad;
     static constexpr int kActive = 1;
-    static void Run(const tt_window_t &w, const Call &call) { tt_crop2d(&w, call.In(0), call.Out(0)); }
+    static void Run(const tt_window_t &w, const Call &call) {
+        tt_crop2d(&w, call.In(0), call.Out(0));
+    }
 };
 
 struct AvgPoolGrad {
@@ -21,7 +23,9 @@ struct AvgPoolGrad {
     static constexpr const char *kName = "TT_AVG_POOL_GRAD";
     static constexpr auto kCheck = tt_window_check_pool;
     static constexpr int kActive = 1;
-    static void Run(const tt_window_t &w, const Call &call) { tt_avg_pool_grad(&w, call.In(0), call.Out(0)); }
+    static void Run(const tt_window_t &w, const Call &call) {
+        tt_avg_pool_grad(&w, call.In(0), call.Out(0));
+    }
 };
 
 struct MaxPoolGrad {
@@ -29,12 +33,12 @@ struct MaxPoolGrad {
     static constexpr const char *kName = "TT_MAX_POOL_GRAD";
     static constexpr auto kCheck = tt_window_check_pool;
     static constexpr int kActive = 2; /* after x */
-    static void Run(const tt_window_t &w, const Call &call) { tt_max_pool_grad(&w, call.In(0), call.In(1), call.Out(0)); }
+    static void Run(const tt_window_t &w, const Call &call) {
+        tt_max_pool_grad(&w, call.In(0), call.In(1), call.Out(0));
+    }
 };
 
-template <typename Op>
-TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, Op::kName);
     const auto params = p.Read<tt_op_window_t>(Op::kCode, 0u);
     p.Window(params.window, Op::kCheck);
@@ -50,9 +54,7 @@ TfLiteStatus Prepare(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-template <typename Op>
-TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
-{
+template <typename Op> TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_window_t>();
     if (call.Runs(params.header, Op::kActive)) {
@@ -63,8 +65,7 @@ TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node)
 
 constexpr const char *kSlice = "TT_SLICE";
 
-TfLiteStatus PrepareSlice(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus PrepareSlice(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kSlice);
     const auto params = p.Read<tt_op_slice_t>(TT_OP_SLICE, 0u);
     p.Counts(2, 1);
@@ -79,8 +80,7 @@ TfLiteStatus PrepareSlice(TfLiteContext *context, TfLiteNode *node)
     return p.status();
 }
 
-TfLiteStatus InvokeSlice(TfLiteContext *context, TfLiteNode *node)
-{
+TfLiteStatus InvokeSlice(TfLiteContext *context, TfLiteNode *node) {
     const Call call(context, node);
     const auto params = call.Read<tt_op_slice_t>();
     if (call.Runs(params.header, 1)) {
@@ -91,9 +91,7 @@ TfLiteStatus InvokeSlice(TfLiteContext *context, TfLiteNode *node)
     return kTfLiteOk;
 }
 
-template <typename Op>
-constexpr OpEntry Of()
-{
+template <typename Op> constexpr OpEntry Of() {
     return Entry(Op::kName, Prepare<Op>, Invoke<Op>);
 }
 
@@ -106,6 +104,8 @@ constexpr OpEntry kOps[] = {
 
 } // namespace
 
-OpFamily WindowOps() { return Family(kOps); }
+OpFamily WindowOps() {
+    return Family(kOps);
+}
 
 } // namespace tinytrain

@@ -20,8 +20,8 @@
 #define TALK_ROOM 16384u
 #define KINDS 8u
 
-static const char *const KIND_NAMES[KINDS] = {"valid", "mutated", "truncated", "oversized", "wrong checksum", "out of order",
-                                              "repeated", "noise"};
+static const char *const KIND_NAMES[KINDS] = {"valid",          "mutated",      "truncated", "oversized",
+                                              "wrong checksum", "out of order", "repeated",  "noise"};
 
 static tt_console_t *console;
 static uint64_t state;
@@ -36,22 +36,19 @@ static char talk[TALK_ROOM];
 static size_t talk_used;
 static bool recording;
 
-static void fail(const char *why, const char *line)
-{
+static void fail(const char *why, const char *line) {
     fprintf(stderr, "%s: %s\n", why, line);
     exit(1);
 }
 
-static uint32_t draw(uint32_t below)
-{
+static uint32_t draw(uint32_t below) {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
     return (uint32_t)((state >> 11) % below);
 }
 
-static void check_answer(void)
-{
+static void check_answer(void) {
     uint32_t crc;
     const char *star = strrchr(heard, '*');
     if (star == NULL || strlen(star) != 9u || !tt_console_hexadecimal(star + 1, &crc) ||
@@ -63,8 +60,7 @@ static void check_answer(void)
     strcpy(last_answer, heard);
 }
 
-static void hear(void *context, const char *text, size_t count)
-{
+static void hear(void *context, const char *text, size_t count) {
     (void)context;
     for (size_t i = 0; i < count; ++i) {
         if (text[i] != '\n') {
@@ -88,8 +84,7 @@ static void hear(void *context, const char *text, size_t count)
     }
 }
 
-static void feed(const char *bytes, size_t count)
-{
+static void feed(const char *bytes, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         if (bytes[i] == '\n' || bytes[i] == '\r') {
             lines_sent += pending > 0u;
@@ -108,14 +103,12 @@ static void feed(const char *bytes, size_t count)
 }
 
 /* "#SEQUENCE BODY*CRC", without its end. Returns its length. */
-static size_t frame_of(char *out, uint32_t sequence, const char *body)
-{
+static size_t frame_of(char *out, uint32_t sequence, const char *body) {
     const int length = snprintf(out, LINE_ROOM - 16u, "#%u %s", (unsigned)sequence, body);
     return (size_t)length + (size_t)sprintf(out + length, "*%08x", (unsigned)tt_crc32(0u, out, (size_t)length));
 }
 
-static void put_base64(char *out, const uint8_t *bytes, uint32_t count)
-{
+static void put_base64(char *out, const uint8_t *bytes, uint32_t count) {
     for (uint32_t i = 0; i < count; i += 3u) {
         tt_console_to_base64(bytes + i, count - i < 3u ? count - i : 3u, out);
         out += 4;
@@ -124,8 +117,7 @@ static void put_base64(char *out, const uint8_t *bytes, uint32_t count)
 }
 
 /* data OFFSET BASE64 of random bytes. */
-static void data_body(char *out, uint32_t offset, uint32_t count)
-{
+static void data_body(char *out, uint32_t offset, uint32_t count) {
     uint8_t bytes[256];
     for (uint32_t i = 0; i < count; ++i) {
         bytes[i] = (uint8_t)draw(256u);
@@ -134,8 +126,7 @@ static void data_body(char *out, uint32_t offset, uint32_t count)
 }
 
 /* The next step of a sample that is sent as it should be, and of what is done with it. */
-static void next_step(char *out)
-{
+static void next_step(char *out) {
     static uint32_t expected;
     static uint32_t sent;
     if (expected == 0u) {
@@ -159,8 +150,7 @@ static void next_step(char *out)
 }
 
 /* What a host may well send; now and then what it should not. */
-static void valid_body(char *out)
-{
+static void valid_body(char *out) {
     static uint32_t offset;
     if (draw(4u) > 0u) {
         next_step(out);
@@ -219,8 +209,7 @@ static void valid_body(char *out)
     }
 }
 
-static size_t mutate(char *line, size_t count)
-{
+static size_t mutate(char *line, size_t count) {
     for (uint32_t times = 1u + draw(4u); times > 0u && count > 1u; --times) {
         const uint32_t at = draw((uint32_t)count);
         switch (draw(3u)) {
@@ -240,8 +229,7 @@ static size_t mutate(char *line, size_t count)
     return count;
 }
 
-static void one_frame(uint32_t kind, uint32_t sequence)
-{
+static void one_frame(uint32_t kind, uint32_t sequence) {
     static char previous[LINE_ROOM];
     static size_t previous_count;
     static char body[LINE_ROOM] = "status";
@@ -309,8 +297,7 @@ static void one_frame(uint32_t kind, uint32_t sequence)
     }
 }
 
-static void say(uint32_t sequence, const char *body)
-{
+static void say(uint32_t sequence, const char *body) {
     char line[LINE_ROOM];
     const size_t count = frame_of(line, sequence, body);
     line[count] = '\n';
@@ -321,8 +308,7 @@ static void say(uint32_t sequence, const char *body)
 }
 
 /* A session whose answers are known, from a reset on. Its answers are put one after the other. */
-static void whole_session(void)
-{
+static void whole_session(void) {
     char body[LINE_ROOM];
     uint32_t sequence = 1000000000u;
     const uint64_t kept_state = state;
@@ -354,8 +340,7 @@ static void whole_session(void)
     state = kept_state;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static char known[TALK_ROOM];
     uint64_t counts[KINDS] = {0};
     if (argc != 3) {
@@ -388,6 +373,7 @@ int main(int argc, char **argv)
             printf("code %u %llu\n", (unsigned)code, (unsigned long long)codes[code]);
         }
     }
-    printf("frames %u lines %llu answers %llu\n", (unsigned)frames, (unsigned long long)lines_sent, (unsigned long long)answers);
+    printf("frames %u lines %llu answers %llu\n", (unsigned)frames, (unsigned long long)lines_sent,
+           (unsigned long long)answers);
     return 0;
 }

@@ -25,7 +25,9 @@ static uint32_t labels[kSamples];
 static uint32_t samples;
 alignas(16) static uint8_t workspace[65536];
 
-static const float *sample(void *, uint32_t index) { return kept[index]; }
+static const float *sample(void *, uint32_t index) {
+    return kept[index];
+}
 #endif
 
 static void print(float number) {
@@ -102,7 +104,9 @@ static void perform(char *command) {
     answer(done);
 }
 
-void setup() { Serial.begin(115200); }
+void setup() {
+    Serial.begin(115200);
+}
 
 void loop() {
     static size_t count = 0;

@@ -15,16 +15,15 @@
 #include "tt_optimizer.h"
 #include "tt_prototype.h"
 
-#define EXPECT(condition)                                                  \
-    do {                                                                   \
-        if (!(condition)) {                                                \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);        \
-            exit(1);                                                       \
-        }                                                                  \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                                    \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
-static float *floats(uint32_t count, float scale)
-{
+static float *floats(uint32_t count, float scale) {
     static uint32_t state = 1u;
     float *values = malloc(count * sizeof(float));
     EXPECT(values != NULL);
@@ -35,8 +34,7 @@ static float *floats(uint32_t count, float scale)
     return values;
 }
 
-static void check_loss(uint32_t classes, float scale)
-{
+static void check_loss(uint32_t classes, float scale) {
     float *logits = floats(classes, scale);
     float *gradient = floats(classes, 0.0f);
     float *loss = floats(1u, 0.0f);
@@ -54,8 +52,7 @@ static void check_loss(uint32_t classes, float scale)
     free(loss);
 }
 
-static void check_prototypes(uint32_t classes, uint32_t elements, float scale)
-{
+static void check_prototypes(uint32_t classes, uint32_t elements, float scale) {
     float *sums = floats(classes * elements, 1.0f);
     uint32_t *counts = malloc(classes * sizeof(uint32_t));
     float *scores = floats(classes, 0.0f);
@@ -88,8 +85,7 @@ static void check_prototypes(uint32_t classes, uint32_t elements, float scale)
     free(embedding);
 }
 
-static void check_optimizers(uint32_t count)
-{
+static void check_optimizers(uint32_t count) {
     float *row = floats(count, 1.0f);
     float *gradient = floats(count, 1.0f);
     float *first = floats(count, 0.0f);
@@ -111,8 +107,7 @@ static void check_optimizers(uint32_t count)
     free(second);
 }
 
-int main(void)
-{
+int main(void) {
     static const float SCALES[] = {0.0f, 1.0f, 1e4f};
     for (uint32_t size = 1u; size < 20u; ++size) {
         for (uint32_t i = 0; i < sizeof SCALES / sizeof SCALES[0]; ++i) {

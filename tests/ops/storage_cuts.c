@@ -14,13 +14,10 @@
 
 /* ---- refusals ---- */
 
-static struct {
-    uint32_t diverged, crowded, foreign, small;
-} refusal_counts;
+static struct { uint32_t diverged, crowded, foreign, small; } refusal_counts;
 
 /* What must not be saved, or not be loaded, leaves what is there alone. */
-static void check_refusals(void)
-{
+static void check_refusals(void) {
     static medium_t medium, before;
     static session_t saved, found;
     build_t build;
@@ -64,12 +61,9 @@ static void check_refusals(void)
 
 /* ---- cuts ---- */
 
-static struct {
-    uint32_t cuts, in_erase, old, new, none, repaired;
-} cut_counts;
+static struct { uint32_t cuts, in_erase, old, new, none, repaired; } cut_counts;
 
-static void cut_everywhere(void)
-{
+static void cut_everywhere(void) {
     static medium_t before, medium;
     static session_t older, old, new, next, found;
     build_t build;
@@ -120,12 +114,9 @@ static void cut_everywhere(void)
 
 /* ---- corruptions ---- */
 
-static struct {
-    uint32_t flipped, truncated, swapped, overwritten, refused, older, newest, forged;
-} corruption_counts;
+static struct { uint32_t flipped, truncated, swapped, overwritten, refused, older, newest, forged; } corruption_counts;
 
-static void swap_slots(medium_t *medium)
-{
+static void swap_slots(medium_t *medium) {
     const uint32_t slot = medium->bytes / 2u / medium->block * medium->block;
     uint32_t i;
     for (i = 0; i < slot; ++i) {
@@ -135,16 +126,14 @@ static void swap_slots(medium_t *medium)
     }
 }
 
-static void overwrite(medium_t *medium, uint32_t first, uint32_t count)
-{
+static void overwrite(medium_t *medium, uint32_t first, uint32_t count) {
     uint32_t i;
     for (i = first; i < first + count && i < medium->bytes; ++i) {
         medium->memory[i] = (uint8_t)draw(256u);
     }
 }
 
-static void corrupt(medium_t *medium)
-{
+static void corrupt(medium_t *medium) {
     uint32_t i;
     switch (draw(4u)) {
     case 0u:
@@ -172,8 +161,7 @@ static void corrupt(medium_t *medium)
 }
 
 /* A field changed and the checksum made to fit: nobody's state, but no reason to leave the memory that is there. */
-static void forge(const build_t *build, medium_t medium)
-{
+static void forge(const build_t *build, medium_t medium) {
     static session_t found;
     const uint32_t slot = medium.bytes / 2u / medium.block * medium.block;
     uint32_t s;
@@ -184,7 +172,8 @@ static void forge(const build_t *build, medium_t medium)
         uint32_t i;
         /* What a load depends on stands at the front. */
         for (i = 1u + draw(3u); i > 0u; --i) {
-            bytes[sizeof header - 12u + draw(40u) % (slot - sizeof header)] = (uint8_t)(draw(2u) == 0u ? draw(256u) : draw(8u));
+            bytes[sizeof header - 12u + draw(40u) % (slot - sizeof header)] =
+                (uint8_t)(draw(2u) == 0u ? draw(256u) : draw(8u));
         }
         memcpy(&header, bytes, sizeof header);
         if (header.bytes >= sizeof header + sizeof crc && header.bytes <= slot) {
@@ -208,8 +197,7 @@ static void forge(const build_t *build, medium_t medium)
     corruption_counts.forged += 1u;
 }
 
-static void corrupt_often(uint32_t times)
-{
+static void corrupt_often(uint32_t times) {
     static medium_t before, medium;
     static session_t old, new, found;
     build_t build;
@@ -238,8 +226,7 @@ static void corrupt_often(uint32_t times)
     }
 }
 
-int main(int argument_count, char **arguments)
-{
+int main(int argument_count, char **arguments) {
     uint32_t trial;
     EXPECT(argument_count == 4);
     seed((uint32_t)strtoul(arguments[1], NULL, 10));
@@ -250,12 +237,12 @@ int main(int argument_count, char **arguments)
     for (trial = (uint32_t)strtoul(arguments[3], NULL, 10) / 100u; trial > 0u; --trial) {
         corrupt_often(100u);
     }
-    printf("cuts %u in_erase %u old %u new %u none %u repaired %u\n", cut_counts.cuts, cut_counts.in_erase, cut_counts.old,
-           cut_counts.new, cut_counts.none, cut_counts.repaired);
+    printf("cuts %u in_erase %u old %u new %u none %u repaired %u\n", cut_counts.cuts, cut_counts.in_erase,
+           cut_counts.old, cut_counts.new, cut_counts.none, cut_counts.repaired);
     printf("flipped %u truncated %u swapped %u overwritten %u refused %u older %u newest %u forged %u\n",
            corruption_counts.flipped, corruption_counts.truncated, corruption_counts.swapped,
-           corruption_counts.overwritten, corruption_counts.refused, corruption_counts.older,
-           corruption_counts.newest, corruption_counts.forged);
+           corruption_counts.overwritten, corruption_counts.refused, corruption_counts.older, corruption_counts.newest,
+           corruption_counts.forged);
     printf("diverged %u crowded %u foreign %u small %u\n", refusal_counts.diverged, refusal_counts.crowded,
            refusal_counts.foreign, refusal_counts.small);
     return 0;

@@ -7,33 +7,28 @@
 
 static uint32_t generator = 1u;
 
-void fail(const char *condition, int line)
-{
+void fail(const char *condition, int line) {
     fprintf(stderr, "line %d: expected %s\n", line, condition);
     exit(1);
 }
 
-void seed(uint32_t value)
-{
+void seed(uint32_t value) {
     generator = value;
 }
 
-uint32_t draw(uint32_t below)
-{
+uint32_t draw(uint32_t below) {
     generator ^= generator << 13;
     generator ^= generator >> 17;
     generator ^= generator << 5;
     return generator % below;
 }
 
-static bool powered(const medium_t *medium)
-{
+static bool powered(const medium_t *medium) {
     return medium->battery > 0u;
 }
 
 /* How many of count bytes the battery lasts for. */
-static uint32_t drain(medium_t *medium, uint32_t count)
-{
+static uint32_t drain(medium_t *medium, uint32_t count) {
     const uint32_t lasting = count < medium->battery ? count : medium->battery;
     medium->used += lasting;
     if (medium->battery != FULL_BATTERY) {
@@ -43,8 +38,7 @@ static uint32_t drain(medium_t *medium, uint32_t count)
 }
 
 /* What a cut leaves of bytes that were being changed: the old ones, random ones, or some bits turned. */
-static void tear(uint8_t *bytes, uint32_t count)
-{
+static void tear(uint8_t *bytes, uint32_t count) {
     const uint32_t manner = draw(3u);
     uint32_t i;
     for (i = 0; i < count && manner != 0u; ++i) {
@@ -52,8 +46,7 @@ static void tear(uint8_t *bytes, uint32_t count)
     }
 }
 
-static bool medium_read(void *context, uint32_t offset, void *bytes, uint32_t count)
-{
+static bool medium_read(void *context, uint32_t offset, void *bytes, uint32_t count) {
     const medium_t *medium = context;
     EXPECT(count >= 1u && offset <= medium->bytes && count <= medium->bytes - offset);
     if (!powered(medium)) {
@@ -63,8 +56,7 @@ static bool medium_read(void *context, uint32_t offset, void *bytes, uint32_t co
     return true;
 }
 
-static bool medium_write(void *context, uint32_t offset, const void *bytes, uint32_t count)
-{
+static bool medium_write(void *context, uint32_t offset, const void *bytes, uint32_t count) {
     medium_t *medium = context;
     uint32_t lasting;
     EXPECT(count == medium->page && offset % count == 0u && offset <= medium->bytes - count);
@@ -80,8 +72,7 @@ static bool medium_write(void *context, uint32_t offset, const void *bytes, uint
     return powered(medium);
 }
 
-static bool medium_erase(void *context, uint32_t offset, uint32_t count)
-{
+static bool medium_erase(void *context, uint32_t offset, uint32_t count) {
     medium_t *medium = context;
     uint32_t lasting;
     uint32_t i;
@@ -102,22 +93,20 @@ static bool medium_erase(void *context, uint32_t offset, uint32_t count)
     return powered(medium);
 }
 
-static uint32_t medium_size(void *context)
-{
+static uint32_t medium_size(void *context) {
     const medium_t *medium = context;
     return medium->bytes;
 }
 
-tt_storage_t storage_of(medium_t *medium)
-{
+tt_storage_t storage_of(medium_t *medium) {
     const tt_storage_t storage = {medium_read, medium_write, medium_erase, medium_size,
                                   medium,      medium->page, medium->block};
     return storage;
 }
 
-void draw_medium(medium_t *medium, uint32_t state_bytes)
-{
-    static const uint32_t SIZES[][2] = {{1u, 1u}, {4u, 4u}, {8u, 64u}, {16u, 128u}, {32u, 32u}, {256u, 256u}, {24u, 72u}};
+void draw_medium(medium_t *medium, uint32_t state_bytes) {
+    static const uint32_t SIZES[][2] = {{1u, 1u},   {4u, 4u},     {8u, 64u}, {16u, 128u},
+                                        {32u, 32u}, {256u, 256u}, {24u, 72u}};
     const uint32_t *size = SIZES[draw(sizeof SIZES / sizeof SIZES[0])];
     uint32_t slot;
     uint32_t i;

@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-static void draw_plan(const build_t *build, uint16_t *counts, uint16_t *channels)
-{
+static void draw_plan(const build_t *build, uint16_t *counts, uint16_t *channels) {
     uint32_t i;
     for (i = 0; i < build->layers; ++i) {
         uint16_t channel;
@@ -18,8 +17,7 @@ static void draw_plan(const build_t *build, uint16_t *counts, uint16_t *channels
     }
 }
 
-void draw_build(build_t *build)
-{
+void draw_build(build_t *build) {
     uint32_t i;
     memset(build, 0, sizeof *build);
     build->layers = 1u + draw(LAYERS);
@@ -41,8 +39,7 @@ void draw_build(build_t *build)
 }
 
 /* Rows where the plan of the session puts them. */
-static void place(const build_t *build, session_t *session)
-{
+static void place(const build_t *build, session_t *session) {
     float *pool = session->pool;
     const uint16_t *channels = session->channels;
     uint32_t i;
@@ -54,8 +51,7 @@ static void place(const build_t *build, session_t *session)
     }
 }
 
-void draw_session(const build_t *build, session_t *session)
-{
+void draw_session(const build_t *build, session_t *session) {
     uint32_t i;
     memset(session, 0, sizeof *session);
     if (build->fixed) {
@@ -77,8 +73,7 @@ void draw_session(const build_t *build, session_t *session)
     session->steps = draw(1000u);
 }
 
-static tt_state_t describe(const build_t *build, session_t *session)
-{
+static tt_state_t describe(const build_t *build, session_t *session) {
     tt_state_t state;
     memset(&state, 0, sizeof state);
     memcpy(state.model, build->model, sizeof state.model);
@@ -97,8 +92,7 @@ static tt_state_t describe(const build_t *build, session_t *session)
     return state;
 }
 
-uint32_t largest(const build_t *build)
-{
+uint32_t largest(const build_t *build) {
     uint32_t bytes = (uint32_t)sizeof(tt_state_header_t) + 8u + 4u * build->classes * (build->elements + 1u);
     uint32_t i;
     for (i = 0; i < build->layers; ++i) {
@@ -107,15 +101,13 @@ uint32_t largest(const build_t *build)
     return bytes;
 }
 
-tt_status_t save(const build_t *build, session_t *session, medium_t *medium)
-{
+tt_status_t save(const build_t *build, session_t *session, medium_t *medium) {
     const tt_storage_t storage = storage_of(medium);
     const tt_state_t state = describe(build, session);
     return tt_state_save(&state, &storage);
 }
 
-tt_status_t load(const build_t *build, session_t *session, medium_t *medium)
-{
+tt_status_t load(const build_t *build, session_t *session, medium_t *medium) {
     const tt_storage_t storage = storage_of(medium);
     tt_state_t state;
     tt_state_slot_t slot;
@@ -139,8 +131,7 @@ tt_status_t load(const build_t *build, session_t *session, medium_t *medium)
     return status;
 }
 
-bool same(const build_t *build, const session_t *a, const session_t *b)
-{
+bool same(const build_t *build, const session_t *a, const session_t *b) {
     const uint16_t *of_a = a->channels;
     const uint16_t *of_b = b->channels;
     size_t floats = 0u;

@@ -22,11 +22,11 @@ typedef struct {
 
 #define UNTOUCHED 0xabcdu
 #define CASE_COUNT (sizeof CASES / sizeof CASES[0])
-#define EXPECT(condition)              \
-    do {                               \
-        if (!(condition)) {            \
-            return __LINE__;           \
-        }                              \
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            return __LINE__;                                                                                           \
+        }                                                                                                              \
     } while (0)
 
 #ifdef __arm__
@@ -35,14 +35,12 @@ typedef struct {
 
 static int32_t results;
 
-static void begin(void)
-{
+static void begin(void) {
     results = tt_sim_open("results.bin", TT_SIM_OPEN_WRITE);
     tt_sim_clock_start();
 }
 
-static void put(const void *bytes, size_t count)
-{
+static void put(const void *bytes, size_t count) {
     (void)tt_sim_write(results, bytes, (uint32_t)count);
 }
 #else
@@ -50,27 +48,23 @@ static void put(const void *bytes, size_t count)
 
 static FILE *results;
 
-static void begin(void)
-{
+static void begin(void) {
     results = fopen("results.bin", "wb");
 }
 
-static void put(const void *bytes, size_t count)
-{
+static void put(const void *bytes, size_t count) {
     if (results != NULL) {
         (void)fwrite(bytes, 1, count, results);
     }
 }
 #endif
 
-static uint32_t run(const case_t *entry)
-{
+static uint32_t run(const case_t *entry) {
     tt_selection_t selection = {entry->counts, entry->channels};
     return (uint32_t)tt_select_channels(&entry->table, entry->potentials, &entry->budget, entry->share_256, &selection);
 }
 
-static uint32_t timed_run(const case_t *entry, uint64_t *instructions)
-{
+static uint32_t timed_run(const case_t *entry, uint64_t *instructions) {
 #ifdef __arm__
     const tt_sim_call_t call = {(uint32_t)(uintptr_t)run, {(uint32_t)(uintptr_t)entry, 0u, 0u, 0u}};
     return tt_sim_count(&call, instructions);
@@ -80,8 +74,7 @@ static uint32_t timed_run(const case_t *entry, uint64_t *instructions)
 #endif
 }
 
-static int try_case(const case_t *entry)
-{
+static int try_case(const case_t *entry) {
     const uint32_t candidates = entry->table.candidate_count;
     const uint32_t channels = tt_cost_table_channels(&entry->table);
     uint64_t instructions;
@@ -108,8 +101,7 @@ static int try_case(const case_t *entry)
     return 0;
 }
 
-static int check_refusals(void)
-{
+static int check_refusals(void) {
     const tt_candidate_t candidates[2] = {{2u, 6u, 24u, 3u, 32u, 12u}, {1u, 3u, 12u, 3u, 32u, 12u}};
     const tt_candidate_t without_channels = {0u, 6u, 24u, 3u, 32u, 12u};
     const float potentials[3] = {1.0f, 2.0f, 3.0f};
@@ -155,8 +147,7 @@ static int check_refusals(void)
     return 0;
 }
 
-int main(void)
-{
+int main(void) {
     begin();
     EXPECT(check_refusals() == 0);
     for (size_t i = 0; i < CASE_COUNT; ++i) {

@@ -17,8 +17,7 @@ struct Tensor {
     std::vector<uint32_t> content;
 
     /* By shape; -1 where no such array can exist. */
-    int64_t Elements() const
-    {
+    int64_t Elements() const {
         int64_t elements = 1;
         for (const int dim : dims) {
             if (dim < 0 || elements * dim > INT32_MAX) {
@@ -39,34 +38,29 @@ struct Case {
 };
 
 class Reader {
-public:
-    explicit Reader(const char *path) : file_(path, std::ios::binary)
-    {
+  public:
+    explicit Reader(const char *path) : file_(path, std::ios::binary) {
         if (!file_) {
             std::fprintf(stderr, "expected a corpus, received no file %s\n", path);
             std::exit(2);
         }
     }
-    uint32_t Word()
-    {
+    uint32_t Word() {
         uint32_t word = 0;
         file_.read(reinterpret_cast<char *>(&word), sizeof word);
         return word;
     }
-    template <typename Container>
-    Container Bytes()
-    {
+    template <typename Container> Container Bytes() {
         Container bytes(Word(), 0);
         file_.read(reinterpret_cast<char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
         return bytes;
     }
 
-private:
+  private:
     std::ifstream file_;
 };
 
-inline std::vector<Case> ReadCorpus(const char *path)
-{
+inline std::vector<Case> ReadCorpus(const char *path) {
     Reader reader(path);
     std::vector<Case> corpus(reader.Word());
     for (Case &one : corpus) {

@@ -13,12 +13,13 @@
 #include "tt_register_ops.h"
 
 struct Free {
-    void operator()(void *memory) const { std::free(memory); }
+    void operator()(void *memory) const {
+        std::free(memory);
+    }
 };
 using Block = std::unique_ptr<void, Free>;
 
-inline Block Allocate(size_t bytes)
-{
+inline Block Allocate(size_t bytes) {
     Block block(std::malloc(bytes));
     if (block == nullptr) {
         std::abort();
@@ -26,8 +27,7 @@ inline Block Allocate(size_t bytes)
     return block;
 }
 
-inline Block IntArray(const std::vector<int> &values)
-{
+inline Block IntArray(const std::vector<int> &values) {
     Block block = Allocate(sizeof(int) * (values.size() < 1u ? 2u : values.size() + 1u));
     auto *array = static_cast<int *>(block.get());
     array[0] = static_cast<int>(values.size());
@@ -39,9 +39,8 @@ inline Block IntArray(const std::vector<int> &values)
 
 /* One node between Prepare and Invoke. */
 class Host {
-public:
-    Host(Random &random, const Case &one) : random_(random), case_(one), params_(Allocate(one.params.size()))
-    {
+  public:
+    Host(Random &random, const Case &one) : random_(random), case_(one), params_(Allocate(one.params.size())) {
         std::memset(static_cast<void *>(&context_), 0, sizeof context_);
         context_.impl_ = this;
         context_.ReportError = ReportError;
@@ -77,19 +76,18 @@ public:
         node_.custom_initial_data_size = static_cast<int>(one.params.size());
     }
 
-    TfLiteStatus Prepare(const TFLMRegistration &registration)
-    {
+    TfLiteStatus Prepare(const TFLMRegistration &registration) {
         const TfLiteStatus status = registration.prepare(&context_, &node_);
         CheckMessage(status);
         return status;
     }
 
-    TfLiteStatus Invoke(const TFLMRegistration &registration)
-    {
+    TfLiteStatus Invoke(const TFLMRegistration &registration) {
         const TfLiteStatus status = registration.invoke(&context_, &node_);
         CheckMessage(status);
         for (size_t i = 0; i < case_.tensors.size(); ++i) {
-            if (case_.tensors[i].constant && std::memcmp(eval_[i].data.data, &filled_[i][0], 4u * filled_[i].size()) != 0) {
+            if (case_.tensors[i].constant &&
+                std::memcmp(eval_[i].data.data, &filled_[i][0], 4u * filled_[i].size()) != 0) {
                 std::fprintf(stderr, "%s wrote into a constant\n", case_.name.c_str());
                 std::exit(1);
             }
@@ -98,8 +96,7 @@ public:
     }
 
     /* Memory for what Prepare may not see yet; scratch holds whatever was there before, like an arena. */
-    void Place()
-    {
+    void Place() {
         for (size_t i = 0; i < case_.tensors.size(); ++i) {
             if (!case_.tensors[i].constant) {
                 Fill(i);
@@ -112,8 +109,7 @@ public:
     }
 
     /* Changes a word of a tensor that a user may write between two runs. */
-    void Disturb()
-    {
+    void Disturb() {
         const size_t i = random_.Below(eval_.size());
         if (!case_.tensors[i].constant && !filled_[i].empty()) {
             auto *words = static_cast<uint32_t *>(eval_[i].data.data);
@@ -122,11 +118,12 @@ public:
         }
     }
 
-private:
-    static Host &Of(const TfLiteContext *context) { return *static_cast<Host *>(context->impl_); }
+  private:
+    static Host &Of(const TfLiteContext *context) {
+        return *static_cast<Host *>(context->impl_);
+    }
 
-    static void ReportError(TfLiteContext *context, const char *format, ...)
-    {
+    static void ReportError(TfLiteContext *context, const char *format, ...) {
         char text[512];
         va_list arguments;
         va_start(arguments, format);
@@ -135,8 +132,7 @@ private:
         Of(context).message_ = text;
     }
 
-    void CheckMessage(TfLiteStatus status)
-    {
+    void CheckMessage(TfLiteStatus status) {
         const bool told = message_.rfind(case_.name + ": ", 0) == 0;
         if ((status != kTfLiteOk) != told) {
             std::fprintf(stderr, "%s: status %d with the message '%s'\n", case_.name.c_str(), static_cast<int>(status),
@@ -145,15 +141,13 @@ private:
         }
     }
 
-    void *Keep(Block block)
-    {
+    void *Keep(Block block) {
         kept_.push_back(std::move(block));
         return kept_.back().get();
     }
 
     /* Words that the case does not give are random. */
-    void Fill(size_t i)
-    {
+    void Fill(size_t i) {
         const Tensor &tensor = case_.tensors[i];
         filled_.resize(case_.tensors.size());
         std::vector<uint32_t> &words = filled_[i];

@@ -8,30 +8,40 @@
 #include "fuzz_case.h"
 
 class Random {
-public:
-    explicit Random(uint64_t seed) : state_(seed * 2685821657736338717u + 1u) {}
+  public:
+    explicit Random(uint64_t seed) : state_(seed * 2685821657736338717u + 1u) {
+    }
 
-    uint32_t Next()
-    {
+    uint32_t Next() {
         state_ ^= state_ >> 12;
         state_ ^= state_ << 25;
         state_ ^= state_ >> 27;
         return static_cast<uint32_t>((state_ * 2685821657736338717u) >> 32);
     }
-    uint32_t Below(size_t bound) { return Next() % static_cast<uint32_t>(bound); }
-    bool Chance(uint32_t percent) { return Below(100) < percent; }
+    uint32_t Below(size_t bound) {
+        return Next() % static_cast<uint32_t>(bound);
+    }
+    bool Chance(uint32_t percent) {
+        return Below(100) < percent;
+    }
 
-private:
+  private:
     uint64_t state_;
 };
 
-inline uint32_t MutatedWord(Random &random, uint32_t word)
-{
-    static const uint32_t interesting[] = {
-        0u,          1u,          2u,          3u,          7u,         31u,         32u,
-        63u,         64u,         0xffffu,     0x10000u,    0x7fffffffu, 0x80000000u, 0xffffffffu,
-        0xfffffffeu, 0x3fffffffu, 0x20000000u, 0x7fc00000u /* NaN */,    0x7f800000u, 0xff800000u /* infinities */,
-        0x3f800000u, 0x7f7fffffu /* FLT_MAX */, 0x00000001u};
+inline uint32_t MutatedWord(Random &random, uint32_t word) {
+    static const uint32_t interesting[] = {0u,          1u,
+                                           2u,          3u,
+                                           7u,          31u,
+                                           32u,         63u,
+                                           64u,         0xffffu,
+                                           0x10000u,    0x7fffffffu,
+                                           0x80000000u, 0xffffffffu,
+                                           0xfffffffeu, 0x3fffffffu,
+                                           0x20000000u, 0x7fc00000u /* NaN */,
+                                           0x7f800000u, 0xff800000u /* infinities */,
+                                           0x3f800000u, 0x7f7fffffu /* FLT_MAX */,
+                                           0x00000001u};
     switch (random.Below(5)) {
     case 0:
         return word + 1u;
@@ -46,8 +56,7 @@ inline uint32_t MutatedWord(Random &random, uint32_t word)
     }
 }
 
-inline void MutateContent(Random &random, Case &one)
-{
+inline void MutateContent(Random &random, Case &one) {
     Tensor &tensor = one.tensors[random.Below(one.tensors.size())];
     if (!tensor.content.empty()) {
         uint32_t &word = tensor.content[random.Below(tensor.content.size())];
@@ -55,13 +64,13 @@ inline void MutateContent(Random &random, Case &one)
     }
 }
 
-inline void MutateParams(Random &random, Case &one)
-{
+inline void MutateParams(Random &random, Case &one) {
     const size_t words = one.params.size() / 4u;
     if (words == 0u || random.Chance(5)) {
         const uint32_t change = 1u + random.Below(8);
-        one.params.resize(random.Chance(50) ? one.params.size() + change
-                                            : one.params.size() - (change < one.params.size() ? change : one.params.size()));
+        one.params.resize(random.Chance(50)
+                              ? one.params.size() + change
+                              : one.params.size() - (change < one.params.size() ? change : one.params.size()));
         return;
     }
     const size_t at = 4u * random.Below(words);
@@ -71,8 +80,7 @@ inline void MutateParams(Random &random, Case &one)
     std::memcpy(&one.params[at], &word, sizeof word);
 }
 
-inline void MutateShape(Random &random, Case &one)
-{
+inline void MutateShape(Random &random, Case &one) {
     Tensor &tensor = one.tensors[random.Below(one.tensors.size())];
     if (tensor.dims.empty() || random.Chance(10)) {
         tensor.dims.push_back(static_cast<int>(random.Below(4)));
@@ -84,8 +92,7 @@ inline void MutateShape(Random &random, Case &one)
     }
 }
 
-inline void MutateNode(Random &random, Case &one)
-{
+inline void MutateNode(Random &random, Case &one) {
     std::vector<int> &list = random.Chance(30) && !one.outputs.empty() ? one.outputs : one.inputs;
     switch (random.Below(6)) {
     case 0:
@@ -116,8 +123,7 @@ inline void MutateNode(Random &random, Case &one)
 }
 
 /* At least one change; content and parameters most often, since most other changes are refused at once. */
-inline void Mutate(Random &random, Case &one)
-{
+inline void Mutate(Random &random, Case &one) {
     do {
         const uint32_t kind = random.Below(100);
         if (kind < 35) {

@@ -23,8 +23,7 @@ struct Tally {
     int stopped = 0; /* refused in Invoke */
 };
 
-bool Runnable(const Case &one)
-{
+bool Runnable(const Case &one) {
     for (const Tensor &tensor : one.tensors) {
         if (tensor.Elements() < 0 || tensor.Elements() > kLargestToRun) {
             return false;
@@ -34,8 +33,7 @@ bool Runnable(const Case &one)
 }
 
 /* Constants must exist before Prepare; those that cannot are left to the file's verifier. */
-bool Possible(const Case &one)
-{
+bool Possible(const Case &one) {
     for (const Tensor &tensor : one.tensors) {
         if (tensor.constant && (tensor.Elements() < 1 || tensor.Elements() > kLargestToRun)) {
             return false;
@@ -44,8 +42,7 @@ bool Possible(const Case &one)
     return true;
 }
 
-void Run(Random &random, const Case &one, const TFLMRegistration &registration, Tally &tally)
-{
+void Run(Random &random, const Case &one, const TFLMRegistration &registration, Tally &tally) {
     Host host(random, one);
     ++tally.cases;
     if (host.Prepare(registration) != kTfLiteOk) {
@@ -67,8 +64,7 @@ void Run(Random &random, const Case &one, const TFLMRegistration &registration, 
     ++tally.ran;
 }
 
-const TFLMRegistration &Registration(const std::string &name)
-{
+const TFLMRegistration &Registration(const std::string &name) {
     for (int i = 0; i < TT_OPS; ++i) {
         if (name == tinytrain::RegisteredOp(i).name) {
             return tinytrain::RegisteredOp(i).registration;
@@ -80,8 +76,7 @@ const TFLMRegistration &Registration(const std::string &name)
 
 } // namespace
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 4) {
         std::fprintf(stderr, "usage: fuzz_ops CORPUS CASES SEED\n");
         return 2;

@@ -6,8 +6,7 @@
 
 #include "tt_window_span.h"
 
-void tt_avg_pool_grad(const tt_window_t *window, const float *g, float *dx)
-{
+void tt_avg_pool_grad(const tt_window_t *window, const float *g, float *dx) {
     const tt_window_t w = *window;
     memset(dx, 0, (size_t)(w.H * w.W * w.C) * sizeof(float));
     for (int32_t oy = 0; oy < w.OH; ++oy) {

@@ -20,8 +20,7 @@ typedef struct {
 
 /* acc[t][i] += source[t][j ..] * row[i][j ..], for a pair of neighbours or a single float */
 TT_INLINE void step(float (*acc)[TT_TILE_ROWS], const float *const *source, const float *const *row, int32_t j,
-                    int pixels, int rows, bool pair)
-{
+                    int pixels, int rows, bool pair) {
     float w0[TT_TILE_ROWS];
     float w1[TT_TILE_ROWS];
     TT_UNROLL
@@ -54,8 +53,7 @@ TT_INLINE void step(float (*acc)[TT_TILE_ROWS], const float *const *source, cons
 
 /* acc[t][i] += sum over a run of x[t * pitch ..] * weights[i][..] */
 TT_INLINE void run(float (*acc)[TT_TILE_ROWS], const float *x, int32_t pitch, const float *const *weights,
-                   int32_t length, int pixels, int rows, bool pairs)
-{
+                   int32_t length, int pixels, int rows, bool pairs) {
     const float *source[TT_TILE_PIXELS];
     TT_UNROLL
     for (int t = 0; t < pixels; ++t) {
@@ -78,8 +76,7 @@ TT_INLINE void run(float (*acc)[TT_TILE_ROWS], const float *x, int32_t pitch, co
 }
 
 /* Output columns [column, column + pixels) of row oy; taps is the part of a window row that lies on the image. */
-TT_INLINE void tile(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int rows, bool pairs)
-{
+TT_INLINE void tile(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int rows, bool pairs) {
     const tt_window_t *w = job->w;
     const tt_span_t lines = tt_taps_on_image(oy * w->sh - w->pt, w->kh, w->H);
     float acc[TT_TILE_PIXELS][TT_TILE_ROWS];
@@ -113,8 +110,7 @@ TT_INLINE void tile(const job_t *job, int32_t oy, int32_t column, tt_span_t taps
     }
 }
 
-TT_INLINE void block(const job_t *job, int rows, bool pairs)
-{
+TT_INLINE void block(const job_t *job, int rows, bool pairs) {
     const tt_window_t *w = job->w;
     const tt_span_t whole = {0, w->kw};
     const tt_span_t interior = tt_interior_columns(w);
@@ -133,24 +129,20 @@ TT_INLINE void block(const job_t *job, int rows, bool pairs)
     }
 }
 
-static TT_NOINLINE void block_of_pairs(const job_t *job)
-{
+static TT_NOINLINE void block_of_pairs(const job_t *job) {
     block(job, TT_TILE_ROWS, true);
 }
 
-static TT_NOINLINE void block_of_singles(const job_t *job)
-{
+static TT_NOINLINE void block_of_singles(const job_t *job) {
     block(job, TT_TILE_ROWS, false);
 }
 
-static TT_NOINLINE void one_channel(const job_t *job)
-{
+static TT_NOINLINE void one_channel(const job_t *job) {
     block(job, 1, false);
 }
 
 void tt_conv2d(const tt_window_t *window, const float *x, const tt_rows_t *rows, const float *bias, float low,
-               float high, float *y)
-{
+               float high, float *y) {
     const tt_window_t w = tt_flattened(window);
     const int32_t weights = w.kh * w.kw * w.C;
     job_t job = {.w = &w, .x = x, .low = low, .high = high};

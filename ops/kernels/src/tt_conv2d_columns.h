@@ -9,15 +9,13 @@
 #define TT_TILE_PIXELS 4
 #define TT_TILE_ROWS 4
 
-static inline bool tt_is_pointwise(const tt_window_t *w)
-{
+static inline bool tt_is_pointwise(const tt_window_t *w) {
     return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->pt == 0 && w->pl == 0 && w->OH == w->H &&
            w->OW == w->W;
 }
 
 /* A pointwise window over one row of H * W positions, so that no tile ends at the end of a row; any other unchanged. */
-static inline tt_window_t tt_flattened(const tt_window_t *window)
-{
+static inline tt_window_t tt_flattened(const tt_window_t *window) {
     tt_window_t w = *window;
     if (tt_is_pointwise(window)) {
         w.W = w.OW = w.H * w.W;
@@ -27,8 +25,7 @@ static inline tt_window_t tt_flattened(const tt_window_t *window)
 }
 
 /* The output columns whose whole window lies inside the image's width. */
-static inline tt_span_t tt_interior_columns(const tt_window_t *w)
-{
+static inline tt_span_t tt_interior_columns(const tt_window_t *w) {
     const int32_t room = w->W - w->kw + w->pl;
     tt_span_t span = {(w->pl + w->sw - 1) / w->sw, 0};
     if (room >= 0) {

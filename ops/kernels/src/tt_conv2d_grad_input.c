@@ -28,8 +28,7 @@ typedef struct {
 
 /* acc[t][j] += g[t][o] * rows[0][j] + g[t][o + 1] * rows[1][j], a tile of pixels by floats */
 TT_INLINE void add_two_channels(float (*acc)[MOST_FLOATS], const float *const *rows, int32_t offset,
-                                const float *const *g, int o, int pixels, int floats)
-{
+                                const float *const *g, int o, int pixels, int floats) {
     float w0[MOST_FLOATS];
     float w1[MOST_FLOATS];
     const float *row0 = rows[o];
@@ -58,8 +57,7 @@ TT_INLINE void add_two_channels(float (*acc)[MOST_FLOATS], const float *const *r
 
 /* acc[t][j] += g[t][o] * row[j] for a tile of pixels by floats */
 TT_INLINE void add_channel(float (*acc)[MOST_FLOATS], const float *row, const float *const *g, int o, int pixels,
-                           int floats, bool pairs)
-{
+                           int floats, bool pairs) {
     float value[MOST_PIXELS];
     TT_UNROLL
     for (int t = 0; t < pixels; ++t) {
@@ -85,8 +83,7 @@ TT_INLINE void add_channel(float (*acc)[MOST_FLOATS], const float *row, const fl
 
 /* dx[t * pitch + j] += sum over the channels of the block of g[t * O + channel] * row[offset + j] */
 TT_INLINE void tile(const job_t *job, float *dx, int32_t pitch, const float *g, int32_t offset, int pixels, int floats,
-                    bool pairs)
-{
+                    bool pairs) {
     const int32_t g_pitch = job->w->O;
     const float *source[MOST_PIXELS];
     float acc[MOST_PIXELS][MOST_FLOATS];
@@ -133,8 +130,7 @@ TT_INLINE void tile(const job_t *job, float *dx, int32_t pitch, const float *g, 
 
 /* Output columns [column, column + pixels) of row oy; taps is the part of a window row that lies on the image. */
 TT_INLINE void position(const job_t *job, int32_t oy, int32_t column, tt_span_t taps, int pixels, int floats,
-                        bool pairs)
-{
+                        bool pairs) {
     const tt_window_t *w = job->w;
     const tt_span_t lines = tt_taps_on_image(oy * w->sh - w->pt, w->kh, w->H);
     const float *g = job->g + (oy * w->OW + column) * w->O;
@@ -157,28 +153,23 @@ TT_INLINE void position(const job_t *job, int32_t oy, int32_t column, tt_span_t 
     }
 }
 
-static TT_NOINLINE void four_of_pairs(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
-{
+static TT_NOINLINE void four_of_pairs(const job_t *job, int32_t oy, int32_t column, tt_span_t taps) {
     position(job, oy, column, taps, 4, 4, true);
 }
 
-static TT_NOINLINE void one_of_pairs(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
-{
+static TT_NOINLINE void one_of_pairs(const job_t *job, int32_t oy, int32_t column, tt_span_t taps) {
     position(job, oy, column, taps, 1, 8, true);
 }
 
-static TT_NOINLINE void four_of_singles(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
-{
+static TT_NOINLINE void four_of_singles(const job_t *job, int32_t oy, int32_t column, tt_span_t taps) {
     position(job, oy, column, taps, 4, 4, false);
 }
 
-static TT_NOINLINE void one_of_singles(const job_t *job, int32_t oy, int32_t column, tt_span_t taps)
-{
+static TT_NOINLINE void one_of_singles(const job_t *job, int32_t oy, int32_t column, tt_span_t taps) {
     position(job, oy, column, taps, 1, 8, false);
 }
 
-static void add_block(const job_t *job)
-{
+static void add_block(const job_t *job) {
     const tt_window_t *w = job->w;
     const tt_span_t whole = {0, w->kw};
     const tt_span_t interior = tt_interior_columns(w);
@@ -200,8 +191,8 @@ static void add_block(const job_t *job)
     }
 }
 
-void tt_conv2d_grad_input(const tt_window_t *window, const float *g, const tt_rows_t *rows, bool accumulate, float *dx)
-{
+void tt_conv2d_grad_input(const tt_window_t *window, const float *g, const tt_rows_t *rows, bool accumulate,
+                          float *dx) {
     const tt_window_t w = tt_flattened(window);
     const bool fresh = !accumulate && tt_is_pointwise(window);
     if (!accumulate && !fresh) {

@@ -28,8 +28,7 @@ typedef struct {
 } tap_t;
 
 /* d[i][tap + c + j] += scale * sum of x * g over the positions of the tap, for j below inputs */
-TT_INLINE void tile(const job_t *job, const tap_t *tap, int32_t c, int rows, int inputs, bool neighbours, bool pairs)
-{
+TT_INLINE void tile(const job_t *job, const tap_t *tap, int32_t c, int rows, int inputs, bool neighbours, bool pairs) {
     const tt_window_t *w = job->w;
     float acc[TT_TILE_ROWS][TILE_INPUTS];
     TT_UNROLL
@@ -93,8 +92,7 @@ TT_INLINE void tile(const job_t *job, const tap_t *tap, int32_t c, int rows, int
     }
 }
 
-TT_INLINE void block(const job_t *job, int rows, int inputs, bool neighbours, bool pairs)
-{
+TT_INLINE void block(const job_t *job, int rows, int inputs, bool neighbours, bool pairs) {
     const tt_window_t *w = job->w;
     for (int32_t r = 0; r < w->kh; ++r) {
         const tt_span_t lines = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
@@ -127,29 +125,24 @@ TT_INLINE void block(const job_t *job, int rows, int inputs, bool neighbours, bo
     }
 }
 
-static TT_NOINLINE void neighbours_of_pairs(const job_t *job)
-{
+static TT_NOINLINE void neighbours_of_pairs(const job_t *job) {
     block(job, TT_TILE_ROWS, TILE_INPUTS, true, true);
 }
 
-static TT_NOINLINE void scattered_of_pairs(const job_t *job)
-{
+static TT_NOINLINE void scattered_of_pairs(const job_t *job) {
     block(job, TT_TILE_ROWS, TILE_INPUTS, false, true);
 }
 
-static TT_NOINLINE void scattered_of_singles(const job_t *job)
-{
+static TT_NOINLINE void scattered_of_singles(const job_t *job) {
     block(job, TT_TILE_ROWS, 4, false, false);
 }
 
-static TT_NOINLINE void one_channel(const job_t *job)
-{
+static TT_NOINLINE void one_channel(const job_t *job) {
     block(job, 1, 4, false, false);
 }
 
 /* One position (a fully connected layer): an outer product. */
-TT_INLINE void outer_product(const job_t *job, int rows, bool fresh)
-{
+TT_INLINE void outer_product(const job_t *job, int rows, bool fresh) {
     float factor[TT_TILE_ROWS];
     float *d[TT_TILE_ROWS];
     TT_UNROLL
@@ -168,8 +161,7 @@ TT_INLINE void outer_product(const job_t *job, int rows, bool fresh)
     }
 }
 
-static TT_NOINLINE void one_position(const job_t *job, int32_t count)
-{
+static TT_NOINLINE void one_position(const job_t *job, int32_t count) {
     if (count == TT_TILE_ROWS) {
         job->fresh ? outer_product(job, TT_TILE_ROWS, true) : outer_product(job, TT_TILE_ROWS, false);
     } else {
@@ -177,8 +169,7 @@ static TT_NOINLINE void one_position(const job_t *job, int32_t count)
     }
 }
 
-static void grad_bias(const tt_window_t *w, const float *g, float scale, float *d)
-{
+static void grad_bias(const tt_window_t *w, const float *g, float scale, float *d) {
     float sum = 0.0f;
     for (int32_t p = w->OH * w->OW; p > 0; --p) {
         sum += *g;
@@ -188,8 +179,7 @@ static void grad_bias(const tt_window_t *w, const float *g, float scale, float *
 }
 
 void tt_conv2d_grad_weights(const tt_window_t *window, const float *x, const float *g, const tt_rows_t *rows,
-                            float scale, uint32_t parts, float *d)
-{
+                            float scale, uint32_t parts, float *d) {
     const tt_window_t w = tt_flattened(window);
     const int32_t trained = tt_trained_channels(rows);
     const int32_t weights = w.kh * w.kw * w.C;

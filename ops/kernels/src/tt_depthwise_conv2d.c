@@ -7,8 +7,7 @@
 #include "tt_depthwise_correlate.h"
 
 void tt_depthwise_conv2d(const tt_window_t *window, const float *x, const float *packed, const float *bias, float low,
-                         float high, float *y)
-{
+                         float high, float *y) {
     const tt_window_t *w = window;
     const tt_correlation_t correlation = {
         .vertical = {w->OH, 1, 0, w->sh, -w->pt, w->kh, 0, 1, w->H},

@@ -8,8 +8,7 @@
 #include "tt_depthwise_conv2d.h"
 #include "tt_depthwise_correlate.h"
 
-static tt_axis_t axis_of(int32_t phase, int32_t size, int32_t out, int32_t taps, int32_t stride, int32_t pad)
-{
+static tt_axis_t axis_of(int32_t phase, int32_t size, int32_t out, int32_t taps, int32_t stride, int32_t pad) {
     const int32_t tap = (phase + pad) % stride;
     const int32_t count = tap < taps ? (taps - tap - 1) / stride + 1 : 0;
     const tt_axis_t axis = {
@@ -27,8 +26,7 @@ static tt_axis_t axis_of(int32_t phase, int32_t size, int32_t out, int32_t taps,
 }
 
 void tt_depthwise_conv2d_grad_input(const tt_window_t *window, const float *g, const float *packed, bool accumulate,
-                                    float *dx)
-{
+                                    float *dx) {
     const tt_window_t *w = window;
     tt_correlation_t correlation = {
         .source = g,

@@ -21,8 +21,7 @@ typedef struct {
 } job_t;
 
 /* One or two channels at an address. */
-TT_INLINE tt_pair_t load(const float *address, int lanes)
-{
+TT_INLINE tt_pair_t load(const float *address, int lanes) {
     tt_pair_t pair;
     if (lanes == 2) {
         pair = TT_LOAD_PAIR(address);
@@ -35,8 +34,7 @@ TT_INLINE tt_pair_t load(const float *address, int lanes)
 
 /* Gradients of as many output columns as a tile has, or of the first valid of them, against one row of inputs. */
 TT_INLINE void tile(float *acc0, float *acc1, const float *x_line, const float *g, int32_t pitch, int32_t left,
-                    int32_t width, int taps, int step, int columns, int32_t valid, int lanes, bool partial)
-{
+                    int32_t width, int taps, int step, int columns, int32_t valid, int lanes, bool partial) {
     float g0[MOST_COLUMNS];
     float g1[MOST_COLUMNS];
     TT_UNROLL
@@ -78,8 +76,7 @@ TT_INLINE void tile(float *acc0, float *acc1, const float *x_line, const float *
  * The rows of a known number of taps, at the output rows among lines at which they lie on the image: full tiles of so
  * many columns, then partial ones for what is left.
  */
-TT_INLINE void rows_of_tiles(const job_t *job, tt_span_t lines, int taps, int step, int full, int rest, int lanes)
-{
+TT_INLINE void rows_of_tiles(const job_t *job, tt_span_t lines, int taps, int step, int full, int rest, int lanes) {
     const tt_window_t w = *job->w;
     const int32_t x_pitch = w.W * w.C;
     const int32_t g_pitch = w.OW * w.C;
@@ -125,8 +122,7 @@ TT_INLINE void rows_of_tiles(const job_t *job, tt_span_t lines, int taps, int st
 
 /* One column of inputs under three rows of three taps; the gradient of tap k is at g[(newest - k) mod 3]. */
 TT_INLINE void column_of_inputs(float (*acc0)[3], float (*acc1)[3], const float **x, int32_t pitch, const float *g0,
-                                const float *g1, int newest, int lanes)
-{
+                                const float *g1, int newest, int lanes) {
     TT_UNROLL
     for (int r = 0; r < 3; ++r) {
         const tt_pair_t value = load(x[r], lanes);
@@ -143,8 +139,7 @@ TT_INLINE void column_of_inputs(float (*acc0)[3], float (*acc1)[3], const float 
 }
 
 /* Makes room for the gradient of the next column, at the end. */
-TT_INLINE void shift(float *g0, float *g1, float next0, float next1)
-{
+TT_INLINE void shift(float *g0, float *g1, float next0, float next1) {
     g0[0] = g0[1];
     g1[0] = g1[1];
     g0[1] = g0[2];
@@ -157,8 +152,7 @@ TT_INLINE void shift(float *g0, float *g1, float next0, float next1)
  * Windows of 3 x 3 and stride 1, at output rows lines at which all tap rows lie on the image: all sums stay in
  * registers with the gradients of three columns, while inputs and gradients pass by.
  */
-TT_INLINE void slide(const job_t *job, tt_span_t lines, int lanes)
-{
+TT_INLINE void slide(const job_t *job, tt_span_t lines, int lanes) {
     const tt_window_t w = *job->w;
     const int32_t pitch = w.C;
     const int32_t x_pitch = w.W * pitch;
@@ -227,10 +221,9 @@ TT_INLINE void slide(const job_t *job, tt_span_t lines, int lanes)
 
 typedef void (*rows_function_t)(const job_t *job, tt_span_t lines);
 
-#define TT_ROWS(taps, step, full, rest, name, lanes)                                    \
-    static TT_NOINLINE void name##_##taps##_##step(const job_t *job, tt_span_t lines)   \
-    {                                                                                   \
-        rows_of_tiles(job, lines, taps, step, full, rest, lanes);                       \
+#define TT_ROWS(taps, step, full, rest, name, lanes)                                                                   \
+    static TT_NOINLINE void name##_##taps##_##step(const job_t *job, tt_span_t lines) {                                \
+        rows_of_tiles(job, lines, taps, step, full, rest, lanes);                                                      \
     }
 
 TT_ROWS(3, 1, 8, 4, pair, 2)
@@ -246,19 +239,16 @@ TT_ROWS(5, 2, 0, 8, single, 1)
 TT_ROWS(7, 2, 0, 6, pair, 2)
 TT_ROWS(7, 2, 0, 6, single, 1)
 
-static TT_NOINLINE void slide_pair(const job_t *job, tt_span_t lines)
-{
+static TT_NOINLINE void slide_pair(const job_t *job, tt_span_t lines) {
     slide(job, lines, 2);
 }
 
-static TT_NOINLINE void slide_single(const job_t *job, tt_span_t lines)
-{
+static TT_NOINLINE void slide_single(const job_t *job, tt_span_t lines) {
     slide(job, lines, 1);
 }
 
 /* Slides where all tap rows lie on the image, and takes tiles above and below. */
-TT_INLINE void slide_and_tiles(const job_t *job, tt_span_t lines, rows_function_t slides, rows_function_t tiles)
-{
+TT_INLINE void slide_and_tiles(const job_t *job, tt_span_t lines, rows_function_t slides, rows_function_t tiles) {
     const tt_window_t *w = job->w;
     const int32_t first = tt_min_i32(lines.last, w->pt);
     const int32_t last = tt_max_i32(first, tt_min_i32(lines.last, w->H + w->pt - 2));
@@ -270,19 +260,16 @@ TT_INLINE void slide_and_tiles(const job_t *job, tt_span_t lines, rows_function_
     }
 }
 
-static void pair_3x3(const job_t *job, tt_span_t lines)
-{
+static void pair_3x3(const job_t *job, tt_span_t lines) {
     slide_and_tiles(job, lines, slide_pair, pair_3_1);
 }
 
-static void single_3x3(const job_t *job, tt_span_t lines)
-{
+static void single_3x3(const job_t *job, tt_span_t lines) {
     slide_and_tiles(job, lines, slide_single, single_3_1);
 }
 
 /* Any window, one channel. */
-static void single_of_points(const job_t *job, tt_span_t all)
-{
+static void single_of_points(const job_t *job, tt_span_t all) {
     const tt_window_t *w = job->w;
     for (int32_t r = 0; r < w->kh; ++r) {
         const tt_span_t valid = tt_outputs_of_tap(r, w->sh, w->pt, w->H, w->OH);
@@ -306,8 +293,7 @@ typedef struct {
     rows_function_t pair; /* NULL: there is none */
 } functions_t;
 
-static functions_t functions_for(const tt_window_t *w)
-{
+static functions_t functions_for(const tt_window_t *w) {
     functions_t functions = {single_of_points, NULL};
     /* Wider padding than a window has taps would reach past the inputs that a tile looks at. */
     if (w->pl >= w->kw || (w->OW - 1) * w->sw - w->pl >= w->W) {
@@ -317,20 +303,32 @@ static functions_t functions_for(const tt_window_t *w)
         return (functions_t){single_3x3, pair_3x3};
     }
     switch (w->kw * 4 + tt_min_i32(w->sw, 3)) {
-    case 3 * 4 + 1: functions = (functions_t){single_3_1, pair_3_1}; break;
-    case 5 * 4 + 1: functions = (functions_t){single_5_1, pair_5_1}; break;
-    case 7 * 4 + 1: functions = (functions_t){single_7_1, pair_7_1}; break;
-    case 3 * 4 + 2: functions = (functions_t){single_3_2, pair_3_2}; break;
-    case 5 * 4 + 2: functions = (functions_t){single_5_2, pair_5_2}; break;
-    case 7 * 4 + 2: functions = (functions_t){single_7_2, pair_7_2}; break;
-    default: break;
+    case 3 * 4 + 1:
+        functions = (functions_t){single_3_1, pair_3_1};
+        break;
+    case 5 * 4 + 1:
+        functions = (functions_t){single_5_1, pair_5_1};
+        break;
+    case 7 * 4 + 1:
+        functions = (functions_t){single_7_1, pair_7_1};
+        break;
+    case 3 * 4 + 2:
+        functions = (functions_t){single_3_2, pair_3_2};
+        break;
+    case 5 * 4 + 2:
+        functions = (functions_t){single_5_2, pair_5_2};
+        break;
+    case 7 * 4 + 2:
+        functions = (functions_t){single_7_2, pair_7_2};
+        break;
+    default:
+        break;
     }
     return functions;
 }
 
 /* The sums of the gradients of one or two channels over all positions. */
-TT_INLINE tt_pair_t sums_of(const tt_window_t *w, const float *g, int lanes)
-{
+TT_INLINE tt_pair_t sums_of(const tt_window_t *w, const float *g, int lanes) {
     float sum0 = 0.0f;
     float sum1 = 0.0f;
     const int32_t pitch = w->C;
@@ -354,8 +352,7 @@ TT_INLINE tt_pair_t sums_of(const tt_window_t *w, const float *g, int lanes)
 }
 
 void tt_depthwise_conv2d_grad_weights(const tt_window_t *window, const float *x, const float *g, const tt_rows_t *rows,
-                                      float scale, uint32_t parts, float *d)
-{
+                                      float scale, uint32_t parts, float *d) {
     const int32_t trained = tt_trained_channels(rows);
     const functions_t functions = functions_for(window);
     if ((parts & TT_GRADIENT_ACCUMULATE) == 0u) {

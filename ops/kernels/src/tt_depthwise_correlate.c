@@ -32,8 +32,7 @@ typedef struct {
 
 /* As many destination columns as the tile has, or the first valid of them if it is partial; left: first source. */
 TT_INLINE void tile(const tt_correlation_t *all, const line_t *line, float *target, int32_t left, int taps, int step,
-                    int columns, int32_t valid, bool partial)
-{
+                    int columns, int32_t valid, bool partial) {
     const int32_t pitch = line->pitch;
     const int32_t target_pitch = line->target_pitch;
     float acc0[MOST_COLUMNS];
@@ -117,8 +116,8 @@ TT_INLINE void tile(const tt_correlation_t *all, const line_t *line, float *targ
  * Rows [from, to) of a plane of a known number of taps in a row: full tiles of so many columns, then partial ones for
  * what is left.
  */
-TT_INLINE void rows_of_tiles(const tt_plane_t *plane, int32_t from, int32_t to, int taps, int step, int full, int rest)
-{
+TT_INLINE void rows_of_tiles(const tt_plane_t *plane, int32_t from, int32_t to, int taps, int step, int full,
+                             int rest) {
     const tt_correlation_t *all = plane->all;
     const tt_axis_t v = all->vertical;
     const int32_t count = all->horizontal.count;
@@ -154,10 +153,9 @@ TT_INLINE void rows_of_tiles(const tt_plane_t *plane, int32_t from, int32_t to, 
     }
 }
 
-#define TT_PLANE(taps, step, full, rest)                                                      \
-    static TT_NOINLINE void plane_##taps##_##step(const tt_plane_t *plane)                      \
-    {                                                                                        \
-        rows_of_tiles(plane, 0, plane->all->vertical.count, taps, step, full, rest);         \
+#define TT_PLANE(taps, step, full, rest)                                                                               \
+    static TT_NOINLINE void plane_##taps##_##step(const tt_plane_t *plane) {                                           \
+        rows_of_tiles(plane, 0, plane->all->vertical.count, taps, step, full, rest);                                   \
     }
 
 TT_PLANE(1, 1, 0, 8)
@@ -169,21 +167,18 @@ TT_PLANE(3, 2, 0, 4)
 TT_PLANE(5, 2, 0, 4)
 TT_PLANE(7, 2, 0, 4)
 
-void tt_depthwise_rows_3(const tt_plane_t *plane, int32_t from, int32_t to)
-{
+void tt_depthwise_rows_3(const tt_plane_t *plane, int32_t from, int32_t to) {
     rows_of_tiles(plane, from, to, 3, 1, 8, 4);
 }
 
-static void plane_3_1(const tt_plane_t *plane)
-{
+static void plane_3_1(const tt_plane_t *plane) {
     tt_depthwise_rows_3(plane, 0, plane->all->vertical.count);
 }
 
 typedef void (*plane_function_t)(const tt_plane_t *plane);
 
 /* NULL where there is no plane of tiles. */
-static plane_function_t plane_for(const tt_correlation_t *all)
-{
+static plane_function_t plane_for(const tt_correlation_t *all) {
     const tt_axis_t *horizontal = &all->horizontal;
     /* Wider padding than a window has taps would reach past the sources that a tile looks at. */
     const int32_t last = (horizontal->count - 1) * horizontal->source_step + horizontal->source_start;
@@ -199,22 +194,31 @@ static plane_function_t plane_for(const tt_correlation_t *all)
         return all->seed == all->target ? tt_depthwise_slide_in_place : tt_depthwise_slide_forward;
     }
     switch (horizontal->taps * 4 + tt_min_i32(horizontal->source_step, 3)) {
-    case 1 * 4 + 1: return plane_1_1;
-    case 2 * 4 + 1: return plane_2_1;
-    case 3 * 4 + 1: return plane_3_1;
-    case 4 * 4 + 1: return plane_4_1;
-    case 5 * 4 + 1: return plane_5_1;
-    case 7 * 4 + 1: return plane_7_1;
-    case 3 * 4 + 2: return plane_3_2;
-    case 5 * 4 + 2: return plane_5_2;
-    case 7 * 4 + 2: return plane_7_2;
-    default: return NULL;
+    case 1 * 4 + 1:
+        return plane_1_1;
+    case 2 * 4 + 1:
+        return plane_2_1;
+    case 3 * 4 + 1:
+        return plane_3_1;
+    case 4 * 4 + 1:
+        return plane_4_1;
+    case 5 * 4 + 1:
+        return plane_5_1;
+    case 7 * 4 + 1:
+        return plane_7_1;
+    case 3 * 4 + 2:
+        return plane_3_2;
+    case 5 * 4 + 2:
+        return plane_5_2;
+    case 7 * 4 + 2:
+        return plane_7_2;
+    default:
+        return NULL;
     }
 }
 
 /* Any window, one channel. */
-static void plane_of_points(const tt_plane_t *plane)
-{
+static void plane_of_points(const tt_plane_t *plane) {
     const tt_correlation_t *all = plane->all;
     for (int32_t y = 0; y < all->vertical.count; ++y) {
         const int32_t line = y * all->vertical.source_step + all->vertical.source_start;
@@ -237,8 +241,7 @@ static void plane_of_points(const tt_plane_t *plane)
     }
 }
 
-void tt_depthwise_correlate(const tt_correlation_t *correlation)
-{
+void tt_depthwise_correlate(const tt_correlation_t *correlation) {
     plane_function_t tiles = correlation->channels % 2 == 0 ? plane_for(correlation) : NULL;
     const int32_t together = tiles != NULL ? 2 : 1;
     const bool in_place = correlation->seed == correlation->target;

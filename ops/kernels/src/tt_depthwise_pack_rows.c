@@ -3,14 +3,12 @@
 
 #include "tt_depthwise_conv2d.h"
 
-uint32_t tt_depthwise_packed_bytes(const tt_window_t *window)
-{
+uint32_t tt_depthwise_packed_bytes(const tt_window_t *window) {
     return (uint32_t)((window->kh * window->kw + 1) * window->C) * (uint32_t)sizeof(float);
 }
 
 tt_status_t tt_depthwise_pack_rows(const tt_window_t *window, const tt_rows_t *rows, float *packed,
-                                   uint32_t packed_bytes)
-{
+                                   uint32_t packed_bytes) {
     if (packed_bytes < tt_depthwise_packed_bytes(window)) {
         return TT_ERROR_INVALID_ARGUMENT;
     }

@@ -16,8 +16,7 @@ typedef struct {
     bool in_place; /* the sums start from the target */
 } tt_plane_t;
 
-TT_INLINE float *tt_plane_target(const tt_plane_t *plane, int32_t y, int32_t column)
-{
+TT_INLINE float *tt_plane_target(const tt_plane_t *plane, int32_t y, int32_t column) {
     const tt_axis_t *v = &plane->all->vertical;
     const tt_axis_t *h = &plane->all->horizontal;
     const int32_t position = (y * v->step + v->start) * plane->all->target_width + column * h->step + h->start;

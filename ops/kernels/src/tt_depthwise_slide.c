@@ -3,9 +3,8 @@
 #include "tt_unroll.h"
 
 /* One column of sources under some rows of three taps; the sum that tap k adds to is at acc[(newest - k) mod 3]. */
-TT_INLINE void column_of_sources(float *acc0, float *acc1, const float (*w0)[3], const float (*w1)[3],
-                                 const float **x, int32_t pitch, int newest, int rows)
-{
+TT_INLINE void column_of_sources(float *acc0, float *acc1, const float (*w0)[3], const float (*w1)[3], const float **x,
+                                 int32_t pitch, int newest, int rows) {
     TT_UNROLL
     for (int r = 0; r < rows; ++r) {
         const tt_pair_t value = TT_LOAD_PAIR(x[r]);
@@ -20,8 +19,7 @@ TT_INLINE void column_of_sources(float *acc0, float *acc1, const float (*w0)[3],
 }
 
 /* Two stores: as a pair, sums would first be moved side by side. */
-TT_INLINE void finish(float *target, float sum0, float sum1, float low, float high, bool bounded, bool in_place)
-{
+TT_INLINE void finish(float *target, float sum0, float sum1, float low, float high, bool bounded, bool in_place) {
     if (in_place) {
         sum0 += target[0];
         sum1 += target[1];
@@ -35,8 +33,7 @@ TT_INLINE void finish(float *target, float sum0, float sum1, float low, float hi
  * the sources pass by. Of the window rows, so many from r0 on lie on the image at the destination rows [from, to).
  */
 TT_INLINE void slide_rows(const tt_plane_t *plane, int32_t from, int32_t to, int32_t r0, int rows, bool bounded,
-                          bool in_place)
-{
+                          bool in_place) {
     const tt_correlation_t all = *plane->all;
     const tt_axis_t v = all.vertical;
     const tt_axis_t h = all.horizontal;
@@ -103,7 +100,7 @@ TT_INLINE void slide_rows(const tt_plane_t *plane, int32_t from, int32_t to, int
             for (int newest = 0; newest < 3; ++newest) {
                 acc0[newest] = seed0;
                 acc1[newest] = seed1;
-                column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, newest, rows);
+                column_of_sources(acc0, acc1, (const float(*)[3])w0, (const float(*)[3])w1, x, pitch, newest, rows);
                 finish(target, acc0[(newest + 1) % 3], acc1[(newest + 1) % 3], low, high, bounded, in_place);
                 TT_STEP(target, target_pitch);
             }
@@ -117,7 +114,7 @@ TT_INLINE void slide_rows(const tt_plane_t *plane, int32_t from, int32_t to, int
             acc0[2] = seed0;
             acc1[2] = seed1;
             if (n > left) {
-                column_of_sources(acc0, acc1, (const float (*)[3])w0, (const float (*)[3])w1, x, pitch, 2, rows);
+                column_of_sources(acc0, acc1, (const float(*)[3])w0, (const float(*)[3])w1, x, pitch, 2, rows);
             }
             finish(target, acc0[0], acc1[0], low, high, bounded, in_place);
             TT_STEP(target, target_pitch);
@@ -128,8 +125,7 @@ TT_INLINE void slide_rows(const tt_plane_t *plane, int32_t from, int32_t to, int
 typedef void (*slide_function_t)(const tt_plane_t *plane, int32_t from, int32_t to, int32_t r0);
 
 /* Where three or two source rows lie on the image the window slides; elsewhere it takes tiles. */
-static void slide_plane(const tt_plane_t *plane, slide_function_t three, slide_function_t two)
-{
+static void slide_plane(const tt_plane_t *plane, slide_function_t three, slide_function_t two) {
     const tt_axis_t *v = &plane->all->vertical;
     int32_t to;
     for (int32_t from = 0; from < v->count; from = to) {
@@ -147,18 +143,15 @@ static void slide_plane(const tt_plane_t *plane, slide_function_t three, slide_f
     }
 }
 
-#define TT_SLIDE(name, bounded, in_place)                                                                        \
-    static TT_NOINLINE void name##_three(const tt_plane_t *plane, int32_t from, int32_t to, int32_t r0)             \
-    {                                                                                                            \
-        slide_rows(plane, from, to, r0, 3, bounded, in_place);                                                   \
-    }                                                                                                            \
-    static TT_NOINLINE void name##_two(const tt_plane_t *plane, int32_t from, int32_t to, int32_t r0)               \
-    {                                                                                                            \
-        slide_rows(plane, from, to, r0, 2, bounded, in_place);                                                   \
-    }                                                                                                            \
-    void name(const tt_plane_t *plane)                                                                       \
-    {                                                                                                            \
-        slide_plane(plane, name##_three, name##_two);                                                            \
+#define TT_SLIDE(name, bounded, in_place)                                                                              \
+    static TT_NOINLINE void name##_three(const tt_plane_t *plane, int32_t from, int32_t to, int32_t r0) {              \
+        slide_rows(plane, from, to, r0, 3, bounded, in_place);                                                         \
+    }                                                                                                                  \
+    static TT_NOINLINE void name##_two(const tt_plane_t *plane, int32_t from, int32_t to, int32_t r0) {                \
+        slide_rows(plane, from, to, r0, 2, bounded, in_place);                                                         \
+    }                                                                                                                  \
+    void name(const tt_plane_t *plane) {                                                                               \
+        slide_plane(plane, name##_three, name##_two);                                                                  \
     }
 
 TT_SLIDE(tt_depthwise_slide_forward, true, false)

@@ -3,8 +3,7 @@
 
 #define WORD_BITS 32u
 
-void tt_mask_grad(const float *g, const uint32_t *mask, uint32_t count, float *dx)
-{
+void tt_mask_grad(const float *g, const uint32_t *mask, uint32_t count, float *dx) {
     for (uint32_t first = 0; first < count; first += WORD_BITS) {
         const uint32_t bits = count - first < WORD_BITS ? count - first : WORD_BITS;
         const uint32_t word = mask[first / WORD_BITS];

@@ -7,8 +7,7 @@
 #include "tt_window_span.h"
 
 /* The element that holds the first largest value of a channel in a window. */
-static int32_t winner_of(const tt_window_t *w, const float *x, tt_span_t rows, tt_span_t columns, int32_t c)
-{
+static int32_t winner_of(const tt_window_t *w, const float *x, tt_span_t rows, tt_span_t columns, int32_t c) {
     int32_t winner = (rows.first * w->W + columns.first) * w->C + c;
     for (int32_t iy = rows.first; iy < rows.last; ++iy) {
         for (int32_t ix = columns.first; ix < columns.last; ++ix) {
@@ -19,8 +18,7 @@ static int32_t winner_of(const tt_window_t *w, const float *x, tt_span_t rows, t
     return winner;
 }
 
-void tt_max_pool_grad(const tt_window_t *window, const float *g, const float *x, float *dx)
-{
+void tt_max_pool_grad(const tt_window_t *window, const float *g, const float *x, float *dx) {
     const tt_window_t w = *window;
     memset(dx, 0, (size_t)(w.H * w.W * w.C) * sizeof(float));
     for (int32_t oy = 0; oy < w.OH; ++oy) {

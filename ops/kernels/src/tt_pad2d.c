@@ -4,8 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-void tt_pad2d(const tt_window_t *window, const float *x, float *y)
-{
+void tt_pad2d(const tt_window_t *window, const float *x, float *y) {
     const tt_window_t w = *window;
     const size_t row = (size_t)w.W * (size_t)w.C;
     const size_t padded_row = (size_t)w.OW * (size_t)w.C;

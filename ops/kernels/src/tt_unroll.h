@@ -11,10 +11,10 @@
 
 #if defined(__GNUC__)
 #define TT_UNROLL _Pragma("GCC unroll 16")
-#define TT_STEP(pointer, floats) \
-    do {                         \
-        (pointer) += (floats);   \
-        __asm__("" : "+r"(pointer)); \
+#define TT_STEP(pointer, floats)                                                                                       \
+    do {                                                                                                               \
+        (pointer) += (floats);                                                                                         \
+        __asm__("" : "+r"(pointer));                                                                                   \
     } while (0)
 #else
 #define TT_UNROLL

@@ -7,19 +7,16 @@
 #define FLOAT_BYTES 4
 
 /* Whether a * b * c floats take less than INT32_MAX bytes. b and c are below 2^29. */
-static bool fits(int64_t a, int64_t b, int64_t c)
-{
+static bool fits(int64_t a, int64_t b, int64_t c) {
     const int64_t limit = INT32_MAX / FLOAT_BYTES;
     return a <= limit && a * b <= limit && a * b * c <= limit;
 }
 
-static int64_t largest(int64_t a, int64_t b)
-{
+static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-tt_status_t tt_window_check(const tt_window_t *window)
-{
+tt_status_t tt_window_check(const tt_window_t *window) {
     const tt_window_t w = *window;
     const int32_t positive[] = {w.H, w.W, w.C, w.OH, w.OW, w.O, w.kh, w.kw, w.sh, w.sw};
     for (size_t i = 0; i < sizeof positive / sizeof positive[0]; ++i) {
@@ -44,13 +41,11 @@ tt_status_t tt_window_check(const tt_window_t *window)
     return TT_OK;
 }
 
-tt_status_t tt_window_check_depthwise(const tt_window_t *window)
-{
+tt_status_t tt_window_check_depthwise(const tt_window_t *window) {
     return window->O == window->C ? tt_window_check(window) : TT_ERROR_INVALID_ARGUMENT;
 }
 
-tt_status_t tt_window_check_pool(const tt_window_t *window)
-{
+tt_status_t tt_window_check_pool(const tt_window_t *window) {
     const tt_status_t status = tt_window_check_depthwise(window);
     if (status != TT_OK) {
         return status;
@@ -61,8 +56,7 @@ tt_status_t tt_window_check_pool(const tt_window_t *window)
     return first && last ? TT_OK : TT_ERROR_INVALID_ARGUMENT;
 }
 
-tt_status_t tt_window_check_pad(const tt_window_t *window)
-{
+tt_status_t tt_window_check_pad(const tt_window_t *window) {
     const tt_status_t status = tt_window_check_depthwise(window);
     if (status != TT_OK) {
         return status;

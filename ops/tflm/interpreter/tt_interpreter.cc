@@ -18,19 +18,18 @@ constexpr size_t kAlignment = 16;
 
 using Resolver = tflite::MicroMutableOpResolver<TT_BUILTIN_OPS + TT_OPS>;
 
-constexpr size_t Aligned(size_t bytes)
-{
+constexpr size_t Aligned(size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 /* Cuts objects off the beginning of the arena. They are never destroyed: the memory is the caller's. */
 class Room {
-public:
-    Room(void *arena, size_t bytes) : next_(static_cast<uint8_t *>(arena)), left_(bytes) {}
+  public:
+    Room(void *arena, size_t bytes) : next_(static_cast<uint8_t *>(arena)), left_(bytes) {
+    }
 
     /* NULL where there is no room for it. */
-    void *Take(size_t bytes)
-    {
+    void *Take(size_t bytes) {
         void *taken = next_;
         if (Aligned(bytes) > left_) {
             return nullptr;
@@ -40,10 +39,14 @@ public:
         return taken;
     }
 
-    uint8_t *next() const { return next_; }
-    size_t left() const { return left_; }
+    uint8_t *next() const {
+        return next_;
+    }
+    size_t left() const {
+        return left_;
+    }
 
-private:
+  private:
     uint8_t *next_;
     size_t left_;
 };
@@ -52,8 +55,7 @@ private:
 
 struct tt_interpreter {
     tt_interpreter(const uint8_t *model, const Resolver &resolver, tflite::MicroAllocator *allocator, size_t before)
-        : tflm(tflite::GetModel(model), resolver, allocator), bytes_before(before)
-    {
+        : tflm(tflite::GetModel(model), resolver, allocator), bytes_before(before) {
     }
 
     tflite::MicroInterpreter tflm;
@@ -61,8 +63,7 @@ struct tt_interpreter {
 };
 
 tt_status_t tt_interpreters_open(void *arena, size_t arena_bytes, const uint8_t *const *models, uint32_t count,
-                                 tt_interpreter_t **interpreters)
-{
+                                 tt_interpreter_t **interpreters) {
     Room room(arena, arena_bytes);
     void *place = room.Take(sizeof(Resolver));
     void *places = room.Take(count * Aligned(sizeof(tt_interpreter_t)));
@@ -87,27 +88,22 @@ tt_status_t tt_interpreters_open(void *arena, size_t arena_bytes, const uint8_t 
     return TT_OK;
 }
 
-tt_status_t tt_interpreter_run(tt_interpreter_t *interpreter)
-{
+tt_status_t tt_interpreter_run(tt_interpreter_t *interpreter) {
     return interpreter->tflm.Invoke() == kTfLiteOk ? TT_OK : TT_ERROR_NOT_FINITE;
 }
 
-void *tt_interpreter_input(tt_interpreter_t *interpreter, uint32_t index)
-{
+void *tt_interpreter_input(tt_interpreter_t *interpreter, uint32_t index) {
     return interpreter->tflm.input(index)->data.data;
 }
 
-const void *tt_interpreter_output(tt_interpreter_t *interpreter, uint32_t index)
-{
+const void *tt_interpreter_output(tt_interpreter_t *interpreter, uint32_t index) {
     return interpreter->tflm.output(index)->data.data;
 }
 
-size_t tt_interpreter_input_bytes(tt_interpreter_t *interpreter, uint32_t index)
-{
+size_t tt_interpreter_input_bytes(tt_interpreter_t *interpreter, uint32_t index) {
     return interpreter->tflm.input(index)->bytes;
 }
 
-size_t tt_interpreter_arena_used(const tt_interpreter_t *interpreter)
-{
+size_t tt_interpreter_arena_used(const tt_interpreter_t *interpreter) {
     return interpreter->bytes_before + interpreter->tflm.arena_used_bytes();
 }

@@ -17,12 +17,11 @@ constexpr unsigned kCapacity = 200;
 
 /* tflite::PythonOpsResolver as the wheel lays it out: a virtual table, registrations, and how many are in use. */
 class Resolver {
-public:
+  public:
     virtual void Unused() const;
 
     /* Whether the table looks as expected; the wheel's own ops are in it already. */
-    bool Plausible() const
-    {
+    bool Plausible() const {
         if (used_ == 0u || used_ > kCapacity - TT_OPS) {
             return false;
         }
@@ -37,8 +36,7 @@ public:
         return true;
     }
 
-    TfLiteStatus AddCustom(const char *name, const TFLMRegistration *registration)
-    {
+    TfLiteStatus AddCustom(const char *name, const TFLMRegistration *registration) {
         table_[used_] = *registration;
         table_[used_].builtin_code = kBuiltinCustom;
         table_[used_].custom_name = name;
@@ -46,14 +44,13 @@ public:
         return kTfLiteOk;
     }
 
-private:
+  private:
     TFLMRegistration table_[kCapacity];
     unsigned used_;
 };
 
 } // namespace
 
-extern "C" __attribute__((visibility("default"))) bool TtRegisterOps(Resolver *resolver)
-{
+extern "C" __attribute__((visibility("default"))) bool TtRegisterOps(Resolver *resolver) {
     return resolver->Plausible() && tinytrain::RegisterTinyTrainOps(*resolver) == kTfLiteOk;
 }

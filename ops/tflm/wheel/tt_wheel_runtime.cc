@@ -21,7 +21,7 @@ typedef struct {
 } tt_wheel_runtime_t;
 
 __attribute__((visibility("default"))) extern const tt_wheel_runtime_t tt_wheel_runtime;
-const tt_wheel_runtime_t tt_wheel_runtime = {tt_random_seed,       tt_augment,           tt_episode_scratch_floats,
-                                             tt_episode_gradient,  tt_episode_tightness, tt_episode_rate,
+const tt_wheel_runtime_t tt_wheel_runtime = {tt_random_seed,      tt_augment,           tt_episode_scratch_floats,
+                                             tt_episode_gradient, tt_episode_tightness, tt_episode_rate,
                                              tt_prototypes_loss};
 }

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 struct EEPROMClass {
-    uint16_t length() { return 8192; }
+    uint16_t length() {
+        return 8192;
+    }
 
     uint8_t read(int index) {
         FILE *file = open("rb");
@@ -37,7 +39,7 @@ struct EEPROMClass {
         }
     }
 
-private:
+  private:
     static FILE *open(const char *mode) {
         const char *path = getenv("TT_SHIM_EEPROM");
         return path == nullptr ? nullptr : fopen(path, mode);

@@ -16,8 +16,9 @@
 namespace mbed {
 
 class FlashIAP {
-public:
-    constexpr FlashIAP() : file_(nullptr) {}
+  public:
+    constexpr FlashIAP() : file_(nullptr) {
+    }
     FlashIAP(const FlashIAP &) = delete;
     FlashIAP &operator=(const FlashIAP &) = delete;
 
@@ -66,12 +67,20 @@ public:
         return fflush(file_);
     }
 
-    uint32_t get_sector_size(uint32_t) const { return kSector; }
-    uint32_t get_flash_start() const { return 0; }
-    uint32_t get_flash_size() const { return kBytes; }
-    uint32_t get_page_size() const { return kPage; }
+    uint32_t get_sector_size(uint32_t) const {
+        return kSector;
+    }
+    uint32_t get_flash_start() const {
+        return 0;
+    }
+    uint32_t get_flash_size() const {
+        return kBytes;
+    }
+    uint32_t get_page_size() const {
+        return kPage;
+    }
 
-private:
+  private:
     static constexpr uint32_t kBytes = 1024u * 1024u;
     static constexpr uint32_t kSector = 4096;
     static constexpr uint32_t kPage = 4;
@@ -86,6 +95,6 @@ private:
     FILE *file_;
 };
 
-}  // namespace mbed
+} // namespace mbed
 
 #endif /* ARDUINO_SHIM_FLASHIAP_H */

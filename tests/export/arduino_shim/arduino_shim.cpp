@@ -39,7 +39,7 @@ size_t Print::print(double number, int digits) {
     return write(text);
 }
 
-}  // namespace arduino
+} // namespace arduino
 
 /* The board is unplugged when its input ends: the sketch's loop would go on for ever. */
 static void unplug() {
@@ -63,9 +63,13 @@ int HostSerial::available() {
     return static_cast<int>(count_ - next_);
 }
 
-int HostSerial::peek() { return available() > 0 ? received_[next_] : -1; }
+int HostSerial::peek() {
+    return available() > 0 ? received_[next_] : -1;
+}
 
-int HostSerial::read() { return available() > 0 ? received_[next_++] : -1; }
+int HostSerial::read() {
+    return available() > 0 ? received_[next_++] : -1;
+}
 
 size_t HostSerial::write(const uint8_t *bytes, size_t count) {
     size_t written = 0;
@@ -89,9 +93,12 @@ int analogRead(uint8_t) {
     return byte == EOF ? 0 : 4 * byte;
 }
 
-void digitalWrite(uint8_t, int) {}
-void pinMode(uint8_t, int) {}
-void delay(unsigned long) {}
+void digitalWrite(uint8_t, int) {
+}
+void pinMode(uint8_t, int) {
+}
+void delay(unsigned long) {
+}
 
 unsigned long millis(void) {
     static unsigned long now = 0;

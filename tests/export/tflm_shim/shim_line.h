@@ -16,14 +16,12 @@
 
 namespace shim {
 
-inline int &Line()
-{
+inline int &Line() {
     static int line = -1;
     return line;
 }
 
-inline bool Connect()
-{
+inline bool Connect() {
     if (Line() >= 0) {
         return true;
     }
@@ -38,8 +36,7 @@ inline bool Connect()
     return connect(Line(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
 }
 
-inline void Send(const void *bytes, size_t count)
-{
+inline void Send(const void *bytes, size_t count) {
     for (const auto *next = static_cast<const char *>(bytes); count > 0;) {
         const ssize_t sent = write(Line(), next, count);
         if (sent <= 0) {
@@ -50,8 +47,7 @@ inline void Send(const void *bytes, size_t count)
     }
 }
 
-inline void Receive(void *bytes, size_t count)
-{
+inline void Receive(void *bytes, size_t count) {
     for (auto *next = static_cast<char *>(bytes); count > 0;) {
         const ssize_t received = read(Line(), next, count);
         if (received <= 0) {
@@ -68,9 +64,13 @@ inline void Receive(void *bytes, size_t count)
 
 namespace shim {
 
-inline bool Connect() { return false; }
-inline void Send(const void *, size_t) {}
-inline void Receive(void *, size_t) {}
+inline bool Connect() {
+    return false;
+}
+inline void Send(const void *, size_t) {
+}
+inline void Receive(void *, size_t) {
+}
 
 } // namespace shim
 

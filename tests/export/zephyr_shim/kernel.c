@@ -14,87 +14,79 @@
 #include <unistd.h>
 
 /* The kernel's own, where the application has none; the threads go on without it. */
-__attribute__((weak)) int main(void)
-{
-	for (;;) {
-		(void)pause();
-	}
+__attribute__((weak)) int main(void) {
+    for (;;) {
+        (void)pause();
+    }
 }
 
 struct start {
-	k_thread_entry_t entry;
-	void *arguments[3];
+    k_thread_entry_t entry;
+    void *arguments[3];
 };
 
-static void *enter(void *context)
-{
-	const struct start *start = context;
+static void *enter(void *context) {
+    const struct start *start = context;
 
-	start->entry(start->arguments[0], start->arguments[1], start->arguments[2]);
-	return NULL;
+    start->entry(start->arguments[0], start->arguments[1], start->arguments[2]);
+    return NULL;
 }
 
-void tt_shim_start(k_thread_entry_t entry, void *p1, void *p2, void *p3)
-{
-	static struct start start;
-	pthread_t thread;
+void tt_shim_start(k_thread_entry_t entry, void *p1, void *p2, void *p3) {
+    static struct start start;
+    pthread_t thread;
 
-	start = (struct start){entry, {p1, p2, p3}};
-	if (pthread_create(&thread, NULL, enter, &start) != 0) {
-		abort();
-	}
+    start = (struct start){entry, {p1, p2, p3}};
+    if (pthread_create(&thread, NULL, enter, &start) != 0) {
+        abort();
+    }
 }
 
-int32_t k_msleep(int32_t ms)
-{
-	const struct timespec duration = {ms / 1000, (ms % 1000) * 1000000L};
+int32_t k_msleep(int32_t ms) {
+    const struct timespec duration = {ms / 1000, (ms % 1000) * 1000000L};
 
-	return nanosleep(&duration, NULL);
+    return nanosleep(&duration, NULL);
 }
 
-int k_msgq_put(struct k_msgq *queue, const void *message, k_timeout_t timeout)
-{
-	int result = -ENOMSG;
+int k_msgq_put(struct k_msgq *queue, const void *message, k_timeout_t timeout) {
+    int result = -ENOMSG;
 
-	ARG_UNUSED(timeout);
-	pthread_mutex_lock(&queue->lock);
-	if (queue->used < queue->capacity) {
-		const size_t last = (queue->first + queue->used) % queue->capacity;
+    ARG_UNUSED(timeout);
+    pthread_mutex_lock(&queue->lock);
+    if (queue->used < queue->capacity) {
+        const size_t last = (queue->first + queue->used) % queue->capacity;
 
-		memcpy(queue->buffer + last * queue->message_bytes, message, queue->message_bytes);
-		++queue->used;
-		pthread_cond_signal(&queue->filled);
-		result = 0;
-	}
-	pthread_mutex_unlock(&queue->lock);
-	return result;
+        memcpy(queue->buffer + last * queue->message_bytes, message, queue->message_bytes);
+        ++queue->used;
+        pthread_cond_signal(&queue->filled);
+        result = 0;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return result;
 }
 
-int k_msgq_get(struct k_msgq *queue, void *message, k_timeout_t timeout)
-{
-	ARG_UNUSED(timeout);
-	pthread_mutex_lock(&queue->lock);
-	while (queue->used == 0) {
-		pthread_cond_wait(&queue->filled, &queue->lock);
-	}
-	memcpy(message, queue->buffer + queue->first * queue->message_bytes, queue->message_bytes);
-	queue->first = (queue->first + 1) % queue->capacity;
-	--queue->used;
-	pthread_mutex_unlock(&queue->lock);
-	return 0;
+int k_msgq_get(struct k_msgq *queue, void *message, k_timeout_t timeout) {
+    ARG_UNUSED(timeout);
+    pthread_mutex_lock(&queue->lock);
+    while (queue->used == 0) {
+        pthread_cond_wait(&queue->filled, &queue->lock);
+    }
+    memcpy(message, queue->buffer + queue->first * queue->message_bytes, queue->message_bytes);
+    queue->first = (queue->first + 1) % queue->capacity;
+    --queue->used;
+    pthread_mutex_unlock(&queue->lock);
+    return 0;
 }
 
-bool device_is_ready(const struct device *device)
-{
-	return device != NULL;
+bool device_is_ready(const struct device *device) {
+    return device != NULL;
 }
 
-void printk(const char *format, ...)
-{
-	va_list arguments;
+void printk(const char *format, ...) {
+    va_list arguments;
 
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	fflush(stdout);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    fflush(stdout);
 }

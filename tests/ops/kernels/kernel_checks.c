@@ -17,8 +17,7 @@
 
 static uint32_t state = 1u;
 
-static float *array(int32_t count)
-{
+static float *array(int32_t count) {
     float *values = malloc((size_t)count * sizeof(float));
     for (int32_t i = 0; i < count; ++i) {
         state = state * 1664525u + 1013904223u;
@@ -27,8 +26,7 @@ static float *array(int32_t count)
     return values;
 }
 
-static double dot(const float *a, const float *b, int32_t count)
-{
+static double dot(const float *a, const float *b, int32_t count) {
     double sum = 0.0;
     for (int32_t i = 0; i < count; ++i) {
         sum += (double)a[i] * (double)b[i];
@@ -36,8 +34,7 @@ static double dot(const float *a, const float *b, int32_t count)
     return sum;
 }
 
-static void same(double a, double b, const tt_window_t *w, const char *what)
-{
+static void same(double a, double b, const tt_window_t *w, const char *what) {
     if (fabs(a - b) > 1e-3 * (1.0 + fabs(a))) {
         fprintf(stderr, "%s: %g and %g, %dx%dx%d to %dx%dx%d, window %dx%d\n", what, a, b, w->H, w->W, w->C, w->OH,
                 w->OW, w->O, w->kh, w->kw);
@@ -45,8 +42,7 @@ static void same(double a, double b, const tt_window_t *w, const char *what)
     }
 }
 
-static void check_convolution(const tt_window_t *w, bool depthwise)
-{
+static void check_convolution(const tt_window_t *w, bool depthwise) {
     const int32_t weights = w->kh * w->kw * (depthwise ? 1 : w->C);
     const int32_t stride = (weights + 2) / 2 * 2;
     const int32_t inputs = w->H * w->W * w->C;
@@ -95,7 +91,7 @@ static void check_convolution(const tt_window_t *w, bool depthwise)
     const uint32_t parts = TT_GRADIENT_WEIGHTS | TT_GRADIENT_BIAS | TT_GRADIENT_ACCUMULATE;
     (depthwise ? tt_depthwise_conv2d_grad_weights : tt_conv2d_grad_weights)(w, x, g, &some, 0.5f, parts, part);
     (depthwise ? tt_depthwise_conv2d_grad_weights : tt_conv2d_grad_weights)(w, NULL, g, &some, 1.0f, TT_GRADIENT_BIAS,
-                                                                          part);
+                                                                            part);
     free(part);
     free(channels);
     free(d);
@@ -106,8 +102,7 @@ static void check_convolution(const tt_window_t *w, bool depthwise)
     free(x);
 }
 
-static void check_window(int32_t size, int32_t width, int32_t taps, int32_t stride, int32_t pad, int32_t channels)
-{
+static void check_window(int32_t size, int32_t width, int32_t taps, int32_t stride, int32_t pad, int32_t channels) {
     tt_window_t w = {size, width, channels, 0, 0, 5, taps, taps, stride, stride, pad, pad};
     w.OH = (size + 2 * pad - taps) / stride + 1;
     w.OW = (width + 2 * pad - taps) / stride + 1;
@@ -129,8 +124,7 @@ static void check_window(int32_t size, int32_t width, int32_t taps, int32_t stri
     }
 }
 
-static void check_elements(uint32_t count)
-{
+static void check_elements(uint32_t count) {
     float *a = array((int32_t)count);
     float *b = array((int32_t)count);
     float *y = array((int32_t)count);
@@ -163,8 +157,7 @@ static void check_elements(uint32_t count)
     free(a);
 }
 
-int main(void)
-{
+int main(void) {
     static const int32_t TAPS[] = {1, 2, 3, 4, 5, 7};
     static const int32_t CHANNELS[] = {1, 2, 6};
     for (int32_t t = 0; t < 6; ++t) {

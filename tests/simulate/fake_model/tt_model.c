@@ -20,15 +20,13 @@
 
 static const uint32_t TRAINED_ROWS[TT_FAKE_TRAINED_ROWS] = {1u, 3u};
 
-static uint32_t overflow_stack(uint32_t depth)
-{
+static uint32_t overflow_stack(uint32_t depth) {
     volatile uint32_t frame[256];
     frame[0] = depth;
     return depth == 0u ? 0u : overflow_stack(depth - 1u) + frame[0];
 }
 
-static tt_status_t misbehave(float first)
-{
+static tt_status_t misbehave(float first) {
     if (first == HANG) {
         for (volatile uint32_t forever = 1u; forever != 0u;) {
         }
@@ -44,8 +42,7 @@ static tt_status_t misbehave(float first)
     return first == DIVERGE ? TT_ERROR_NOT_FINITE : TT_OK;
 }
 
-static tt_status_t check(const tt_session_t *session, const float *x, const void *result)
-{
+static tt_status_t check(const tt_session_t *session, const float *x, const void *result) {
     if (session == NULL || x == NULL || result == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
@@ -58,8 +55,7 @@ static tt_status_t check(const tt_session_t *session, const float *x, const void
     return misbehave(x[0]);
 }
 
-static void forward(tt_session_t *session, const float *x, float *outputs)
-{
+static void forward(tt_session_t *session, const float *x, float *outputs) {
     for (uint32_t row = 0; row < TT_FAKE_ROWS; ++row) {
         const float *weights = &TT_FAKE_WEIGHTS[row * TT_FAKE_STRIDE];
         for (uint32_t i = 0; i < TT_FAKE_TRAINED_ROWS; ++i) {
@@ -71,8 +67,7 @@ static void forward(tt_session_t *session, const float *x, float *outputs)
     }
 }
 
-tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
-{
+tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes) {
     if (session == NULL || arena == NULL || row_pool == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
@@ -100,8 +95,7 @@ tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void
     return tt_reset(session);
 }
 
-tt_status_t tt_reset(tt_session_t *session)
-{
+tt_status_t tt_reset(tt_session_t *session) {
     if (session == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
@@ -116,8 +110,7 @@ tt_status_t tt_reset(tt_session_t *session)
 #endif
 }
 
-tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate)
-{
+tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate) {
     if (session == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
@@ -128,8 +121,7 @@ tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate)
     return TT_OK;
 }
 
-tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
-{
+tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores) {
     const tt_status_t status = check(session, x, scores);
     if (status != TT_OK) {
         return status;
@@ -143,8 +135,7 @@ tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
 #endif
 }
 
-static tt_status_t loss_gradient(tt_session_t *session, uint32_t label, float *loss)
-{
+static tt_status_t loss_gradient(tt_session_t *session, uint32_t label, float *loss) {
 #if TT_MODEL_HAS_PROTOTYPES
     float scores[TT_MODEL_CLASSES];
     return tt_prototypes_loss(&session->prototypes, session->outputs, label, scores, session->gradients, loss);
@@ -153,8 +144,7 @@ static tt_status_t loss_gradient(tt_session_t *session, uint32_t label, float *l
 #endif
 }
 
-tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss)
-{
+tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss) {
     tt_status_t status = check(session, x, loss);
     if (status != TT_OK) {
         return status;
@@ -174,13 +164,11 @@ tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label,
 }
 
 #if TT_MODEL_HAS_PROTOTYPES
-tt_status_t tt_forget_prototypes(tt_session_t *session)
-{
+tt_status_t tt_forget_prototypes(tt_session_t *session) {
     return session == NULL ? TT_ERROR_NULL_POINTER : tt_prototypes_reset(&session->prototypes);
 }
 
-tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label)
-{
+tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label) {
     const tt_status_t status = check(session, x, x);
     if (status != TT_OK) {
         return status;
@@ -189,8 +177,7 @@ tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label)
     return tt_prototypes_enroll(&session->prototypes, session->outputs, label);
 }
 
-tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding)
-{
+tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding) {
     const tt_status_t status = check(session, x, embedding);
     if (status == TT_OK) {
         forward(session, x, embedding);

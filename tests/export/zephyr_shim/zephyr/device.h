@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 struct device {
-	const char *name;
+    const char *name;
 };
 
 bool device_is_ready(const struct device *device);

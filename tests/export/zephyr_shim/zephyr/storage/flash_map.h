@@ -13,10 +13,10 @@
 #include <zephyr/device.h>
 
 struct flash_area {
-	uint8_t fa_id;
-	off_t fa_off;
-	size_t fa_size;
-	const struct device *fa_dev;
+    uint8_t fa_id;
+    off_t fa_off;
+    size_t fa_size;
+    const struct device *fa_dev;
 };
 
 #define FIXED_PARTITION_ID(label) FIXED_PARTITION_ID_OF(label)

@@ -22,7 +22,7 @@
 #endif
 
 class TinyTrainStorage {
-public:
+  public:
     constexpr TinyTrainStorage() = default;
     TinyTrainStorage(const TinyTrainStorage &) = delete;
     TinyTrainStorage &operator=(const TinyTrainStorage &) = delete;
@@ -35,7 +35,9 @@ public:
     tt_status_t begin();
 
     /* For tt_save and tt_load, once begin has returned TT_OK. */
-    const tt_storage_t *get() const { return &storage_; }
+    const tt_storage_t *get() const {
+        return &storage_;
+    }
 
     /* What it is: "internal flash", "EEPROM" or "RAM". */
     static const char *name();
@@ -43,12 +45,14 @@ public:
     /* Whether what is saved outlives a cut of power. */
     static bool isPermanent();
 
-private:
+  private:
     static bool read(void *context, uint32_t offset, void *bytes, uint32_t count);
     static bool write(void *context, uint32_t offset, const void *bytes, uint32_t count);
     static bool erase(void *context, uint32_t offset, uint32_t count);
     static uint32_t size(void *context);
-    static TinyTrainStorage &of(void *context) { return *static_cast<TinyTrainStorage *>(context); }
+    static TinyTrainStorage &of(void *context) {
+        return *static_cast<TinyTrainStorage *>(context);
+    }
 
     tt_storage_t storage_ = {};
     uint32_t origin_ = 0;
@@ -57,7 +61,8 @@ private:
     mbed::FlashIAP flash_;
 #elif defined(TINYTRAIN_STORAGE_RAM)
     tt_storage_ram_t ram_ = {};
-    alignas(8) uint8_t memory_[2u * ((TT_MODEL_STATE_BYTES + TT_STORAGE_RAM_PAGE_BYTES - 1u) / TT_STORAGE_RAM_PAGE_BYTES * TT_STORAGE_RAM_PAGE_BYTES)] = {};
+    alignas(8) uint8_t memory_[2u * ((TT_MODEL_STATE_BYTES + TT_STORAGE_RAM_PAGE_BYTES - 1u) /
+                                     TT_STORAGE_RAM_PAGE_BYTES * TT_STORAGE_RAM_PAGE_BYTES)] = {};
 #endif
 };
 

@@ -24,16 +24,14 @@ struct TfLiteTensor {
 namespace tflite {
 
 class MicroInterpreter {
-public:
+  public:
     MicroInterpreter(const Model *model, const MicroOpResolver &resolver, MicroAllocator *allocator)
-        : ready_(model != nullptr && resolver.full()), allocator_(allocator)
-    {
+        : ready_(model != nullptr && resolver.full()), allocator_(allocator) {
     }
 
     /* The server tells how many inputs and outputs there are, then of each its bytes, and of an output the input that it
      * shares its memory with, or -1. */
-    TfLiteStatus AllocateTensors()
-    {
+    TfLiteStatus AllocateTensors() {
         int32_t counts[2] = {};
         if (!ready_ || !shim::Connect()) {
             return kTfLiteError;
@@ -60,12 +58,17 @@ public:
         return kTfLiteOk;
     }
 
-    TfLiteTensor *input(size_t i) { return &tensors_[i]; }
-    TfLiteTensor *output(size_t i) { return &tensors_[inputs_ + i]; }
-    size_t arena_used_bytes() const { return allocator_->used_bytes(); }
+    TfLiteTensor *input(size_t i) {
+        return &tensors_[i];
+    }
+    TfLiteTensor *output(size_t i) {
+        return &tensors_[inputs_ + i];
+    }
+    size_t arena_used_bytes() const {
+        return allocator_->used_bytes();
+    }
 
-    TfLiteStatus Invoke()
-    {
+    TfLiteStatus Invoke() {
         int32_t refused = 1;
         Ask(kRun);
         for (size_t i = 0; i < inputs_; ++i) {
@@ -79,11 +82,13 @@ public:
         return refused == 0 ? kTfLiteOk : kTfLiteError;
     }
 
-private:
-    enum Request : int32_t { kOpen = 0, kRun = 1 };
+  private:
+    enum Request : int32_t {
+        kOpen = 0,
+        kRun = 1
+    };
 
-    void Ask(Request request) const
-    {
+    void Ask(Request request) const {
         const int32_t words[2] = {request, number_};
         shim::Send(words, sizeof words);
     }

@@ -20,10 +20,9 @@ extern "C" {
  * To be called first in a thread that calls the model. Zephyr 3.0 sets FPSCR.LTPSIZE of a Cortex-M55 to 0, with which
  * the low-overhead loops of GCC 11 and later fault; 4, the value after a reset, stands for no tail predication.
  */
-static inline void tt_zephyr_begin_thread(void)
-{
+static inline void tt_zephyr_begin_thread(void) {
 #if defined(CONFIG_FPU) && defined(CONFIG_ARMV8_1_M_MAINLINE)
-	__asm__ volatile("vmsr fpscr, %0" : : "r"(4u << 16));
+    __asm__ volatile("vmsr fpscr, %0" : : "r"(4u << 16));
 #endif
 }
 

@@ -56,84 +56,79 @@ static tt_console_t console;
 static float input[TT_MODEL_INPUT_ELEMENTS] __aligned(8);
 #endif
 
-static void send(void *context, const char *text, size_t count)
-{
-	ARG_UNUSED(context);
-	tt_zephyr_uart_write(text, count);
+static void send(void *context, const char *text, size_t count) {
+    ARG_UNUSED(context);
+    tt_zephyr_uart_write(text, count);
 }
 
-static void say(const char *text)
-{
-	tt_zephyr_uart_write(text, strlen(text));
+static void say(const char *text) {
+    tt_zephyr_uart_write(text, strlen(text));
 }
 
 /* What TFLM takes of its arena is known here alone. */
-static void say_arena(void)
-{
+static void say_arena(void) {
 #if TT_MODEL_INTERPRETED
-	char number[TT_CONSOLE_NUMBER_CHARACTERS];
+    char number[TT_CONSOLE_NUMBER_CHARACTERS];
 
-	say("tt-tflm: arena ");
-	(void)tt_console_put_decimal(number, (uint32_t)tt_arena_used(&session));
-	say(number);
-	say(" of ");
-	(void)tt_console_put_decimal(number, TT_MODEL_ARENA_BYTES);
-	say(number);
-	say(" B\r\n");
+    say("tt-tflm: arena ");
+    (void)tt_console_put_decimal(number, (uint32_t)tt_arena_used(&session));
+    say(number);
+    say(" of ");
+    (void)tt_console_put_decimal(number, TT_MODEL_ARENA_BYTES);
+    say(number);
+    say(" B\r\n");
 #endif
 }
 
 /* What was saved; without it, the base model. */
-static const char *load(const tt_storage_t *from)
-{
-	const tt_status_t status = from != NULL ? tt_load(&session, from) : TT_ERROR_NO_STATE;
+static const char *load(const tt_storage_t *from) {
+    const tt_status_t status = from != NULL ? tt_load(&session, from) : TT_ERROR_NO_STATE;
 
-	return status == TT_OK ? "what was saved is loaded" : tt_status_text(status);
+    return status == TT_OK ? "what was saved is loaded" : tt_status_text(status);
 }
 
-void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3)
-{
-	ARG_UNUSED(unused_1);
-	ARG_UNUSED(unused_2);
-	ARG_UNUSED(unused_3);
-	tt_zephyr_begin_thread();
-	if (tt_zephyr_uart_open() != 0) {
-		printk("tt-tflm: the UART of the console is not ready\n");
-		return;
-	}
-	const tt_console_config_t config = {
-		.session = &session,
-		.line = line,
-		.line_bytes = sizeof(line),
+void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3) {
+    ARG_UNUSED(unused_1);
+    ARG_UNUSED(unused_2);
+    ARG_UNUSED(unused_3);
+    tt_zephyr_begin_thread();
+    if (tt_zephyr_uart_open() != 0) {
+        printk("tt-tflm: the UART of the console is not ready\n");
+        return;
+    }
+    const tt_console_config_t config = {
+        .session = &session,
+        .line = line,
+        .line_bytes = sizeof(line),
 #ifndef CONFIG_TINYTRAIN_CONSOLE_FLOAT32
-		.input = input,
+        .input = input,
 #endif
-		.format = FORMAT,
-		.samples = samples,
-		.samples_bytes = sizeof(samples),
-		.labels = labels,
-		.capacity = SAMPLES,
+        .format = FORMAT,
+        .samples = samples,
+        .samples_bytes = sizeof(samples),
+        .labels = labels,
+        .capacity = SAMPLES,
 #if TT_MODEL_ADAPTABLE
-		.workspace = workspace,
-		.workspace_bytes = sizeof(workspace),
+        .workspace = workspace,
+        .workspace_bytes = sizeof(workspace),
 #endif
-		.losses = losses,
-		.iterations = ITERATIONS,
-		.storage = tt_zephyr_storage_open(&storage) == 0 ? &storage : NULL,
-		.write = send,
-	};
-	tt_status_t status = tt_init(&session, arena, sizeof(arena), row_pool, sizeof(row_pool));
+        .losses = losses,
+        .iterations = ITERATIONS,
+        .storage = tt_zephyr_storage_open(&storage) == 0 ? &storage : NULL,
+        .write = send,
+    };
+    tt_status_t status = tt_init(&session, arena, sizeof(arena), row_pool, sizeof(row_pool));
 
-	if (status == TT_OK) {
-		status = tt_console_init(&console, &config);
-	}
-	say("tt-tflm: ");
-	say(status == TT_OK ? load(config.storage) : tt_status_text(status));
-	say("\r\n");
-	say_arena();
-	while (status == TT_OK) {
-		const uint8_t byte = tt_zephyr_uart_read();
+    if (status == TT_OK) {
+        status = tt_console_init(&console, &config);
+    }
+    say("tt-tflm: ");
+    say(status == TT_OK ? load(config.storage) : tt_status_text(status));
+    say("\r\n");
+    say_arena();
+    while (status == TT_OK) {
+        const uint8_t byte = tt_zephyr_uart_read();
 
-		tt_console_feed(&console, &byte, 1);
-	}
+        tt_console_feed(&console, &byte, 1);
+    }
 }

@@ -17,54 +17,50 @@ static const struct device *const uart = DEVICE_DT_GET(UART_NODE);
 K_MSGQ_DEFINE(tt_zephyr_received, 1, CONFIG_TINYTRAIN_CONSOLE_RX_BYTES, 1);
 
 /* A byte without room is lost: the checksum of its line will tell. */
-static void receive(const struct device *device, void *context)
-{
-	uint8_t byte;
+static void receive(const struct device *device, void *context) {
+    uint8_t byte;
 
-	ARG_UNUSED(context);
-	while (uart_irq_update(device) && uart_irq_rx_ready(device)) {
-		while (uart_fifo_read(device, &byte, 1) == 1) {
-			(void)k_msgq_put(&tt_zephyr_received, &byte, K_NO_WAIT);
-		}
-	}
+    ARG_UNUSED(context);
+    while (uart_irq_update(device) && uart_irq_rx_ready(device)) {
+        while (uart_fifo_read(device, &byte, 1) == 1) {
+            (void)k_msgq_put(&tt_zephyr_received, &byte, K_NO_WAIT);
+        }
+    }
 }
 #endif
 
-int tt_zephyr_uart_open(void)
-{
-	if (!device_is_ready(uart)) {
-		return -ENODEV;
-	}
+int tt_zephyr_uart_open(void) {
+    if (!device_is_ready(uart)) {
+        return -ENODEV;
+    }
 #ifdef CONFIG_UART_INTERRUPT_DRIVEN
-	uart_irq_rx_disable(uart);
-	(void)uart_irq_callback_user_data_set(uart, receive, NULL);
-	uart_irq_rx_enable(uart);
-	/* A byte that came before may raise no interrupt, and there is no room behind it for the next. */
-	uint8_t early;
+    uart_irq_rx_disable(uart);
+    (void)uart_irq_callback_user_data_set(uart, receive, NULL);
+    uart_irq_rx_enable(uart);
+    /* A byte that came before may raise no interrupt, and there is no room behind it for the next. */
+    uint8_t early;
 
-	while (uart_poll_in(uart, &early) == 0) {
-	}
+    while (uart_poll_in(uart, &early) == 0) {
+    }
 #endif
-	return 0;
+    return 0;
 }
 
-uint8_t tt_zephyr_uart_read(void)
-{
-	uint8_t byte;
+uint8_t tt_zephyr_uart_read(void) {
+    uint8_t byte;
 
 #ifdef CONFIG_UART_INTERRUPT_DRIVEN
-	(void)k_msgq_get(&tt_zephyr_received, &byte, K_FOREVER);
+    (void)k_msgq_get(&tt_zephyr_received, &byte, K_FOREVER);
 #else
-	while (uart_poll_in(uart, &byte) != 0) {
-		k_msleep(1);
-	}
+    while (uart_poll_in(uart, &byte) != 0) {
+        k_msleep(1);
+    }
 #endif
-	return byte;
+    return byte;
 }
 
-void tt_zephyr_uart_write(const char *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; ++i) {
-		uart_poll_out(uart, (unsigned char)bytes[i]);
-	}
+void tt_zephyr_uart_write(const char *bytes, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        uart_poll_out(uart, (unsigned char)bytes[i]);
+    }
 }

@@ -13,10 +13,9 @@
  * are larger than TT_STORAGE_MAX_PAGE_BYTES.
  */
 #ifdef CONFIG_TINYTRAIN_STORAGE_NONE
-static inline int tt_zephyr_storage_open(tt_storage_t *storage)
-{
-	(void)storage;
-	return -ENODEV;
+static inline int tt_zephyr_storage_open(tt_storage_t *storage) {
+    (void)storage;
+    return -ENODEV;
 }
 #else
 int tt_zephyr_storage_open(tt_storage_t *storage);
