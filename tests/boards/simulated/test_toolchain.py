@@ -109,7 +109,7 @@ def test_objects_are_gone_after_the_process(tmp_path):
     )
     result = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", "-c", code],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,

@@ -24,7 +24,7 @@ def relu(size: int = 4) -> bytes:
 
 
 def test_the_pin_is_that_of_the_package():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert project["optional-dependencies"]["tflm"] == [f"{WHEEL}=={WHEEL_VERSION}"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tt_tflm.boards.simulated import SimulationFiles
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FAKE_MODEL = Path(__file__).parent / "fake_model"
 INPUT_SHAPE = (2, 3, 2)
 ROWS, ROW_LENGTH, STRIDE = 5, 12, 14

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tt_tflm.boards.simulated import protocol
 
-HEADER = (Path(__file__).parents[2] / "ops/sim/tt_sim_protocol.h").read_text()
+HEADER = (Path(__file__).parents[3] / "ops/sim/tt_sim_protocol.h").read_text()
 
 
 def members_of(struct: str) -> list[str]:
