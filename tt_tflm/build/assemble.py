@@ -12,7 +12,7 @@ import numpy as np
 
 from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.build.settings import BuildSettings, Planned
-from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
+from tt_tflm.emit.c.library import emit_c, emit_cmake, largest_state_bytes
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
@@ -20,6 +20,7 @@ from tt_tflm.files.ops_path import ops_path
 from tt_tflm.options import Loss, PrototypeLoss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
+from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.static import ImportedModel, Program
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
 
