@@ -29,7 +29,7 @@ IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
 WEIGHTED = ("conv2d", "depthwise_conv2d")
 ITEM_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "int8": 1}
-LOSSES = ("softmax_cross_entropy", "prototype_loss")
+LOSS, UPDATE = "loss", "optimizer_update"  # the kernels that are calls of a loss and of an optimiser
 
 
 @dataclass(frozen=True)

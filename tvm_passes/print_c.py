@@ -75,7 +75,7 @@ _INTRINSICS = {
     "tirx.sqrt": "sqrtf",
     "tirx.sigmoid": "tt_sigmoid",
 }
-_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
+_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
 

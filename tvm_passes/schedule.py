@@ -25,7 +25,7 @@ from collections.abc import Callable
 import tvm
 from tvm import tirx
 
-from .kernel import INOUT, OUT, Kernel, is_declared, kernel_of
+from .kernel import INOUT, LOSS, OUT, UPDATE, Kernel, is_declared, kernel_of
 from .kernels import conv2d, conv2d_int8, depthwise, depthwise_int8, elementwise, int8, layout, pool, runtime
 from .kernels.tiling import Tiling
 
@@ -65,11 +65,8 @@ KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = 
     "slice": layout.slice_of,
     "pad2d": layout.pad2d,
     "crop2d": layout.crop2d,
-    "softmax_cross_entropy": runtime.softmax_cross_entropy,
-    "prototype_loss": runtime.prototype_loss,
-    "sgd": runtime.sgd,
-    "momentum": runtime.momentum,
-    "adam": runtime.adam,
+    LOSS: runtime.loss,
+    UPDATE: runtime.optimizer_update,
     "fisher_potential": runtime.fisher_potential,
     "dequantize": int8.dequantize,
 }

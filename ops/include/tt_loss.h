@@ -59,9 +59,6 @@ typedef struct {
                             float *loss);
 } tt_loss_t;
 
-extern const tt_loss_t tt_loss_softmax;
-extern const tt_loss_t tt_loss_prototype;
-
 #ifdef __cplusplus
 }
 #endif

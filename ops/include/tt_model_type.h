@@ -157,6 +157,9 @@ struct tt_model {
      TT_TABLE_BYTES(hyper_elements, float) + TT_TABLE_BYTES(scores, float) +                                           \
      ((is_dynamic) ? TT_TABLE_BYTES(layers, uint16_t) : 0u))
 
+/* Bytes of a row pool, a multiple of 16. */
+#define TT_ROW_POOL_BYTES(regions, tables) (((size_t)(regions) + (tables) + 15u) / 16u * 16u)
+
 #ifdef __cplusplus
 }
 #endif

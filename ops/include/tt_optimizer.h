@@ -64,10 +64,6 @@ typedef struct {
     void (*next_step)(float *hyper); /* an update begins; NULL where nothing is counted */
 } tt_optimizer_t;
 
-extern const tt_optimizer_t tt_optimizer_sgd;
-extern const tt_optimizer_t tt_optimizer_momentum;
-extern const tt_optimizer_t tt_optimizer_adam;
-
 #ifdef __cplusplus
 }
 #endif

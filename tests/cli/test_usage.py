@@ -11,7 +11,8 @@ from tt_tflm.boards.simulated.task import GRADIENTS
 from tt_tflm.build.converter import MODES
 from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
 from tt_tflm.frontend.layers import SUPPORTED
-from tt_tflm.options import LOSSES, OPTIMIZERS
+from tt_tflm.losses import LOSSES
+from tt_tflm.optimizers import OPTIMIZERS
 from tt_tflm.plan.strategies import STRATEGIES
 
 

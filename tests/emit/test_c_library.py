@@ -19,12 +19,12 @@ import tt_tflm
 from tt_tflm.emit.c.library import emit_c, emit_cmake
 from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.layout.row_pool import lay_out
-from tvm_passes.attach_loss import LossSpec
+from tvm_passes.specs import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.kernels.tiling import HOST
 from tvm_passes.pipeline import training_program
-from tvm_passes.update_in_place import OptimizerSpec
+from tvm_passes.specs import OptimizerSpec
 
 from .models import MATRIX, NETS, RECIPES
 from .workshop import WARNINGS, need, run_quietly

@@ -4,7 +4,8 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec, logits_of
+from tvm_passes.attach_loss import AttachLoss, logits_of
+from tvm_passes.specs import LossSpec
 from tvm_passes.kernel import INOUT, OUT, Kernel, Param, steps_of
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of, softmax_loss, unary

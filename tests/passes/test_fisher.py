@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
+from tvm_passes.specs import LossSpec
 from tvm_passes.fisher import Fisher
 from tvm_passes.kernel import INOUT, Kernel, Param
 from tvm_passes.kernels.geometry import Window, row_stride

@@ -14,7 +14,8 @@ import tensorflow as tf
 import tvm
 from tvm import relax
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
+from tvm_passes.specs import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.gradient_rules import RULES, SAVES
 from tvm_passes.kernel import OUT, Kernel, Param
@@ -22,7 +23,7 @@ from tvm_passes.kernels.geometry import Window, row_stride
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
 from tvm_passes.pipeline import training_program
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec
+from tvm_passes.specs import OptimizerSpec
 
 from . import windows
 from .compiled import Rows

@@ -11,7 +11,8 @@ import tvm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
+from tvm_passes.specs import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import AT_RUN_TIME, OUT, WEIGHTED, Kernel, Param, row_length, steps_of
 from tvm_passes.kernels.geometry import Window, row_stride
@@ -26,7 +27,8 @@ from tvm_passes.pipeline import (
     training_program,
 )
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.update_in_place import UpdateInPlace
+from tvm_passes.specs import OptimizerSpec
 
 from .compiled import Rows
 from .imported import constant, conv2d, imported, run_imported

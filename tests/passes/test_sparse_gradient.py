@@ -4,7 +4,8 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
+from tvm_passes.specs import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import AT_RUN_TIME, INOUT, OUT, ROWS, Kernel, Param, steps_of
 from tvm_passes.kernels.geometry import Window, row_stride

@@ -4,13 +4,15 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
+from tvm_passes.specs import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import INOUT, OUT, steps_of
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.order import dependencies
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.update_in_place import UpdateInPlace
+from tvm_passes.specs import OptimizerSpec
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of
 

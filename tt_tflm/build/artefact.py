@@ -19,7 +19,7 @@ from tt_tflm.boards.simulated.console import ConsoleProcess
 from tt_tflm.boards.simulated.count_macs import count_macs
 from tt_tflm.boards.simulated.tflm import tflm_arena_bytes
 from tt_tflm.devices import Device, device_from_json
-from tt_tflm.emit.c.library import KERNEL_SOURCE
+from tt_tflm.emit.c.library import kernel_source, weight_source
 from tt_tflm.errors import InputError
 from tt_tflm.files.new_folder import new_folder
 from tt_tflm.frontend.layers import Layer
@@ -165,10 +165,12 @@ class Build:
     def _simulation_files(self, scratch: Path) -> SimulationFiles:
         folder = scratch / "build"
         sources = sorted((folder / "src").glob("*.c"))
-        kernel = folder / KERNEL_SOURCE
+        symbol = str(self.simulation["symbol"])
+        kernel = folder / kernel_source(symbol)
         return SimulationFiles(
             sources=tuple(path for path in sources if path != kernel),
             kernel_sources=(kernel,),
+            weight_sources=(folder / weight_source(symbol),),
             include_dirs=(folder / "include", folder / "src"),
             sim_dir=folder / "sim",
             description=self.simulation,

@@ -18,14 +18,15 @@ from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.keras_model import check_model, load_keras
 from tt_tflm.frontend.layers import Layer
-from tt_tflm.options import SGD, Loss, Optimizer, SoftmaxLoss
+from tt_tflm.losses import Loss, SoftmaxLoss
+from tt_tflm.optimizers import SGD, Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.dynamic import dynamic_program
 from tt_tflm.program.quantization import quantized
-from tt_tflm.program.static import ImportedModel, classes_of, import_model, static_program
+from tt_tflm.program.static import ImportedModel, import_model, loss_spec, static_program
 
 if TYPE_CHECKING:
     import keras
@@ -108,7 +109,7 @@ class TrainableConverter:
     @property
     def classes(self) -> int:
         """Length of the scores: the loss's prototypes, or the model's output."""
-        return classes_of(self._import_float(), self.loss)
+        return loss_spec(self._import_float(), self.loss).classes
 
     def layer_costs(self) -> list[dict[str, Any]]:
         """What training each layer alone, all channels, costs: ``name``, ``backward_macs``, ``training_bytes`` (rows,

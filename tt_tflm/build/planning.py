@@ -13,7 +13,6 @@ import numpy as np
 from tt_tflm.boards.episode import Episode
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
-from tt_tflm.options import PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget, ResolvedBudget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable, PlanCost
 from tt_tflm.plan.select import select
@@ -23,7 +22,8 @@ from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.static import loss_spec, static_program
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
+    from tt_tflm.losses import Loss
+    from tt_tflm.optimizers import Optimizer
     from tt_tflm.program.static import ImportedModel
 
 Report = Callable[[str], None]
@@ -116,7 +116,7 @@ def _inspect(
     build = settings.convert(tell)
     tell("compile for this machine")
     with build.simulate("host") as board:
-        if isinstance(settings.loss, PrototypeLoss):
+        if settings.loss.temperature is not None:
             for x, label in zip(samples, labels, strict=True):
                 board.enroll(x, int(label))
         tell("Fisher potentials")
@@ -260,7 +260,7 @@ class _Planner:
 
     def _table(self, *, biases_alone: bool) -> CostTable:
         model = self._model
-        spec = replace(optimizer_spec(self._optimizer), at_run_time=True)
+        spec = self._optimizer.spec(at_run_time=True)
         return tail_table(
             model.module,
             loss_spec(model, self._loss),

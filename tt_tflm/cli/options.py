@@ -14,14 +14,13 @@ import click
 
 from tt_tflm.cli import terminal
 from tt_tflm.errors import InputError
+from tt_tflm.losses import LOSSES, Loss, PrototypeLoss
 from tt_tflm.models import STARTER
+from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
     from tt_tflm.plan import Budget
 
-LOSS_NAMES = ("softmax", "prototype")
-OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
 BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
@@ -137,15 +136,14 @@ class TrainingOptions:
         Raises:
             InputError: an option does not go with the loss.
         """
-        import tt_tflm
-
         about_prototypes = _given({"classes": self.classes, "temperature": self.temperature})
-        if about_prototypes and self.loss != "prototype":
+        if about_prototypes and self.loss != PrototypeLoss.name:
             first = next(iter(about_prototypes))
             raise InputError(f"expected --{first} with --loss prototype, received it with --loss {self.loss}")
-        loss = tt_tflm.PrototypeLoss(**about_prototypes) if self.loss == "prototype" else tt_tflm.SoftmaxLoss()
-        made = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}[self.optimizer]
-        return loss, made(**_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size}))
+        made = OPTIMIZERS[self.optimizer]
+        return LOSSES[self.loss](**about_prototypes), made(
+            **_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size})
+        )
 
 
 @dataclass(frozen=True)
@@ -171,10 +169,10 @@ class BudgetOptions:
 def training_options(command: _Command) -> _Command:
     """Options of loss and optimiser; the command gets them as ``training``."""
     options = (
-        click.option("--loss", type=terminal.OneOf(LOSS_NAMES), default="softmax", show_default=True),
+        click.option("--loss", type=terminal.OneOf(LOSSES), default="softmax", show_default=True),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
         click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
-        click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True),
+        click.option("--optimizer", type=terminal.OneOf(OPTIMIZERS), default="sgd", show_default=True),
         click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's."),
         click.option(
             "--batch-size", type=terminal.Count(1), help="Samples whose mean gradient makes one update.  [default: 1]"

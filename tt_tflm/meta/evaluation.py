@@ -23,7 +23,7 @@ from tt_tflm.meta.arms import BACKENDS, LEARNING_RATES, STRATEGIES, Arm, Bench, 
 from tt_tflm.meta.episodes import Rows, draw_episodes, load_episode_rows
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.meta.statistics import mean_and_ci95
-from tt_tflm.options import PrototypeLoss
+from tt_tflm.losses import PrototypeLoss
 from tt_tflm.plan.budget import Budget
 
 if TYPE_CHECKING:

@@ -39,10 +39,11 @@ class SimulationFiles:
     Attributes:
         sources: C sources of the build that are no kernels (out/src).
         kernel_sources: C sources of the build's kernels (out/src); compiled with the target's kernel flags.
+        weight_sources: those of `sources` that hold weights alone.
         include_dirs: folders of headers, tt_model.h among them (out/include).
         sim_dir: folder of the simulation's own sources (out/sim).
         description: content of simulation.json; read are `input_shape`, `classes`, `embedding_elements`, `loss`,
-            `arena_bytes`, `row_pool_bytes` and `rows`.
+            `arena_bytes`, `regions_bytes` and `rows`.
         base_rows: layer name to its rows before training, float32 (channels, stride).
         layers: layer name to what converts its rows; `weights()` returns these layers.
         models: .tflite files of the build by path; `sim/infer.tflite` is what `export_tflite()` starts from.
@@ -56,6 +57,7 @@ class SimulationFiles:
     base_rows: Mapping[str, np.ndarray]
     layers: Mapping[str, RowLayer]
     models: Mapping[str, bytes] = field(default_factory=dict)
+    weight_sources: tuple[Path, ...] = ()
 
 
 class Board(ABC):
@@ -79,7 +81,7 @@ class Board(ABC):
         self._files = files
         self._input_shape = tuple(int(size) for size in description["input_shape"])
         self._classes = int(description["classes"])
-        self._has_prototypes = description["loss"] == "prototype"
+        self._has_prototypes = description["prototypes"] is not None
 
     @abstractmethod
     def _exchange(
@@ -307,7 +309,7 @@ class Board(ABC):
             "classes": self._classes,
             "embedding_elements": int(description.get("embedding_elements") or 0) if self._has_prototypes else 0,
             "arena_bytes": int(description["arena_bytes"]),
-            "row_pool_bytes": int(description["row_pool_bytes"]),
+            "regions_bytes": int(description["regions_bytes"]),
         }
         for name, value in expected.items():
             if getattr(found, name) != value:

@@ -69,10 +69,10 @@ class HostBoard(AdaptiveBoard):
     def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = ()) -> None:
         super().__init__(files, "host")
         self._library: ctypes.CDLL | None = ctypes.CDLL(str(build_library(files, defines)))
-        size = self._describe().session_bytes
-        self._session = _aligned(size)
+        described = self._describe()
+        self._session = _aligned(described.session_bytes)
         self._arena = _aligned(int(files.description["arena_bytes"]))
-        self._row_pool = _aligned(int(files.description["row_pool_bytes"]))
+        self._row_pool = _aligned(described.row_pool_bytes)
         self._x = _aligned(4 * int(np.prod(self._input_shape)))
         outputs = max(self._classes, int(files.description.get("embedding_elements") or 0))
         self._output = _aligned(4 * outputs)
@@ -97,7 +97,7 @@ class HostBoard(AdaptiveBoard):
         if command is Command.DESCRIBE:
             return Reply(Status.OK, payload=self._described())
         if command is Command.READ_ROW_POOL:
-            return Reply(Status.OK, payload=self._row_pool.tobytes())
+            return Reply(Status.OK, payload=self._row_pool[: int(self._files.description["regions_bytes"])].tobytes())
         if command is Command.ADAPT:
             return self._adapt(self._library, message, samples)
         if command is Command.SAVE:
@@ -117,7 +117,7 @@ class HostBoard(AdaptiveBoard):
         session, x, output = _address(self._session), _address(self._x), _address(self._output)
         label = ctypes.c_uint32(argument)
         if command is Command.INIT:
-            return library.tt_init(
+            return library.tt_sim_init(
                 session,
                 _address(self._arena),
                 ctypes.c_size_t(self._arena.size),
@@ -133,9 +133,9 @@ class HostBoard(AdaptiveBoard):
         if command is Command.EMBEDDING:
             return library.tt_embedding(session, x, output)
         if command is Command.FISHER_ACCUMULATE:
-            return library.tt_sim_fisher_accumulate(session, x, label)
+            return library.tt_fisher_accumulate(session, x, label)
         if command is Command.FISHER_CLEAR:
-            return library.tt_sim_fisher_clear(session)
+            return library.tt_fisher_clear(session)
         if command is Command.RESET:
             return library.tt_reset(session)
         if command is Command.FORGET_PROTOTYPES:
