@@ -10,7 +10,6 @@ import tvm
 from tvm import tirx
 
 from .attach_loss import AttachLoss
-from .specs import LossSpec
 from .canonicalize import Canonicalize
 from .choice import Trained
 from .fisher import Fisher
@@ -20,9 +19,9 @@ from .plan_arena import PlanArena, PlannedFunction, read_plan
 from .print_c import print_c
 from .schedule import Schedule
 from .sparse_gradient import SparseGradient
+from .specs import LossSpec, OptimizerSpec
 from .unpacked_api import unpacked_api
 from .update_in_place import UpdateInPlace
-from .specs import OptimizerSpec
 
 Report = Callable[[str], None]
 

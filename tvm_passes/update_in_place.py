@@ -32,6 +32,7 @@ from .kernel import INOUT, OUT, ROWS, UPDATE, Kernel, Param, emit, flat, steps_o
 from .sparse_gradient import layer_of, rebuild
 from .specs import OptimizerSpec
 
+
 def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:
     """The pass for that optimiser."""
 

@@ -65,9 +65,6 @@ void tt_clear_chosen_gradients(tt_session_t *session);
 tt_status_t tt_inspect_generated(tt_session_t *session, const float *x);
 void tt_clear_potentials(tt_session_t *session);
 
-/* arena_used */
-size_t tt_arena_used_generated(const tt_session_t *session);
-
 #ifdef __cplusplus
 }
 #endif

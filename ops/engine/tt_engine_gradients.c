@@ -47,10 +47,7 @@ tt_status_t tt_update_generated(tt_session_t *session) {
         model->optimizer->next_step(session->hyper);
     }
     model->calls->apply_update(session);
-    if (model->engine->rows_changed != NULL) {
-        model->engine->rows_changed(session);
-    }
-    session->steps += 1u;
+    tt_end_update(session);
     model->engine->clear_gradients(session);
     return TT_OK;
 }

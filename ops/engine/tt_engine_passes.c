@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passes of generated kernels: inference, and the three ways of a train step. */
+/* Passes of generated kernels: inference, the loss, and a train step whose update is part of the gradients. */
 #include <math.h>
 
 #include "tt_engine.h"
@@ -11,10 +11,6 @@ tt_status_t tt_infer_generated(tt_session_t *session, const float *x, const floa
     return TT_OK;
 }
 
-size_t tt_arena_used_generated(const tt_session_t *session) {
-    return session->model->arena_bytes;
-}
-
 /* The forward pass and the loss. NaN stays where the loss function refuses its input. */
 tt_status_t tt_forward_with_loss(tt_session_t *session, const float *x,
                                  void (*forward)(tt_session_t *session, const float *x)) {
@@ -23,17 +19,11 @@ tt_status_t tt_forward_with_loss(tt_session_t *session, const float *x,
     return tt_all_finite(&session->loss, 1u) ? TT_OK : TT_ERROR_NOT_FINITE;
 }
 
-static void end_update(tt_session_t *session) {
+void tt_end_update(tt_session_t *session) {
     if (session->model->engine->rows_changed != NULL) {
         session->model->engine->rows_changed(session);
     }
     session->steps += 1u;
-}
-
-static void begin_update(tt_session_t *session) {
-    if (session->model->optimizer->next_step != NULL) {
-        session->model->optimizer->next_step(session->hyper);
-    }
 }
 
 tt_status_t tt_train_fused(tt_session_t *session, const float *x) {
@@ -42,19 +32,7 @@ tt_status_t tt_train_fused(tt_session_t *session, const float *x) {
     const tt_status_t status = tt_forward_with_loss(session, x, calls->train_forward);
     if (status == TT_OK) {
         calls->train_backward(session, x);
-        end_update(session);
-    }
-    return status;
-}
-
-tt_status_t tt_train_direct(tt_session_t *session, const float *x) {
-    const tt_calls_t *calls = session->model->calls;
-    session->scale = 1.0f;
-    const tt_status_t status = tt_forward_with_loss(session, x, calls->train_forward);
-    if (status == TT_OK) {
-        begin_update(session);
-        calls->train_backward(session, x);
-        end_update(session);
+        tt_end_update(session);
     }
     return status;
 }

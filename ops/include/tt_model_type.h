@@ -62,7 +62,7 @@ typedef struct {
     void (*hyper_changed)(tt_session_t *session);
     /* Updates that the rows have seen beyond session->steps. NULL: none. */
     uint32_t (*steps)(const tt_session_t *session);
-    size_t (*arena_used)(const tt_session_t *session);
+    size_t (*arena_used)(const tt_session_t *session); /* NULL: all of it */
 } tt_engine_t;
 
 /* A layer that is, or may be, trained. */
@@ -114,7 +114,6 @@ typedef struct {
 struct tt_interpreted; /* ops/tflm */
 
 struct tt_model {
-    const char *name;        /* of the build */
     const char *input_shape; /* "height,width,channels" */
     uint8_t fingerprint[TT_FINGERPRINT_BYTES];
     const tt_engine_t *engine;

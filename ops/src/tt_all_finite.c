@@ -6,26 +6,27 @@
 
 #if defined(__FP_FAST_FMAF) && !defined(__FAST_MATH__)
 
-/* 0 times NaN or infinity is NaN, and stays in the sum: one instruction an element where the core has fused
- * multiply-add. */
+/* 0 times NaN or infinity is NaN, and stays in the sum: one instruction an element where the core has a fused
+ * multiply-add. Two sums, so that one need not wait for the other. */
 bool tt_all_finite(const float *values, uint32_t count) {
-    float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    float even = 0.0f;
+    float odd = 0.0f;
     uint32_t i = 0u;
-    for (; count - i >= 8u; i += 8u) {
-        for (uint32_t k = 0; k < 4u; ++k) {
-            sums[k] = fmaf(values[i + k], 0.0f, sums[k]);
-            sums[k] = fmaf(values[i + 4u + k], 0.0f, sums[k]);
-        }
+    for (; count - i >= 4u; i += 4u) {
+        even = fmaf(values[i], 0.0f, even);
+        odd = fmaf(values[i + 1u], 0.0f, odd);
+        even = fmaf(values[i + 2u], 0.0f, even);
+        odd = fmaf(values[i + 3u], 0.0f, odd);
     }
     for (; i < count; ++i) {
-        sums[0] = fmaf(values[i], 0.0f, sums[0]);
+        even = fmaf(values[i], 0.0f, even);
     }
-    return sums[0] + sums[1] + (sums[2] + sums[3]) == 0.0f;
+    return even + odd == 0.0f;
 }
 
 #else
 
-/* The sum of the exponent bits and the last place of the exponent runs into the sign where all of them are set. */
+/* One in the last place of the exponent carries into the sign exactly where all bits of the exponent are set. */
 bool tt_all_finite(const float *values, uint32_t count) {
     uint32_t found = 0u;
     for (uint32_t i = 0; i < count; ++i) {

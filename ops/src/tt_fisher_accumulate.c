@@ -3,8 +3,7 @@
 #include "tt_finite.h"
 #include "tt_session_parts.h"
 
-/* The label stands in the session. */
-static tt_status_t inspect(tt_session_t *session, const float *x) {
+tt_status_t tt_inspect_sample(tt_session_t *session, const float *x) {
     const tt_model_t *model = session->model;
     const tt_status_t status = tt_note_loss(session, model->engine->inspect(session, x));
     tt_end_call(session);
@@ -29,19 +28,7 @@ tt_status_t tt_fisher_accumulate(tt_session_t *session, const float *x, uint32_t
         return TT_ERROR_UNSUPPORTED;
     }
     session->label = label;
-    return inspect(session, x);
-}
-
-tt_status_t tt_fisher_accumulate_to(tt_session_t *session, const float *x, const float *target) {
-    const tt_status_t status = tt_check_target(session, x, target);
-    if (status != TT_OK) {
-        return status;
-    }
-    if (session->model->choice == NULL) {
-        return TT_ERROR_UNSUPPORTED;
-    }
-    session->target = target;
-    return inspect(session, x);
+    return tt_inspect_sample(session, x);
 }
 
 tt_status_t tt_fisher_clear(tt_session_t *session) {

@@ -46,17 +46,6 @@ tt_status_t tt_check_class(const tt_session_t *session, const float *x, uint32_t
     return input == TT_OK && loss->check != NULL ? loss->check(session, label) : input;
 }
 
-tt_status_t tt_check_target(const tt_session_t *session, const float *x, const float *target) {
-    const tt_status_t status = target == NULL ? TT_ERROR_NULL_POINTER : tt_check_x(session, x);
-    if (status != TT_OK) {
-        return status;
-    }
-    if (session->model->loss->label != TT_LABEL_VECTOR) {
-        return TT_ERROR_UNSUPPORTED;
-    }
-    return tt_all_finite(target, session->model->label_elements) ? TT_OK : TT_ERROR_NOT_FINITE;
-}
-
 tt_status_t tt_note_loss(tt_session_t *session, tt_status_t status) {
     if (session->soundness != TT_ROWS_NOT_FINITE) {
         session->soundness = status == TT_ERROR_NOT_FINITE ? TT_LOSS_NOT_FINITE : TT_SOUND;
@@ -176,10 +165,6 @@ tt_status_t tt_init(tt_session_t *session, const tt_model_t *model, void *arena,
     return TT_OK;
 }
 
-size_t tt_arena_used(const tt_session_t *session) {
-    return tt_check_session(session) == TT_OK ? session->model->engine->arena_used(session) : 0u;
-}
-
 tt_status_t tt_reset(tt_session_t *session) {
     const tt_status_t status = tt_check_session(session);
     if (status == TT_OK) {
@@ -201,13 +186,4 @@ tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate) {
         session->model->engine->hyper_changed(session);
     }
     return TT_OK;
-}
-
-tt_status_t tt_set_pulse(tt_session_t *session, tt_pulse_t pulse, void *context) {
-    const tt_status_t status = tt_check_session(session);
-    if (status == TT_OK) {
-        session->pulse = pulse;
-        session->pulse_context = context;
-    }
-    return status;
 }

@@ -24,6 +24,10 @@ tt_status_t tt_check_class(const tt_session_t *session, const float *x, uint32_t
 /* The same for a loss whose label is a vector. */
 tt_status_t tt_check_target(const tt_session_t *session, const float *x, const float *target);
 
+/* tt_train_step and tt_fisher_accumulate of a label that has been checked and stands in the session. */
+tt_status_t tt_train(tt_session_t *session, const float *x, float *loss);
+tt_status_t tt_inspect_sample(tt_session_t *session, const float *x);
+
 /* After a pass with a loss: notes whether it was finite. Returns status. */
 tt_status_t tt_note_loss(tt_session_t *session, tt_status_t status);
 
@@ -45,6 +49,9 @@ void tt_clear_training(tt_session_t *session);
 /* The forward pass of generated kernels and the loss: TT_ERROR_NOT_FINITE where that is not finite. */
 tt_status_t tt_forward_with_loss(tt_session_t *session, const float *x,
                                  void (*forward)(tt_session_t *session, const float *x));
+
+/* After generated kernels have updated the rows. */
+void tt_end_update(tt_session_t *session);
 
 #ifdef __cplusplus
 }

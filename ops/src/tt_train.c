@@ -2,8 +2,7 @@
 /* One step of training: what surrounds the passes of an engine. */
 #include "tt_session_parts.h"
 
-/* The label stands in the session. */
-static tt_status_t train(tt_session_t *session, const float *x, float *loss) {
+tt_status_t tt_train(tt_session_t *session, const float *x, float *loss) {
     tt_status_t status = tt_note_loss(session, session->model->engine->train(session, x));
     const float value = session->loss;
     tt_end_call(session);
@@ -25,14 +24,5 @@ tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label,
         return status;
     }
     session->label = label;
-    return train(session, x, loss);
-}
-
-tt_status_t tt_train_step_to(tt_session_t *session, const float *x, const float *target, float *loss) {
-    const tt_status_t status = tt_check_target(session, x, target);
-    if (status != TT_OK) {
-        return status;
-    }
-    session->target = target;
-    return train(session, x, loss);
+    return tt_train(session, x, loss);
 }

@@ -17,7 +17,6 @@ from oracle.reference import Loss, Optimizer
 
 import tt_tflm
 from tt_tflm.boards.simulated.count_macs import _INSTRUMENTED, _CountingBoard
-
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan

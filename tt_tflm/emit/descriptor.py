@@ -228,7 +228,6 @@ class _Descriptor:
         state = [r for r in self._row_pool.regions if r.kind in optimizer.state]
         gradients = [r for r in state if r.kind == "gradient"]
         return {
-            "name": f'"{model.symbol}"',
             "input_shape": f"{self._prefix}_INPUT_SHAPE",
             "fingerprint": f"{{{fingerprint}}}",
             **self._engine.fields,

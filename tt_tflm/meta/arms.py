@@ -18,8 +18,8 @@ from tt_tflm.build.artefact import Build, load_build
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.build.planning import plan_on_host
 from tt_tflm.errors import InputError
-from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.losses import PrototypeLoss
+from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.optimizers import Adam
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable

@@ -19,11 +19,11 @@ from tt_tflm.boards.episode import InputScaling
 from tt_tflm.build.converter import PRECISIONS, TrainableConverter
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.losses import PrototypeLoss
 from tt_tflm.meta.arms import BACKENDS, LEARNING_RATES, STRATEGIES, Arm, Bench, Outcome, Recipe, prepare
 from tt_tflm.meta.episodes import Rows, draw_episodes, load_episode_rows
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.meta.statistics import mean_and_ci95
-from tt_tflm.losses import PrototypeLoss
 from tt_tflm.plan.budget import Budget
 
 if TYPE_CHECKING:

@@ -24,13 +24,12 @@ from tt_tflm.program.emitted import BoardChoice
 from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.layout.row_pool import RowPool, lay_out
 from tt_tflm.program.layout.session import SESSION_BYTES, tables_bytes
-from tvm_passes.specs import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import WEIGHTED, row_length, steps_of
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
-from tvm_passes.specs import OptimizerSpec
+from tvm_passes.specs import LossSpec, OptimizerSpec
 
 if TYPE_CHECKING:
     import keras

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tt_tflm.emit.c.constant_arrays import ConstantArray, float_array, int8_arrays
 from tt_tflm.emit.c.passes import Passes
 from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
@@ -164,7 +162,6 @@ def _engine_fields(model: EmittedModel) -> dict[str, str]:
         "start_rows": f"tt_start_{kind}{int8}",
         "infer": "tt_infer_generated",
         "train": f"tt_train_{train}",
-        "arena_used": "tt_arena_used_generated",
     }
     if model.int8:
         fields["rows_changed"] = "tt_quantize_rows"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ _SESSION = {
     "prototypes": "&session->prototypes",
     "scores": "session->scores",
 }
+_SHARED = "forward"
+_WORTH_A_FUNCTION = 4
 _HEAD = "void {}(tt_session_t *session, const float *x)"
 
 
@@ -67,7 +70,7 @@ class Passes:
 
     def calls(self) -> dict[str, str]:
         """Fields of ``tt_calls_t``."""
-        return {name: name for name in self._functions}
+        return {name: name for name in self._functions if name != _SHARED}
 
     def _reads(self, name: str) -> bool:
         return any(name in call.operands for f in self._planned.values() for call in f.calls)
@@ -77,35 +80,41 @@ class Passes:
         cut = _loss_at(train.calls)
         output = self._operand(predict.outputs[0], "float32", const=True)
         gradient = self._operand(train.calls[cut].operands[-1], "float32", const=False)
-        returned = self._lines(predict.calls, f"return {output};", reads_x="x" in predict.outputs)
-        functions = {
-            "predict": Function("const float *predict(tt_session_t *session, const float *x)", returned),
-            "train_forward": self._pass("train_forward", train.calls[: cut + 1]),
-            "loss_gradient": Function("float *loss_gradient(tt_session_t *session)", [f"return {gradient};"]),
-            "train_backward": self._pass("train_backward", train.calls[cut + 1 :]),
-        }
-        if "apply_update" in self._planned:
-            lines = self._lines(self._planned["apply_update"].calls, reads_x=True)
-            functions["apply_update"] = Function("void apply_update(tt_session_t *session)", lines)
+        forward = {"predict": self._calls(predict.calls), "train_forward": self._calls(train.calls[: cut + 1])}
+        backward = {"train_backward": self._calls(train.calls[cut + 1 :])}
         if "fisher" in self._planned:
             calls = self._planned["fisher"].calls
-            cut = _loss_at(calls)
-            functions["fisher_forward"] = self._pass("fisher_forward", calls[: cut + 1])
-            functions["fisher_backward"] = self._pass("fisher_backward", calls[cut + 1 :])
+            at = _loss_at(calls)
+            forward["fisher_forward"] = self._calls(calls[: at + 1])
+            backward["fisher_backward"] = self._calls(calls[at + 1 :])
+        functions, forward = self._shared(forward)
+        forward["predict"].append(f"return {output};")
+        for name, lines in {**forward, **backward}.items():
+            head = "const float *predict(tt_session_t *session, const float *x)"
+            functions[name] = Function(head if name == "predict" else _HEAD.format(name), _body(lines))
+        functions["loss_gradient"] = Function("float *loss_gradient(tt_session_t *session)", [f"return {gradient};"])
+        if "apply_update" in self._planned:
+            lines = self._calls(self._planned["apply_update"].calls)
+            functions["apply_update"] = Function("void apply_update(tt_session_t *session)", lines)
         return functions
 
-    def _pass(self, name: str, calls: Sequence[PlannedCall]) -> Function:
-        return Function(_HEAD.format(name), self._lines(calls))
+    def _shared(self, passes: dict[str, list[str]]) -> tuple[dict[str, Function], dict[str, list[str]]]:
+        """What the forward passes begin with alike, as a function that they call."""
+        length = 0
+        for lines in zip(*passes.values(), strict=False):
+            if len(set(lines)) > 1:
+                break
+            length += 1
+        if length < _WORTH_A_FUNCTION:
+            return {}, passes
+        common = next(iter(passes.values()))[:length]
+        call = f"{_SHARED}(session, x);"
+        functions = {_SHARED: Function(_HEAD.format(_SHARED), _body(common))}
+        return functions, {name: [call, *lines[length:]] for name, lines in passes.items()}
 
-    def _lines(self, calls: Sequence[PlannedCall], *end: str, reads_x: bool = False) -> list[str]:
-        lines = []
-        for call in calls:
-            lines += [self._call(call), "TT_PULSE;"]
-        lines = lines[:-1] + list(end)
-        text = "\n".join(lines)
-        reads_x = reads_x or any("x" in [o for o in call.operands if isinstance(o, str)] for call in calls)
-        unused = [] if reads_x else ["(void)x;"]
-        return [*unused, *([] if "session" in text or "TT_" in text else ["(void)session;"]), *lines]
+    def _calls(self, calls: Sequence[PlannedCall]) -> list[str]:
+        lines = [line for call in calls for line in (self._call(call), "TT_PULSE;")]
+        return lines[:-1]
 
     def _call(self, call: PlannedCall) -> str:
         operands = [
@@ -146,6 +155,13 @@ class Passes:
     def _constant(self, array: np.ndarray) -> str:
         name = f"{self._model.symbol}_constant_{len(self._constants)}"
         return self._constants.setdefault(array.tobytes(), (name, array))[0]
+
+
+def _body(lines: Sequence[str]) -> list[str]:
+    """Lines of a pass, and of what it has no use for."""
+    text = "\n".join(lines)
+    unused = [name for name, used in (("session", r"\bsession\b|TT_"), ("x", r"\bx\b")) if not re.search(used, text)]
+    return [*(f"(void){name};" for name in unused), *lines]
 
 
 def _loss_at(calls: Sequence[PlannedCall]) -> int:
