@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from tvm import relax
 
-from .kernel import INOUT, LOSSES, Step
+from .kernel import INOUT, Step
 from .liveness import root_names
+from .ops import LOSSES
 
 ALWAYS = -1
 

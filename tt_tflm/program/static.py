@@ -26,7 +26,8 @@ from tt_tflm.program.layout.session import session_bytes
 from tvm_passes.attach_loss import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
-from tvm_passes.kernel import WEIGHTED, row_length, steps_of
+from tvm_passes.kernel import row_length, steps_of
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
 from tvm_passes.update_in_place import OptimizerSpec

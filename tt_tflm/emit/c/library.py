@@ -16,8 +16,8 @@ from tt_tflm.emit.c.constant_arrays import ConstantArray, float_array, int8_arra
 from tt_tflm.program.layout.row_pool import RowPool
 from tt_tflm.program.layout.session import state_bytes
 from tvm_passes.guards import ALWAYS
-from tvm_passes.kernel import LOSSES
 from tvm_passes.kernels.tiling import Tiling
+from tvm_passes.ops import LOSSES
 from tvm_passes.pipeline import KERNEL_PREFIX, lower_to_c, planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import OptimizerSpec

@@ -32,8 +32,9 @@ from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.guards import ALWAYS
-from tvm_passes.kernel import LOSSES, Kernel, row_length
+from tvm_passes.kernel import Kernel, row_length
 from tvm_passes.kernels.geometry import Window
+from tvm_passes.ops import LOSSES
 from tvm_passes.pipeline import planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
 from tvm_passes.update_in_place import MOMENTS
