@@ -68,8 +68,9 @@ _PRECEDENCE = {
     "&&": 1,
     "||": 0,
 }
-_INTRINSICS = {
+INTRINSICS = {
     "tirx.exp": "expf",
+    "tirx.log": "logf",
     "tirx.tanh": "tanhf",
     "tirx.fabs": "fabsf",
     "tirx.sqrt": "sqrtf",
@@ -168,10 +169,8 @@ class _Printer:
         self._bound.append((name, len(self._lines)))
         if dtype == "float32x2":
             load = statement.value
-            self._line(
-                f"const tt_pair_t {name} = TT_LOAD_PAIR(&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]);",
-                depth,
-            )
+            place = f"&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]"
+            self._line(f"const tt_pair_t {name} = TT_LOAD_PAIR({place});", depth)
         else:
             self._line(f"const {C_TYPES[dtype]} {name} = {self._expr(statement.value)};", depth)
 
@@ -271,8 +270,8 @@ class _Printer:
             return name if index == "0" else f"{name} + {index}"
         if op in ("tirx.call_extern", "tirx.call_pure_extern"):
             return f"{call.args[0].value}({', '.join(self._expr(a) for a in call.args[1:])})"
-        if op in _INTRINSICS:
-            return f"{_INTRINSICS[op]}({self._expr(call.args[0])})"
+        if op in INTRINSICS:
+            return f"{INTRINSICS[op]}({self._expr(call.args[0])})"
         raise ValueError(f"expected an intrinsic that kernels use, received {op}")
 
 

@@ -4,7 +4,7 @@
 namespace tinytrain {
 
 const OpEntry &RegisteredOp(int index) {
-    const OpFamily families[] = {StateOps(),       ConvolutionOps(), GradWeightsOps(), ActivationOps(), ElementwiseOps(),
+    const OpFamily families[] = {StateOps(),      ConvolutionOps(), GradWeightsOps(), ActivationOps(), ElementwiseOps(),
                                  ExpressionOps(), WindowOps(),      LossOps(),        OptimizerOps()};
     int family = 0;
     while (index >= families[family].count) {

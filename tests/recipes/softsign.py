@@ -20,11 +20,12 @@ def _gradient(_kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
     return g * slope * slope
 
 
-def _pattern(x: DFPattern) -> DFPattern:
+def pattern(x: DFPattern) -> DFPattern:
+    """How TensorFlow Lite spells it out."""
     one = is_expr(relax.const(1.0, "float32"))
     return is_op("relax.divide")(x, is_op("relax.add")(is_op("relax.abs")(x), one))
 
 
 def register() -> Op:
     """Make it known."""
-    return elementwise("softsign", _forward, _gradient, pattern=_pattern, activation_names=("softsign",))
+    return elementwise("softsign", _forward, _gradient, pattern=pattern, activation_names=("softsign",))

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new elementwise operation is one file, wherever it lies: registered from outside the package, it trains on both
-backends, with a fixed plan and one that the board chooses, and is exported."""
+"""A new operation, registered from outside the package. An elementwise one is one file: it trains on both backends,
+with a fixed plan and one that the board chooses, and is exported. One with a kernel of its own trains on the C
+backend."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,7 @@ import tt_tflm
 from tt_tflm.files.ops_path import ops_path
 from tvm_passes.ops import OPS
 
-from . import softsign
+from . import kernel_softsign, softsign
 
 INPUT_SHAPE, CLASSES = (6, 5, 2), 3
 PRODUCTION = (Path(tt_tflm.__file__).parent, Path(tt_tflm.__file__).parents[1] / "tvm_passes", ops_path())
@@ -45,8 +47,8 @@ def samples(count: int) -> list[np.ndarray]:
 
 
 @pytest.fixture
-def registered() -> Iterator[None]:
-    softsign.register()
+def registered(request: pytest.FixtureRequest) -> Iterator[None]:
+    getattr(request, "param", softsign.register)()
     yield
     for name in ("softsign", "softsign_grad"):
         OPS.remove(name)
@@ -57,6 +59,12 @@ def test_without_the_registration_it_is_refused():
         tt_tflm.TrainableConverter.from_keras_model(net())
 
 
+@pytest.mark.parametrize(
+    "registered",
+    [softsign.register, kernel_softsign.register],
+    ids=["expression", "kernel"],
+    indirect=True,
+)
 @pytest.mark.usefixtures("registered")
 def test_training_follows_the_gradient_tape():
     model, plan, rate = net(), {"stem": [0, 2], "depthwise": "all", "logits": "all"}, 2.0
@@ -89,6 +97,29 @@ def test_both_backends_do_the_same(mode):
     assert (c.plan is not None and "stem" in c.plan.layers) == (mode == "dynamic")
     check_exported(c, x[0])
     check_exported(tflm, x[0])
+
+
+@pytest.mark.parametrize("registered", [kernel_softsign.register], indirect=True)
+@pytest.mark.usefixtures("registered")
+def test_what_tflite_cannot_express_is_refused_where_it_is_asked_for():
+    converter = tt_tflm.TrainableConverter.from_keras_model(net())
+    reason = r"operation 'softsign' in TensorFlow Lite: expected an operator of its own or a scalar expression, [^\n]*$"
+    with converter.convert().simulate(device="host") as board:
+        with pytest.raises(tt_tflm.InputError, match=f"^export_tflite: {reason}"):
+            board.export_tflite()
+    converter.backend = "tflm"
+    with pytest.raises(tt_tflm.UnsupportedLayerError, match=f"^{reason}"):
+        converter.convert()
+
+
+@pytest.mark.parametrize(
+    "registered", [functools.partial(kernel_softsign.register, gradient=False)], ids=["frozen"], indirect=True
+)
+@pytest.mark.usefixtures("registered")
+def test_an_operation_without_a_gradient_is_refused():
+    converter = tt_tflm.TrainableConverter.from_keras_model(net())
+    with pytest.raises(tt_tflm.UnsupportedLayerError, match=r"^model 'net': expected .* received softsign; [^\n]*$"):
+        converter.convert()
 
 
 def test_nothing_else_knows_of_it():

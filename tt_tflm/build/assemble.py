@@ -16,6 +16,7 @@ from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmak
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
+from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.files.ops_path import ops_path
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss
 from tt_tflm.plan.budget import Budget
@@ -77,7 +78,7 @@ def assemble(
         tuple(input_scaling),
         tuple(budget.resolve(backward_macs_full).to_json().values()),
     )
-    models = {} if model.int8_layers else {INFER_MODEL: emit_infer(emitted, model.module)}
+    models, not_exported = _exported(model, emitted)
     tflm = None
     if backend == "tflm":
         emitted_models = emit_tflm(emitted)
@@ -125,6 +126,8 @@ def assemble(
         "learning_rate": optimizer.learning_rate,
         "choice": _choice(model, program, budget, backward_macs_full),
     }
+    if not_exported is not None:
+        simulation["not_exported"] = not_exported
     if backend == "tflm":
         simulation["lists_bytes"] = lists_pool(emitted).bytes
     if backend == "tflm" and program.choice is not None:
@@ -135,6 +138,16 @@ def assemble(
         }
     rows = {layer.name: r for layer, r in zip(model.layers, model.rows, strict=True)}
     return Build(files, rows, model.layers, report, plan_data, simulation, models)
+
+
+def _exported(model: ImportedModel, emitted: EmittedModel) -> tuple[dict[str, bytes], str | None]:
+    """The forward pass for other runtimes, and why there is none where an operation is the C backend's alone."""
+    if model.int8_layers:
+        return {}, None
+    try:
+        return {INFER_MODEL: emit_infer(emitted, model.module)}, None
+    except UnsupportedLayerError as error:
+        return {}, str(error)
 
 
 def _channels(program: Program, layer: str) -> tuple[int, ...]:

@@ -91,9 +91,16 @@ class ImportedModel:
         }
 
     def cost(self, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer) -> Cost:
-        """What training that plan costs."""
+        """What training that plan costs.
+
+        Raises:
+            UnsupportedLayerError: an operation behind what is trained passes no gradient.
+        """
         spec = loss_spec(self, loss)
-        return cost_of_training(self.module, spec, self.trained(plan), optimizer_spec(optimizer))
+        try:
+            return cost_of_training(self.module, spec, self.trained(plan), optimizer_spec(optimizer))
+        except UnsupportedGraphError as error:
+            raise UnsupportedLayerError(f"model '{self.name}': {error}; register it with a gradient") from None
 
 
 def import_model(model: keras.Model, report: Report = lambda _name: None) -> ImportedModel:

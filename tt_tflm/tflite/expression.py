@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scalar expressions of elementwise operations, outside the C backend: as a short program for the custom op TT_EXPRESSION
-(ops/kernels/include/tt_expression.h), and as TFLite's own operators."""
+"""Scalar expressions of elementwise operations, outside the C backend: as a short program for the custom op
+TT_EXPRESSION (ops/kernels/include/tt_expression.h), and as TFLite's own operators."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _NODES = {
     tirx.LE: Instruction.LESS_EQUAL,
 }
 # Intrinsics of TIR, and the C functions that kernels call.
-_CALLS = {
+FUNCTIONS = {
     "tirx.fabs": Instruction.ABSOLUTE,
     "tirx.exp": Instruction.EXPONENTIAL,
     "tirx.log": Instruction.LOGARITHM,
@@ -166,7 +166,7 @@ def as_operators(
 def _parsed(kernel: Kernel) -> _Node:
     scalar = OPS[kernel.op].scalar
     if scalar is None:
-        raise _refused(kernel, "an operation that TensorFlow Lite Micro has", "one of the C backend alone")
+        raise _refused(kernel, "an operator of its own or a scalar expression", "an operation of the C backend alone")
     operands = [tirx.Var(p.name, "float32") for p in kernel.params if p.role != OUT]
 
     def node(expr: tirx.Var) -> _Node:
@@ -181,9 +181,9 @@ def _parsed(kernel: Kernel) -> _Node:
             parts = (expr.condition, expr.true_value, expr.false_value)
             return _Node(Instruction.SELECT, tuple(node(part) for part in parts))
         name, args = _call(expr)
-        if name not in _CALLS:
-            raise _refused(kernel, f"sums, products, choices and {', '.join(_CALLS)}", name)
-        return _Node(_CALLS[name], tuple(node(argument) for argument in args))
+        if name not in FUNCTIONS:
+            raise _refused(kernel, f"sums, products, choices and {', '.join(FUNCTIONS)}", name)
+        return _Node(FUNCTIONS[name], tuple(node(argument) for argument in args))
 
     return node(scalar(kernel, *operands))
 
@@ -218,6 +218,6 @@ def _depth(node: _Node) -> int:
 
 def _refused(kernel: Kernel, expected: str, received: str) -> UnsupportedLayerError:
     return UnsupportedLayerError(
-        f"operation '{kernel.op}' with TensorFlow Lite Micro: expected {expected}, received {received}; convert with "
-        "backend 'c'"
+        f"operation '{kernel.op}' in TensorFlow Lite: expected {expected}, received {received}; use backend 'c' for "
+        "builds that hold it"
     )

@@ -129,7 +129,7 @@ def _register(
     code: int,
     depth: Any,
 ) -> None:
-    """The three kernels of a convolution, with TFLM codes from ``code`` on; depth: input channels that an output reads."""
+    """The three kernels of a convolution, with TFLM codes from ``code`` on; depth: input channels an output reads."""
 
     def trained(kernel: Kernel, window: Window) -> int:
         return kernel["trained"] * depth(window) if kernel["weights"] else 0

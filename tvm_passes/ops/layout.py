@@ -15,8 +15,8 @@ from .op import OPS, Gradient, Int8, Integers, Lower, Lowering, Op, Tape, Tflm
 
 
 def quantize_same_grid(integers: Integers, step: Step) -> relax.Var:
-    """Pooling and padding, which compute codes from codes: input and output have one grid. They saturate nothing, so that
-    no gradient stops at them."""
+    """Pooling and padding, which compute codes from codes: input and output have one grid. They saturate nothing, so
+    that no gradient stops at them."""
     grid = integers.grid(step.var)
     if grid != integers.grid(step.args[0]):
         raise UnsupportedGraphError(f"expected one scale before and after {step.kernel.op}, received two")

@@ -178,15 +178,15 @@ class Op:
     Args:
         name: as in ``Kernel.op``.
         schedule: loop nests of its kernel with a float32 (or mask) output; None where it has none.
-        scalar: for elementwise operations ``(kernel, *operands) -> result`` on float32 scalars in TIR, from which kernels
-            are made that nobody has written.
+        scalar: for elementwise operations ``(kernel, *operands) -> result`` on float32 scalars in TIR, from which
+            kernels are made that nobody has written.
         gradient: None for kernels of the backward pass, and for what no gradient passes.
         int8: None where it has no int8 form.
         tflm: None where it is an operator of TFLite, or made from ``scalar``.
         tflite: the operator of TFLite that computes the same from tensors of one shape.
         lowers: operator of the imported graph -> how it becomes this kernel.
-        pattern: of several operators that are this elementwise operation together: given the pattern of its operand, that
-            of its result. It comes before ``lowers``.
+        pattern: of several operators that are this elementwise operation together: given the pattern of its operand,
+            that of its result. It comes before ``lowers``.
         activation: whether it is an activation of the layer before it, to which it then belongs for Fisher potentials.
         activation_names: what front ends call it as an activation.
         weighted: whether it has rows that can be trained.

@@ -6,8 +6,19 @@
 
 #include "tt_kernel.h"
 
-/* Elements that a step works on at once, so that finding out which step it is costs little. */
+/* Elements that a step works on at once, so that walking the program costs little. */
 #define BLOCK 16u
+
+/* Whether there is such a step, and what it pushes. */
+static bool is_step(const tt_expression_t *expression, uint8_t code) {
+    if (code >= TT_EXPRESSION_CONSTANT) {
+        return code - TT_EXPRESSION_CONSTANT < TT_EXPRESSION_CONSTANTS;
+    }
+    if (code >= TT_EXPRESSION_OPERAND) {
+        return code - TT_EXPRESSION_OPERAND < expression->operands;
+    }
+    return code < TT_EXPRESSION_CODES;
+}
 
 /* Values that a step takes off the stack; 0 for one that pushes. */
 static uint32_t operands_of(uint8_t code) {
@@ -29,12 +40,7 @@ tt_status_t tt_expression_check(const tt_expression_t *expression) {
     for (int32_t i = 0; i < expression->steps; ++i) {
         const uint8_t code = expression->code[i];
         const uint32_t taken = operands_of(code);
-        if (code >= TT_EXPRESSION_CONSTANT ? code - TT_EXPRESSION_CONSTANT >= TT_EXPRESSION_CONSTANTS
-            : code >= TT_EXPRESSION_OPERAND ? code - TT_EXPRESSION_OPERAND >= expression->operands
-                                            : code >= TT_EXPRESSION_CODES) {
-            return TT_ERROR_INVALID_ARGUMENT;
-        }
-        if (taken > depth) {
+        if (!is_step(expression, code) || taken > depth) {
             return TT_ERROR_INVALID_ARGUMENT;
         }
         depth = depth - taken + 1u;
@@ -45,42 +51,58 @@ tt_status_t tt_expression_check(const tt_expression_t *expression) {
     return depth == 1u ? TT_OK : TT_ERROR_INVALID_ARGUMENT;
 }
 
-static void unary(uint8_t code, uint32_t count, float *a) {
-    for (uint32_t i = 0u; i < count; ++i) {
-        const float x = a[i];
-        switch (code) {
-        case TT_EXPRESSION_ABSOLUTE: a[i] = fabsf(x); break;
-        case TT_EXPRESSION_EXPONENTIAL: a[i] = expf(x); break;
-        case TT_EXPRESSION_LOGARITHM: a[i] = logf(x); break;
-        case TT_EXPRESSION_SQUARE_ROOT: a[i] = sqrtf(x); break;
-        case TT_EXPRESSION_TANH: a[i] = tanhf(x); break;
-        default: a[i] = tt_sigmoid(x); break;
-        }
+static float unary(uint8_t code, float x) {
+    switch (code) {
+    case TT_EXPRESSION_ABSOLUTE:
+        return fabsf(x);
+    case TT_EXPRESSION_EXPONENTIAL:
+        return expf(x);
+    case TT_EXPRESSION_LOGARITHM:
+        return logf(x);
+    case TT_EXPRESSION_SQUARE_ROOT:
+        return sqrtf(x);
+    case TT_EXPRESSION_TANH:
+        return tanhf(x);
+    default:
+        return tt_sigmoid(x);
     }
 }
 
-static void binary(uint8_t code, uint32_t count, float *a, const float *b) {
-    for (uint32_t i = 0u; i < count; ++i) {
-        const float x = a[i];
-        const float y = b[i];
-        switch (code) {
-        case TT_EXPRESSION_ADD: a[i] = x + y; break;
-        case TT_EXPRESSION_SUBTRACT: a[i] = x - y; break;
-        case TT_EXPRESSION_MULTIPLY: a[i] = x * y; break;
-        case TT_EXPRESSION_DIVIDE: a[i] = x / y; break;
-        case TT_EXPRESSION_MAXIMUM: a[i] = tt_max(x, y); break;
-        case TT_EXPRESSION_MINIMUM: a[i] = tt_min(x, y); break;
-        case TT_EXPRESSION_GREATER: a[i] = x > y ? 1.0f : 0.0f; break;
-        case TT_EXPRESSION_GREATER_EQUAL: a[i] = x >= y ? 1.0f : 0.0f; break;
-        case TT_EXPRESSION_LESS: a[i] = x < y ? 1.0f : 0.0f; break;
-        default: a[i] = x <= y ? 1.0f : 0.0f; break;
-        }
+static float binary(uint8_t code, float a, float b) {
+    switch (code) {
+    case TT_EXPRESSION_ADD:
+        return a + b;
+    case TT_EXPRESSION_SUBTRACT:
+        return a - b;
+    case TT_EXPRESSION_MULTIPLY:
+        return a * b;
+    case TT_EXPRESSION_DIVIDE:
+        return a / b;
+    case TT_EXPRESSION_MAXIMUM:
+        return tt_max(a, b);
+    case TT_EXPRESSION_MINIMUM:
+        return tt_min(a, b);
+    case TT_EXPRESSION_GREATER:
+        return a > b ? 1.0f : 0.0f;
+    case TT_EXPRESSION_GREATER_EQUAL:
+        return a >= b ? 1.0f : 0.0f;
+    case TT_EXPRESSION_LESS:
+        return a < b ? 1.0f : 0.0f;
+    default:
+        return a <= b ? 1.0f : 0.0f;
     }
 }
 
-static void choose(uint32_t count, float *condition, const float *a, const float *b) {
+/* stack: the values that the step takes, those pushed last behind; its result goes into the first. */
+static void compute(uint8_t code, uint32_t count, float (*stack)[BLOCK]) {
     for (uint32_t i = 0u; i < count; ++i) {
-        condition[i] = condition[i] != 0.0f ? a[i] : b[i];
+        if (code > TT_EXPRESSION_SELECT) {
+            stack[0][i] = unary(code, stack[0][i]);
+        } else if (code < TT_EXPRESSION_SELECT) {
+            stack[0][i] = binary(code, stack[0][i], stack[1][i]);
+        } else {
+            stack[0][i] = stack[0][i] != 0.0f ? stack[1][i] : stack[2][i];
+        }
     }
 }
 
@@ -99,13 +121,7 @@ void tt_expression(const tt_expression_t *expression, const float *const *operan
                 memcpy(stack[depth], operands[code - TT_EXPRESSION_OPERAND] + begin, n * sizeof(float));
             } else {
                 depth -= operands_of(code);
-                if (code > TT_EXPRESSION_SELECT) {
-                    unary(code, n, stack[depth]);
-                } else if (code < TT_EXPRESSION_SELECT) {
-                    binary(code, n, stack[depth], stack[depth + 1u]);
-                } else {
-                    choose(n, stack[depth], stack[depth + 1u], stack[depth + 2u]);
-                }
+                compute(code, n, &stack[depth]);
             }
             ++depth;
         }

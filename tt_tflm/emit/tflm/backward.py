@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tt_tflm.emit.tflm.params import Flag, Op, pack
+from tt_tflm.emit.tflm.params import Flag, Op, OpCode, pack
 from tt_tflm.tflite.expression import Program, program
 from tt_tflm.tflite.forward import bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
@@ -63,7 +63,7 @@ def emit_backward(
     return output
 
 
-def _custom_op(kernel: Kernel) -> tuple[Op, Flag, dict[str, Field]]:
+def _custom_op(kernel: Kernel) -> tuple[OpCode, Flag, dict[str, Field]]:
     tflm = OPS[kernel.op].tflm
     if tflm is None or kernel.op.upper() not in Op.__members__:
         return Op.EXPRESSION, Flag.ACTIVE, {"expression": program(kernel)}
@@ -71,5 +71,6 @@ def _custom_op(kernel: Kernel) -> tuple[Op, Flag, dict[str, Field]]:
     if "window" in tflm.fields:
         return op, Flag.NONE, {"window": Window.of(kernel.attrs).attrs()}
     if "low" in tflm.fields:
-        return op, *bound_fields(kernel)
+        flags, bounds = bound_fields(kernel)
+        return op, flags, {**bounds}
     return op, Flag.NONE, {name: kernel[name] for name in tflm.fields}

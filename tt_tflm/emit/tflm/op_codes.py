@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the codes of the custom ops, as the operations are registered with them, into their C header.
 
-The header is kept in the repository, so that ops/ compiles without Python; a test compares the two. After registering an
-operation with a code of its own::
+The header is kept in the repository, so that ops/ compiles without Python; a test compares the two. After registering
+an operation with a code of its own::
 
     python -m tt_tflm.emit.tflm.op_codes
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of the custom TFLM ops: the structures of ops/tflm/tt_op_params.h, byte for byte.
 
-That header says which op takes which structure, which flags, and which tensors in which order. Codes and fields are those
-that the operations are registered with (``tvm_passes.ops``).
+That header says which op takes which structure, which flags, and which tensors in which order. Codes and fields are
+those that the operations are registered with (``tvm_passes.ops``).
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ _OWN = {
 _TABLE = _OWN | {op.name: op.tflm for op in OPS.values() if op.tflm is not None}
 
 
-class _Op(IntEnum):
+class OpCode(IntEnum):
+    """Number of an op in its parameters: the members are those of ``Op``."""
+
     @property
     def tflite_name(self) -> str:
         """Name of the custom op in a .tflite file."""
         return f"TT_{self.name}"
 
 
-Op = _Op("Op", {name.upper(): tflm.code for name, tflm in sorted(_TABLE.items(), key=lambda entry: entry[1].code)})  # type: ignore[misc]
-Op.__doc__ = "Number of an op in its parameters; ``tflite_name`` is what the resolver knows it by."
+_CODES = sorted(((name.upper(), tflm.code) for name, tflm in _TABLE.items()), key=lambda entry: entry[1])
+# Any, since no checker knows the members.
+Op: Any = OpCode("Op", _CODES)  # type: ignore[call-arg, arg-type]
 
 
 class Flag(IntFlag):
@@ -126,7 +129,7 @@ class ExpressionFields(ctypes.LittleEndianStructure):
 _TYPES = {"int32": ctypes.c_int32, "float32": ctypes.c_float, "window": WindowFields, "expression": ExpressionFields}
 
 
-def _structures() -> dict[Op, type[ctypes.LittleEndianStructure]]:
+def _structures() -> dict[OpCode, type[ctypes.LittleEndianStructure]]:
     """The structure of every op; ops that name one structure share it.
 
     Raises:
@@ -145,10 +148,10 @@ def _structures() -> dict[Op, type[ctypes.LittleEndianStructure]]:
     return result
 
 
-STRUCTURES: Mapping[Op, type[ctypes.LittleEndianStructure]] = _structures()
+STRUCTURES: Mapping[OpCode, type[ctypes.LittleEndianStructure]] = _structures()
 
 
-def pack(op: Op, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields: Any) -> bytes:
+def pack(op: OpCode, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields: Any) -> bytes:
     """The custom options of an op.
 
     Args:
@@ -162,7 +165,7 @@ def pack(op: Op, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields
         TypeError: a field is missing or unknown.
     """
     structure = STRUCTURES[op]
-    names = [name for name, _ in structure._fields_[1:]]
+    names = [field[0] for field in structure._fields_[1:]]
     if set(fields) != set(names):
         raise TypeError(f"{op.tflite_name}: expected the fields {names}, received {sorted(fields)}")
     header = Header(MAGIC, VERSION, op, guard & 0xFFFFFFFF, guard >> 32 & 0xFFFFFFFF, flags)
