@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -93,7 +92,7 @@ def table_of(
     full = imported.cost(everything, ours(loss), ours(optimizer)).backward_macs
     layers = len(imported.layers)
     candidates = range(layers - min(layers, tail or MAX_CANDIDATES), layers)
-    spec = replace(optimizer_spec(ours(optimizer)), at_run_time=True)
+    spec = ours(optimizer).spec(at_run_time=True)
     return imported, tail_table(
         imported.module,
         loss_spec(imported, ours(loss)),

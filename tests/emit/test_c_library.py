@@ -85,7 +85,13 @@ def test_a_build_has_its_files_and_says_whose_they_are(name, saved):
     build = saved(name)
     present = {str(p.relative_to(build.folder)) for p in build.folder.rglob("*") if p.is_file()}
     assert {
-        *("include/tt_model.h", "src/tt_model.c", "src/tt_model_kernels.c", "src/tt_model_kernels.h", "src/tt_model_weights.c"),
+        *(
+            "include/tt_model.h",
+            "src/tt_model.c",
+            "src/tt_model_kernels.c",
+            "src/tt_model_kernels.h",
+            "src/tt_model_weights.c",
+        ),
         *("src/tt_model_weights.h", "CMakeLists.txt", "sources.txt", "plan.json", "report.json"),
         *("sim/simulation.json", "sim/weights.npz"),
     } <= present
@@ -198,7 +204,9 @@ def test_constants_are_emitted_once_and_aligned(saved):
     assert len(names) == len(set(names))
     contents = re.findall(r"tt_constant_\d+\[\d+\] = (\{[^}]*\})", text)
     assert len(contents) == len(set(contents))
-    declared = re.findall(r"^extern const float (\w+)\[", saved("everything").text("src/tt_model_weights.h"), re.MULTILINE)
+    declared = re.findall(
+        r"^extern const float (\w+)\[", saved("everything").text("src/tt_model_weights.h"), re.MULTILINE
+    )
     assert declared == names
 
 
@@ -225,7 +233,11 @@ def test_names_are_harmless_in_comments(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_harmless_in_cmake(name):
     plain, other = (
-        [line for line in emit_cmake(model, ["src/tt_model_kernels.c"], ["-O3"]).splitlines() if not line.startswith("#")]
+        [
+            line
+            for line in emit_cmake(model, ["src/tt_model_kernels.c"], ["-O3"]).splitlines()
+            if not line.startswith("#")
+        ]
         for model in ("plain", name)
     )
     assert other == plain

@@ -15,10 +15,11 @@ from tt_tflm.losses import SoftmaxLoss
 from tt_tflm.optimizers import SGD, Adam, Momentum
 from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.kernel import AT_RUN_TIME, OUT, WEIGHTED, Kernel, Param, row_length, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, OUT, Kernel, Param, row_length, steps_of
 from tvm_passes.kernels.geometry import Window, row_stride
 from tvm_passes.kernels.tiling import CORTEX_M, HOST, Tiling
 from tvm_passes.liveness import buffers_of, lower_bound
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import (
     KERNEL_PREFIX,
     canonical,

@@ -17,6 +17,7 @@ from tt_tflm.emit.runtime import runtime_files, sim_model_header
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
+from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.losses import Loss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
@@ -57,7 +58,7 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         tuple(settings.input_scaling),
         tuple(budget.resolve(planned.backward_macs_full).to_json().values()),
     )
-    models = {} if model.int8_layers else {INFER_MODEL: emit_infer(emitted, model.module)}
+    models, not_exported = _exported(model, emitted)
     tflm = None
     if backend == "tflm":
         emitted_models = emit_tflm(emitted)
@@ -107,6 +108,8 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         "learning_rate": optimizer.learning_rate,
         "choice": _choice(model, program, budget, planned.backward_macs_full),
     }
+    if not_exported is not None:
+        simulation["not_exported"] = not_exported
     if backend == "tflm":
         simulation["lists_bytes"] = lists_pool(emitted).bytes
     if backend == "tflm" and program.choice is not None:
@@ -117,6 +120,16 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         }
     rows = {layer.name: r for layer, r in zip(model.layers, model.rows, strict=True)}
     return Build(files, rows, model.layers, report, plan_data, simulation, models)
+
+
+def _exported(model: ImportedModel, emitted: EmittedModel) -> tuple[dict[str, bytes], str | None]:
+    """The forward pass for other runtimes, and why there is none where an operation is the C backend's alone."""
+    if model.int8_layers:
+        return {}, None
+    try:
+        return {INFER_MODEL: emit_infer(emitted, model.module)}, None
+    except UnsupportedLayerError as error:
+        return {}, str(error)
 
 
 def _channels(program: Program, layer: str) -> tuple[int, ...]:

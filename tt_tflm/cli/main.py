@@ -281,12 +281,13 @@ def supported_ops(json_path: Path | None) -> None:
     from dataclasses import asdict
 
     from tt_tflm import report
-    from tt_tflm.frontend.layers import SUPPORTED
+    from tt_tflm.frontend.layers import supported_layers
 
     _check_json(json_path)
-    terminal.show(report.supported_table(SUPPORTED))
+    layers = supported_layers()
+    terminal.show(report.supported_table(layers))
     if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
+        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in layers]})
 
 
 cli.add_command(board)

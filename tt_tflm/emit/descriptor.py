@@ -347,9 +347,7 @@ def _cost_tables(table: CostTable) -> list[Table]:
         f"{{{c.channels}u, {c.parameters}u, {c.forward_macs}u, {c.row_parameters}u, {c.row_bytes}u, {c.channel_macs}u}}"
         for c in table.candidates
     ]
-    tensors = [
-        f"{{{t.full_guard:#x}u, {t.mask_guard:#x}u, {t.full_bytes}u, {t.mask_bytes}u}}" for t in table.tensors
-    ]
+    tensors = [f"{{{t.full_guard:#x}u, {t.mask_guard:#x}u, {t.full_bytes}u, {t.mask_bytes}u}}" for t in table.tensors]
     items = [f"{{{item.guard:#x}u, {item.macs}u}}" for item in table.mac_items]
     tables = [
         Table("uint32_t", "row_bytes", [f"{c.row_bytes}u" for c in table.candidates]),

@@ -58,7 +58,9 @@ def firmware(build: Build) -> Firmware:
     files = {name: text for name, text in build.files.items() if name.startswith(_FOLDERS)}
     report, symbol = build.report_data, str(build.simulation["symbol"])
     if build.backend == "c":
-        return Firmware(files, (kernel_source(symbol),), report["arena_bytes"], report["row_pool_bytes"], interpreted=False)
+        return Firmware(
+            files, (kernel_source(symbol),), report["arena_bytes"], report["row_pool_bytes"], interpreted=False
+        )
     if "lists_bytes" not in build.simulation:
         raise InputError("expected a build with include/tt_model.h, received one without: convert again")
     for name in (TRAIN, FISHER):
@@ -80,7 +82,7 @@ def _array(name: str, content: bytes) -> str:
     rows = (content[i : i + _BYTES_A_LINE] for i in range(0, len(content), _BYTES_A_LINE))
     lines = "".join(f"    {', '.join(map(str, row))},\n" for row in rows)
     return (
-        '/* SPDX-License-Identifier: Apache-2.0 */\n#include <stdint.h>\n\n'
+        "/* SPDX-License-Identifier: Apache-2.0 */\n#include <stdint.h>\n\n"
         f"extern const uint8_t {name}[];\n"
         f"const uint8_t {name}[{len(content)}] __attribute__((aligned(16))) = {{\n{lines}}};\n"
     )

@@ -15,7 +15,7 @@ import numpy as np
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import Node, flatten
-from tt_tflm.frontend.layers import ACTIVATIONS
+from tt_tflm.frontend.layers import activations
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 
 if TYPE_CHECKING:
@@ -99,17 +99,17 @@ def _check_layer(node: Node) -> None:
         _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
     if hasattr(layer, "activation") and _activation_name(layer.activation) is None:
         name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-        _refuse(node, f"an activation of {', '.join(ACTIVATIONS)}", name, "use one of these, or a layer of its own")
+        _refuse(node, f"an activation of {', '.join(activations())}", name, "use one of these, or a layer of its own")
     for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
         if not holds(node):
             _refuse(node, expected, str(received(layer)), remedy)
 
 
 def _activation_name(function: object) -> str | None:
-    activations = import_keras().activations
     if function is None:
         return "linear"
-    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
+    known = import_keras().activations
+    return next((name for name in activations() if getattr(known, name, None) is function), None)
 
 
 def _check_weights(node: Node) -> None:

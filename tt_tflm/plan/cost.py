@@ -12,7 +12,8 @@ from tvm import relax
 from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.kernel import LOSS, WEIGHTED, Step, int8_row_bytes, row_length, steps_of
+from tvm_passes.kernel import LOSS, Step, int8_row_bytes, row_length, steps_of
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.plan_arena import PlannedFunction
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.specs import LossSpec, OptimizerSpec

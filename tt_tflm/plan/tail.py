@@ -14,8 +14,9 @@ from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
 from tvm_passes.guards import guards
-from tvm_passes.kernel import AT_RUN_TIME, LOSS, WEIGHTED, Step, int8_row_bytes, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, LOSS, Step, int8_row_bytes, steps_of
 from tvm_passes.kernels.elementwise import MASK_BITS
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
 from tvm_passes.specs import LossSpec, OptimizerSpec
 from tvm_passes.update_in_place import UpdateInPlace

@@ -20,8 +20,9 @@ from tt_tflm.program.static import ImportedModel
 from tt_tflm.tflite.forward import bounds_of, forward_pass, has_fused_bounds
 from tt_tflm.tflite.graph import TfliteGraph
 from tvm_passes.imported_graph import UnsupportedGraphError
-from tvm_passes.kernel import WEIGHTED, Step, row_length
+from tvm_passes.kernel import Step, row_length
 from tvm_passes.kernels.geometry import int8_row_stride
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.quantize import Grid, Quantize, fixed_point, quantized_steps
 from tvm_passes.sparse_gradient import layer_of
 

@@ -26,7 +26,8 @@ from tt_tflm.program.layout.row_pool import RowPool, lay_out
 from tt_tflm.program.layout.session import SESSION_BYTES, tables_bytes
 from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
-from tvm_passes.kernel import WEIGHTED, row_length, steps_of
+from tvm_passes.kernel import row_length, steps_of
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
 from tvm_passes.specs import LossSpec, OptimizerSpec
@@ -90,9 +91,16 @@ class ImportedModel:
         }
 
     def cost(self, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer) -> Cost:
-        """What training that plan costs."""
+        """What training that plan costs.
+
+        Raises:
+            UnsupportedLayerError: an operation behind what is trained passes no gradient.
+        """
         spec = loss_spec(self, loss)
-        return cost_of_training(self.module, spec, self.trained(plan), optimizer.spec())
+        try:
+            return cost_of_training(self.module, spec, self.trained(plan), optimizer.spec())
+        except UnsupportedGraphError as error:
+            raise UnsupportedLayerError(f"model '{self.name}': {error}; register it with a gradient") from None
 
 
 def import_model(model: keras.Model, report: Report = lambda _name: None) -> ImportedModel:

@@ -247,11 +247,15 @@ class Board(ABC):
             Content of the .tflite file.
 
         Raises:
-            InputError: the build holds no forward model, is int8, or the file cannot be written.
+            InputError: the build holds no forward model or an operation that TensorFlow Lite lacks, is int8, or the
+                file cannot be written.
             DeviceError: with prototypes, no class has been enrolled.
         """
         if self._files.description.get("precision") == "int8":
             raise InputError("export_tflite: expected a build of precision float32, received one of int8")
+        not_exported = self._files.description.get("not_exported")
+        if not_exported is not None:
+            raise InputError(f"export_tflite: {not_exported}")
         content = self._files.models.get(_INFER_MODEL)
         if content is None:
             raise InputError(

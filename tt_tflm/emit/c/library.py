@@ -141,9 +141,7 @@ def _int8_rows(model: EmittedModel, index: int) -> Structure:
 
 def _frozen_rows(model: EmittedModel, index: int) -> Structure:
     stride = model.layers[index].rows.shape[1]
-    return Structure(
-        "tt_rows_t", f"rows_{index}", {"base": f"{model.symbol}_rows_{index}", "stride": f"{stride}u"}
-    )
+    return Structure("tt_rows_t", f"rows_{index}", {"base": f"{model.symbol}_rows_{index}", "stride": f"{stride}u"})
 
 
 def _slots(model: EmittedModel, index: int) -> list[str]:
