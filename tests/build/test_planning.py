@@ -17,7 +17,7 @@ from tt_tflm.plan.strategies import STRATEGIES
 SHAPE = (16, 16, 3)
 SPENT = ("training_memory_bytes", "ram_bytes", "backward_macs", "updated_parameters")
 OPTIMIZERS = [SGD(), Momentum(), Adam(), Adam(batch_size=4)]
-TRAINING = sorted(STRATEGIES.keys() - {"none"})
+TRAINING = sorted(set(STRATEGIES) - {"none"})
 
 
 @pytest.fixture(scope="module")
