@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists that are kept in one place and may be added to from outside the package.
 
-An entry is added by a call. Those of the package are added as its modules are imported; those of other packages likewise,
-once the registry is first read, if they name their module in their entry points::
+An entry is added by a call. Those of the package are added as its modules are imported; those of other packages
+likewise, once the registry is first read, if they name their module in their entry points::
 
     [project.entry-points."tt_tflm.exporters"]
     mbed = "my_package.mbed"
@@ -30,11 +30,13 @@ class Registry(Generic[_Entry]):
         kind: what an entry is, with its article, for messages: ``a strategy``.
         group: of entry points that are imported before the registry is first read.
         package: whose modules and subpackages are imported before that; None where whoever makes the registry fills it.
+        subpackages_alone: leave modules out.
     """
 
-    def __init__(self, kind: str, group: str, package: str | None = None) -> None:
+    def __init__(self, kind: str, group: str, package: str | None = None, *, subpackages_alone: bool = False) -> None:
         self._kind, self._group, self._package = kind, group, package
         self._entries: dict[str, _Entry] = {}
+        self._subpackages_alone = subpackages_alone
         self._complete = False
 
     def add(self, name: str, entry: _Entry) -> None:
@@ -103,4 +105,5 @@ class Registry(Generic[_Entry]):
         if package is not None:
             folder = importlib.import_module(package).__path__
             for module in sorted(pkgutil.iter_modules(folder), key=lambda module: module.name):
-                importlib.import_module(f"{package}.{module.name}")
+                if module.ispkg or not self._subpackages_alone:
+                    importlib.import_module(f"{package}.{module.name}")

@@ -9,10 +9,9 @@ import pytest
 
 from tt_tflm.boards.simulated.task import GRADIENTS
 from tt_tflm.build.converter import MODES
-from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES, STRATEGY_NAMES
+from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES
 from tt_tflm.frontend.layers import SUPPORTED
 from tt_tflm.options import LOSSES, OPTIMIZERS
-from tt_tflm.plan.strategies import STRATEGIES
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,6 @@ def test_names_are_those_of_the_package() -> None:
     assert set(OPTIMIZER_NAMES) == set(OPTIMIZERS)
     assert MODE_NAMES == MODES
     assert GRADIENT_NAMES == GRADIENTS
-    assert {*STRATEGY_NAMES, "none"} == STRATEGIES.keys()
 
 
 def test_starting_imports_nothing_heavy() -> None:

@@ -22,7 +22,7 @@ from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
 from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.static import ImportedModel, Program
-from tvm_passes.kernels.tiling import CORTEX_M, HOST
+from tvm_passes.kernels.tiling import tiling_for
 
 _FLOAT = 4
 
@@ -66,7 +66,7 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         tflm = layout(emitted_models)
         files = _tflm_files() | emit_session(emitted, emitted_models)
     else:
-        files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
+        files = emit_c(emitted, tiling_for(profile.isa)) | _runtime_files(_unused_sources(emitted))
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":

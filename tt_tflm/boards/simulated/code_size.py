@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.toolchain import CompileUnit, compile_objects, find_compiler
@@ -26,7 +25,7 @@ def code_bytes(files: SimulationFiles, profile: DeviceProfile) -> int | None:
         compiler = find_compiler(profile)
     except ToolchainError:
         return None
-    size_tool = shutil.which("size" if profile.is_host else str(Path(compiler).name).replace("gcc", "size"))
+    size_tool = shutil.which(profile.toolchain.size)
     if size_tool is None:
         return None
     base, kernel = (profile.compile_flags(kernel=flag) for flag in (False, True))
