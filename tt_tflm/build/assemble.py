@@ -240,7 +240,8 @@ def _unused_sources(model: EmittedModel) -> set[str]:
 
 
 def _runtime_files(unused: set[str]) -> dict[str, str]:
-    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands alone."""
+    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands
+    alone."""
     root = ops_path()
     return {
         f"{folder}/{path.name}": path.read_text(encoding="utf-8")
@@ -251,7 +252,8 @@ def _runtime_files(unused: set[str]) -> dict[str, str]:
 
 
 def _tflm_files() -> dict[str, str]:
-    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite Micro."""
+    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite
+    Micro."""
     root = ops_path()
     folders = {
         "include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm",

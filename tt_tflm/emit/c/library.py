@@ -37,7 +37,8 @@ def emit_c(model: EmittedModel, tiling: Tiling) -> dict[str, str]:
 
 
 def render_model(model: EmittedModel, template: str, row_pool: RowPool, **more: object) -> str:
-    """A source of the model, for an emitter with a row pool of its own: its regions are those that the template names."""
+    """A source of the model, for an emitter with a row pool of its own: its regions are those that the template
+    names."""
     return _Emitter(model, row_pool).render(template, interpreted=True, **more)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C interface of a build for TensorFlow Lite Micro: tt_model.h over interpreters of its models.
 
-Calls, statuses and saved states are those of the C backend, so that everything written against them (the console, tasks,
-exports) drives either. The order of an adaptation, choosing and saving come from the same templates.
+Calls, statuses and saved states are those of the C backend, so that everything written against them (the console,
+tasks, exports) drives either. The order of an adaptation, choosing and saving come from the same templates.
 """
 
 from __future__ import annotations
