@@ -94,9 +94,10 @@ class Registry(Generic[_Entry]):
             except Exception as error:
                 # What another package raises is not known; its user has to be told which package it was.
                 owner = point.dist.name if point.dist else "an installed package"
+                reason = " ".join(str(error).split())
                 raise ToolchainError(
                     f"{self._group}: expected '{point.value}' of {owner} to be imported, received "
-                    f"{type(error).__name__}: {error}: mend or uninstall {owner}"
+                    f"{type(error).__name__}: {reason}: mend or uninstall {owner}"
                 ) from error
         self._complete = True
 

@@ -9,8 +9,10 @@ import pytest
 
 from tt_tflm.boards.simulated.task import GRADIENTS
 from tt_tflm.build.converter import MODES
+from tt_tflm.cli.evaluate import COMPARED
 from tt_tflm.cli.options import GRADIENT_NAMES, LOSS_NAMES, MODE_NAMES, OPTIMIZER_NAMES
 from tt_tflm.frontend.layers import SUPPORTED
+from tt_tflm.meta.evaluation_settings import DEFAULT_STRATEGIES
 from tt_tflm.options import LOSSES, OPTIMIZERS
 
 
@@ -84,6 +86,7 @@ def test_names_are_those_of_the_package() -> None:
     assert set(OPTIMIZER_NAMES) == set(OPTIMIZERS)
     assert MODE_NAMES == MODES
     assert GRADIENT_NAMES == GRADIENTS
+    assert COMPARED.split(",") == list(DEFAULT_STRATEGIES)
 
 
 def test_starting_imports_nothing_heavy() -> None:

@@ -57,7 +57,9 @@ def test_boards_state_their_memories(device):
 
 @pytest.mark.qemu
 def test_qemu_knows_the_machines():
-    listing = subprocess.run([find_emulator(get_profile("cortex-m4")), "-machine", "help"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        [find_emulator(get_profile("cortex-m4")), "-machine", "help"], capture_output=True, text=True, check=True
+    ).stdout
     machines = {line.split()[0] for line in listing.splitlines()[1:]}
     named = {device.qemu_machine for device in BOARDS if device.qemu_machine}
     assert len(named) == 4

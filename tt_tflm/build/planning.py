@@ -44,9 +44,9 @@ def plan_on_host(
 ) -> UpdatePlan:
     """Choose what a static build of the converter's model trains for a task.
 
-    The last layers, at most 64, are inspected with the code that boards run (strategies that need no Fisher potentials
-    skip this, and those that are all or nothing look at every layer). What the plan spends is what a build with the converter's loss and optimiser has: its training memory,
-    its RAM as placed, its backward MACs.
+    The last layers, at most 64, are inspected with the code that boards run. Strategies that need no Fisher potentials
+    skip this, and those that are all or nothing look at every layer. What the plan spends is what a build with the
+    converter's loss and optimiser has: its training memory, its RAM as placed, its backward MACs.
 
     Args:
         converter: with loss and optimiser; its mode, plan, budget and target play no part and stay as they are.

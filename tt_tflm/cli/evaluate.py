@@ -11,7 +11,7 @@ import click
 from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
 
-_DEFAULT = "none,last_layer,full,sparse_update,tinytrain"
+COMPARED = "none,last_layer,full,sparse_update,tinytrain"
 
 
 class Strategies(click.ParamType):
@@ -48,7 +48,7 @@ class Strategies(click.ParamType):
 @click.option("--shots", type=terminal.Count(1), help="Support images of a class.  [default: 5]")
 @click.option("--queries", type=terminal.Count(1), help="Query images of a class.  [default: 15]")
 @click.option("--count", type=terminal.Count(1), help="Episodes.  [default: 100]")
-@click.option("--strategies", type=Strategies(), default=_DEFAULT, show_default=True, metavar="NAME,NAME...")
+@click.option("--strategies", type=Strategies(), default=COMPARED, show_default=True, metavar="NAME,NAME...")
 @click.option(
     "--backend",
     type=terminal.OneOf(("c", "tflm", "tf")),

@@ -46,8 +46,8 @@ class EvaluationSettings:
         jobs: processes that episodes are spread over.
         input_scaling: (scale, shift) of pixels, as the converter's.
         skip_corrupt: leave files out that cannot be decoded.
-        instructions_on: an emulated core, or a device with one, on which the first episode's instructions are counted as
-            well; backend ``c`` alone.
+        instructions_on: an emulated core, or a device with one, on which the first episode's instructions are counted
+            as well; backend ``c`` alone.
 
     Raises:
         InputError: a setting is out of range, or does not go with another; the message names it.
