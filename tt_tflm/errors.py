@@ -4,7 +4,9 @@ do."""
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -48,3 +50,9 @@ def expect_count(owner: str, name: str, value: Any, least: int) -> None:
     """Raises InputError unless value is a whole number of at least least."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{owner}: expected {name} of at least {least}, received {value!r}")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """``: did you mean 'optimizer'?`` for a name that is near to a known one, else nothing."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f": did you mean '{near[0]}'?" if near else ""

@@ -15,7 +15,7 @@ import yaml
 from tt_tflm import Board, load_build
 from tt_tflm.cli.main import main
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.export import export_zephyr, zephyr_files
+from tt_tflm.export.zephyr.module import export_zephyr, zephyr_files
 
 from . import zephyr_host
 

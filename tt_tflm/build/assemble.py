@@ -23,7 +23,7 @@ from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
 from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.static import ImportedModel, Program
-from tvm_passes.kernels.tiling import CORTEX_M, HOST
+from tvm_passes.kernels.tiling import tiling_for
 
 _FLOAT = 4
 
@@ -66,7 +66,7 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         tflm = layout(emitted_models)
         files = emit_session(emitted, emitted_models)
     else:
-        files = emit_c(emitted, HOST if profile.is_host else CORTEX_M)
+        files = emit_c(emitted, tiling_for(profile.isa))
     files |= runtime_files(backend, (*loss.sources, *optimizer.sources))
     files["sim/tt_sim_model.h"] = sim_model_header(emitted.symbol, files[f"include/{emitted.symbol}.h"])
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))

@@ -51,7 +51,7 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.model_argument
 @options.episode_option
 @options.budget_options
-@click.option("--strategy", type=terminal.OneOf(options.STRATEGY_NAMES), default="tinytrain", show_default=True)
+@click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the strategy random.")
 @options.training_options
 @click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,18 +25,6 @@ BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
-STRATEGY_NAMES = (
-    "tinytrain",
-    "fisher",
-    "fisher_memory",
-    "fisher_compute",
-    "magnitude",
-    "random",
-    "full",
-    "last_layer",
-    "bias_only",
-    "sparse_update",
-)
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
@@ -46,6 +34,13 @@ class ModelPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return STARTER if value == "starter" else super().convert(value, param, ctx)
+
+
+def strategy_names() -> Sequence[str]:
+    """Of the strategies that train something."""
+    from tt_tflm.plan.strategies import training_names
+
+    return training_names()
 
 
 model_argument = click.argument("model", type=ModelPath(path_type=Path))

@@ -42,11 +42,11 @@ def tail_table(
         module: canonical.
         loss: which loss.
         layers: of the model, in the order of its ``rows_<n>``.
-        candidates: numbers of the layers that may be trained, ascending, at most 64.
+        candidates: numbers of the layers that may be trained, ascending; boards choose among at most 64.
         optimizer: which optimiser; its moments and gradients are part of a row's bytes.
         fixed_ram_bytes: see ``CostTable``.
         backward_macs_full: see ``CostTable``.
-        biases_alone: cost plans that train the biases of channels and leave their weights, see ``strategies.combine``.
+        biases_alone: cost plans that train the biases of channels and leave their weights, see ``wish.combine``.
     """
 
     def steps_with(weights: bool) -> list[Step]:

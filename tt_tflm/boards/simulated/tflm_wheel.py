@@ -26,7 +26,7 @@ import numpy as np
 
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
-from tt_tflm.devices.profiles import BASE_FLAGS, HOST_KERNEL_FLAGS
+from tt_tflm.devices.cores import BASE_FLAGS, KERNEL_FLAGS
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
@@ -37,8 +37,6 @@ WHEEL_VERSION = "0.dev20260203175027"
 DEFAULT_ARENA_BYTES = 64 << 20
 
 _REGISTERER = "TtRegisterOps"
-# The library stays in a cache that may meet another processor.
-_KERNEL_FLAGS = tuple(flag for flag in HOST_KERNEL_FLAGS if flag != "-march=native")
 _CPP_FLAGS = (
     "-std=c++17",
     *(flag for flag in BASE_FLAGS if not flag.startswith("-std")),
@@ -193,7 +191,7 @@ def ops_library() -> ctypes.CDLL:
 
 def _units() -> tuple[list[CompileUnit], tuple[Path, ...]]:
     ops = ops_path()
-    base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, _KERNEL_FLAGS, _CPP_FLAGS))
+    base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, KERNEL_FLAGS, _CPP_FLAGS))
     units = [
         *(CompileUnit(path, base) for path in sorted((ops / "src").glob("*.c"))),
         *(CompileUnit(path, kernel) for path in sorted((ops / "kernels/src").glob("*.c"))),

@@ -10,18 +10,11 @@ from typing import Any
 from tt_tflm.build.artefact import Build
 from tt_tflm.export.firmware import Firmware, firmware
 from tt_tflm.export.render import rendered
-from tt_tflm.export.zephyr_parts import (
-    ZEPHYR_BASE_FLAGS,
-    ZEPHYR_BYTES,
-    ZEPHYR_KERNEL_FLAGS,
-    ZEPHYR_PLATFORMS,
-    plain_name,
-    zephyr_parts,
-)
+from tt_tflm.export.zephyr.parts import ZEPHYR_BYTES, ZEPHYR_PLATFORMS, plain_name, zephyr_flags, zephyr_parts
 from tt_tflm.files.new_folder import new_folder
 from tt_tflm.files.ops_path import ops_path
 
-_TEMPLATES = Path(__file__).parent / "templates" / "zephyr"
+_TEMPLATES = Path(__file__).parent / "templates"
 _APPLICATIONS = ("samples/enroll_and_adapt", "tests/persistence")
 _STACK_BYTES = 4096
 _TFLM_STACK_BYTES = 8192
@@ -74,8 +67,8 @@ def _settings(build: Build, model: Firmware, console: dict[str, str]) -> dict[st
         "model_sources": model.sources,
         "console_sources": [name for name in console if name.endswith(".c")],
         "kernel_sources": model.kernels,
-        "base_flags": ZEPHYR_BASE_FLAGS,
-        "kernel_flags": ZEPHYR_KERNEL_FLAGS,
+        "base_flags": zephyr_flags(build.device.profile, kernel=False),
+        "kernel_flags": zephyr_flags(build.device.profile, kernel=True),
         "arena_bytes": model.arena_bytes,
         "row_pool_bytes": model.row_pool_bytes,
         "session_bytes": report["session_bytes"],

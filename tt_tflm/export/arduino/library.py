@@ -14,14 +14,14 @@ from typing import Any
 
 from tt_tflm.build.artefact import Build
 from tt_tflm.errors import InputError, ToolchainError
-from tt_tflm.export.arduino_boards import BOARDS, ArduinoBoard
+from tt_tflm.export.arduino.boards import BOARDS, ArduinoBoard
 from tt_tflm.export.firmware import Firmware, firmware
 from tt_tflm.export.render import rendered
 
 LIBRARY = "TinyTrain"
 """Name of the library, its folder and its header; a sketchbook holds one model at a time."""
 
-_TEMPLATES = Path(__file__).parent / "templates" / "arduino"
+_TEMPLATES = Path(__file__).parent / "templates"
 _SAMPLES_PER_CLASS = 5
 _LINE_BYTES = 256  # TT_CONSOLE_LINE_BYTES
 _ITERATIONS = 100
@@ -246,7 +246,7 @@ def _settings(build: Build, model: Firmware, samples: int, boards: list[ArduinoB
 
 def _licence() -> str:
     """The licence of the runtime, beside the package in a checkout, in its metadata once installed."""
-    checkout = Path(__file__).resolve().parents[2] / "LICENSE"
+    checkout = Path(__file__).resolve().parents[3] / "LICENSE"
     if checkout.is_file():
         return checkout.read_text(encoding="utf-8")
     for file in importlib.metadata.files("tt-tflm") or ():
