@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors this package raises on purpose. Their text is one line: what was expected, what was received, what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class TinyTrainError(Exception):
     """Base of every error raised on purpose."""
@@ -24,3 +27,9 @@ class ToolchainError(TinyTrainError, RuntimeError):
 
 class OverflowingMemoryError(ToolchainError):
     """A program is too large for the memory of an emulated board."""
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """``: did you mean 'optimizer'?`` for a name that is near to a known one, else nothing."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f": did you mean '{near[0]}'?" if near else ""

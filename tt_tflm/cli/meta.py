@@ -109,6 +109,7 @@ class CountOrRange(click.ParamType):
     type=terminal.OneOf(("mirrored", "multiworker")),
     help="Several devices, or machines as TF_CONFIG has them.  [default: one device]",
 )
+@options.input_scaling_option
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @options.json_option
 def meta_train(

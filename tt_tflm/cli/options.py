@@ -73,6 +73,32 @@ data_option = click.option(
 skip_corrupt_option = click.option("--skip-corrupt", is_flag=True, help="Leave files out that cannot be decoded.")
 
 
+class Scaling(click.ParamType):
+    """How pixels become inputs: two numbers with a comma between them."""
+
+    name = "scale,shift"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "SCALE,SHIFT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            scale, shift = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"expected two numbers SCALE,SHIFT, like 0.00392157,0, received {value!r}", param, ctx)
+        return scale, shift
+
+
+input_scaling_option = click.option(
+    "--input-scaling",
+    type=Scaling(),
+    help="pixel * SCALE + SHIFT is the input of MODEL; the range of 0 to 255 by it is that of all inputs.  "
+    "[default: pixel / 127.5 - 1]",
+)
+
+
 class Target(click.ParamType):
     """A device: a name, or the path of a profile in TOML."""
 
@@ -122,17 +148,17 @@ class Limit(click.ParamType):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Loss and optimiser as given; None means the default of the loss or optimiser."""
+    """Loss and optimiser as given; None means what the model tells, or the default of the loss or optimiser."""
 
-    loss: str
+    loss: str | None
     classes: int | None
     temperature: float | None
     optimizer: str
     learning_rate: float | None
     batch_size: int | None
 
-    def make(self) -> tuple[Loss, Optimizer]:
-        """The loss and the optimiser.
+    def make(self) -> tuple[Loss | None, Optimizer]:
+        """The loss, None for what the model tells, and the optimiser.
 
         Raises:
             InputError: an option does not go with the loss.
@@ -142,8 +168,10 @@ class TrainingOptions:
         about_prototypes = _given({"classes": self.classes, "temperature": self.temperature})
         if about_prototypes and self.loss != "prototype":
             first = next(iter(about_prototypes))
-            raise InputError(f"expected --{first} with --loss prototype, received it with --loss {self.loss}")
-        loss = tt_tflm.PrototypeLoss(**about_prototypes) if self.loss == "prototype" else tt_tflm.SoftmaxLoss()
+            received = f"with --loss {self.loss}" if self.loss else "without --loss"
+            raise InputError(f"expected --{first} with --loss prototype, received it {received}")
+        losses = {"softmax": tt_tflm.SoftmaxLoss, "prototype": tt_tflm.PrototypeLoss}
+        loss = losses[self.loss](**about_prototypes) if self.loss else None
         made = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}[self.optimizer]
         return loss, made(**_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size}))
 
@@ -171,7 +199,11 @@ class BudgetOptions:
 def training_options(command: _Command) -> _Command:
     """Options of loss and optimiser; the command gets them as ``training``."""
     options = (
-        click.option("--loss", type=terminal.OneOf(LOSS_NAMES), default="softmax", show_default=True),
+        click.option(
+            "--loss",
+            type=terminal.OneOf(LOSS_NAMES),
+            help="softmax: MODEL ends in logits or a softmax; prototype: in an embedding.  [default: as MODEL tells]",
+        ),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
         click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
         click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True),

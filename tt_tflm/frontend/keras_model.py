@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss_in
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import Node, flatten
-from tt_tflm.frontend.layers import ACTIVATIONS
+from tt_tflm.frontend.layers import ACTIVATIONS, activation_name
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 
 if TYPE_CHECKING:
@@ -53,16 +54,29 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     return model
 
 
-def _lambda_layers(path: Path) -> Iterator[str]:
+def load_compiled_loss(path: str | os.PathLike[str]) -> CompiledLoss | None:
+    """The loss that the model of a `.keras` file was compiled with; None without one.
+
+    Raises:
+        InputError: as `load_keras`.
+    """
+    config = _config_of(Path(path))
+    return compiled_loss_in(config) if isinstance(config, dict) else None
+
+
+def _config_of(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(_CONFIG))
+            return json.loads(archive.read(_CONFIG))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise InputError(
             f"{path}: expected a complete .keras file, received one that is truncated or of another format; "
             "save it again with model.save('model.keras')"
         ) from error
-    pending: list[Any] = [config]
+
+
+def _lambda_layers(path: Path) -> Iterator[str]:
+    pending: list[Any] = [_config_of(path)]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
@@ -97,19 +111,12 @@ def _check_layer(node: Node) -> None:
         _refuse(node, "data_format channels_last", layer.data_format, "rebuild it with channels_last")
     if not 1 <= len(node.output_shape) <= 3:
         _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
-    if hasattr(layer, "activation") and _activation_name(layer.activation) is None:
+    if hasattr(layer, "activation") and activation_name(layer.activation) is None:
         name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
         _refuse(node, f"an activation of {', '.join(ACTIVATIONS)}", name, "use one of these, or a layer of its own")
     for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
         if not holds(node):
             _refuse(node, expected, str(received(layer)), remedy)
-
-
-def _activation_name(function: object) -> str | None:
-    activations = import_keras().activations
-    if function is None:
-        return "linear"
-    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
 
 
 def _check_weights(node: Node) -> None:

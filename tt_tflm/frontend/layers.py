@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.frontend.quiet import import_keras
 
 # Axes of a Keras kernel, those of the output channel first: transposed so, a channel's weights are one run.
 _CHANNELS_FIRST = {
@@ -154,6 +155,15 @@ _PASSES = "passes gradients"
 _NOTHING = "nothing"
 _LAST = "channels_last"
 ACTIVATIONS = ("linear", "relu", "relu6", "leaky_relu", "hard_silu", "hard_swish", "sigmoid", "tanh", "softmax")
+
+
+def activation_name(function: object) -> str | None:
+    """Which of ``ACTIVATIONS`` a Keras activation is, None where it is another; without one it is ``linear``."""
+    activations = import_keras().activations
+    if function is None:
+        return "linear"
+    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
+
 
 SUPPORTED: tuple[SupportedLayer, ...] = (
     SupportedLayer("Conv2D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, groups 1"),

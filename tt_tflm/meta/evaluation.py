@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tt_tflm.boards.adaptation import augment_for
-from tt_tflm.boards.episode import InputScaling
 from tt_tflm.build.converter import PRECISIONS, TrainableConverter
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import DeviceError, InputError
@@ -117,7 +116,7 @@ def evaluate(
     paced: bool = True,
     seed: int = 0,
     jobs: int = 1,
-    input_scaling: tuple[float, float] = InputScaling(),
+    input_scaling: tuple[float, float] | None = None,
     skip_corrupt: bool = False,
     instructions_on: str | None = None,
     progress: Progress | None = None,
@@ -142,7 +141,7 @@ def evaluate(
         paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
         seed: of drawn episodes, pseudo-queries, and of the strategy ``random``.
         jobs: processes that episodes are spread over.
-        input_scaling: (scale, shift) of pixels, as the converter's.
+        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
         skip_corrupt: leave files out that cannot be decoded.
         instructions_on: an emulated core, such as ``cortex-m7``, or a device with one, on which the first episode's
             instructions are counted as well; backend ``c`` alone.
@@ -166,13 +165,14 @@ def evaluate(
         path = _as_file(model, Path(scratch))
         tell("loading the model", 0, 0)
         converter = TrainableConverter.from_keras_file(path)
-        converter.input_scaling = tuple(input_scaling)
+        converter.input_scaling = input_scaling
         converter.backend = "tflm" if backend == "tflm" else "c"
-        scaling = InputScaling(*input_scaling)
+        scaling = converter.input_scaling
         shape = converter.input_shape
         if len(shape) != 3:
             raise InputError(f"expected a model that takes images (H, W, C), received input {shape}")
         images = load_images(data, channels=shape[-1], skip_corrupt=skip_corrupt, progress=tell)
+        images.check_scale(scaling)
         rows = _episodes(episodes, images, ways, shots, queries, count, seed)
         converter.loss = PrototypeLoss(classes=max(entry.ways for entry in rows), temperature=temperature)
         loaded = rows[0].load(images, shape, scaling)
