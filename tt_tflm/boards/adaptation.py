@@ -40,7 +40,7 @@ class AdaptationResult:
 
     accuracy_before: float
     accuracy_after: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...] = field(repr=False)
     instructions: dict[str, int | None]
     plan: UpdatePlan | None = None
     stack_bytes: Mapping[str, int] = field(default_factory=dict)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 
 import numpy as np
@@ -31,7 +31,7 @@ class EpisodeResult:
 
     accuracy_before: float | None
     accuracy_after: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...] = field(repr=False)
     state_bytes: int | None
 
 

@@ -29,7 +29,7 @@ _UNREADABLE = (
 _ARRAYS = ("support_x", "support_y", "query_x", "query_y")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Episode:
     """A few-shot task, ready for a board.
 
@@ -44,6 +44,9 @@ class Episode:
     support_y: np.ndarray
     query_x: np.ndarray
     query_y: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Episode(support {self.support_x.shape}, query {self.query_x.shape}, {self.classes} classes)"
 
     @property
     def classes(self) -> int:

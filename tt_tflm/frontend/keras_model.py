@@ -112,11 +112,23 @@ def _check_layer(node: Node) -> None:
     if not 1 <= len(node.output_shape) <= 3:
         _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
     if hasattr(layer, "activation") and activation_name(layer.activation) is None:
-        name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-        _refuse(node, f"an activation of {', '.join(ACTIVATIONS)}", name, "use one of these, or a layer of its own")
+        _refuse_activation(node)
     for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
         if not holds(node):
-            _refuse(node, expected, str(received(layer)), remedy)
+            _refuse(node, expected, str(received(layer)), remedy if isinstance(remedy, str) else remedy(layer))
+
+
+def _refuse_activation(node: Node) -> None:
+    activation = node.layer.activation
+    if isinstance(activation, import_keras().layers.Layer):
+        kind = type(activation).__name__
+        _refuse(
+            node, "a function as activation", f"the layer {kind}", f"leave the activation out and put {kind} after it"
+        )
+    name = getattr(activation, "__name__", type(activation).__name__)
+    known = f"one of Keras' activations {', '.join(ACTIVATIONS)}"
+    remedy = f"write activation='{name}'" if name in ACTIVATIONS else "use one of these"
+    _refuse(node, known, f"'{name}' of {getattr(activation, '__module__', '?')}", remedy)
 
 
 def _check_weights(node: Node) -> None:
@@ -136,11 +148,16 @@ def _refuse(node: Node, expected: str, received: str, remedy: str) -> None:
     )
 
 
-_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str]
+_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str | Callable[[Any], str]]
 
 
 def _ones(value: object) -> bool:
     return all(size == 1 for size in np.atleast_1d(value))
+
+
+def _spread(layer: Any) -> tuple[int, ...]:
+    """Size of a kernel with the gaps that dilation leaves."""
+    return tuple((size - 1) * gap + 1 for size, gap in zip(layer.kernel_size, layer.dilation_rate, strict=True))
 
 
 def _is_last_axis(node: Node) -> bool:
@@ -153,7 +170,7 @@ _DILATION: _Option = (
     "dilation_rate 1",
     lambda node: _ones(node.layer.dilation_rate),
     lambda layer: layer.dilation_rate,
-    "use dilation_rate=1 with a larger kernel or stride",
+    lambda layer: f"use dilation_rate=1 and kernel_size={_spread(layer)}, with zeros between the weights",
 )
 _GROUPS: _Option = (
     "groups 1",
@@ -171,7 +188,7 @@ _NOT_CAUSAL: _Option = (
     "padding valid or same",
     lambda node: node.layer.padding in ("valid", "same"),
     lambda layer: layer.padding,
-    "put a ZeroPadding1D((kernel_size - 1, 0)) before it and use padding='valid'",
+    lambda layer: f"put a ZeroPadding1D(({_spread(layer)[0] - 1}, 0)) before it and use padding='valid'",
 )
 _LAST_AXIS: _Option = (
     "the last axis",

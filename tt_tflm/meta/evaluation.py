@@ -50,7 +50,7 @@ class StrategyResult:
             small; empty if not counted.
     """
 
-    accuracies: tuple[float, ...]
+    accuracies: tuple[float, ...] = field(repr=False)
     costs: Mapping[str, int]
     instructions: Mapping[str, int] | None = field(default_factory=dict)
 

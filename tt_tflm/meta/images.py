@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ class ImageSet:
     """
 
     name: str
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    read: Callable[[int], np.ndarray]
+    labels: np.ndarray = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    read: Callable[[int], np.ndarray] = field(repr=False)
     skipped: tuple[str, ...] = ()
 
     def members(self) -> list[np.ndarray]:

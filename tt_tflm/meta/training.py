@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,9 +52,19 @@ class FitResult:
     model: keras.Model
     temperature: float
     episodes: int
-    history: tuple[dict[str, Any], ...]
+    history: tuple[dict[str, Any], ...] = field(repr=False)
     stopped: str
     skipped: tuple[str, ...]
+
+    @property
+    def best_episode(self) -> int:
+        """After how many episodes the weights of ``model`` were taken; 0 where no validation was better than that of
+        the backbone as given."""
+        last = self.history[-1]
+        if last["validation_accuracy"] is None:
+            return last["episode"]
+        rows = [row for row in self.history if row["fake_quantized"] == last["fake_quantized"]]
+        return max(rows, key=lambda row: row["validation_accuracy"])["episode"]
 
 
 def fit(

@@ -13,6 +13,7 @@ import numpy as np
 import tflite
 
 from tt_tflm.emit.tflm.params import FROZEN, Flag, Op, pack
+from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.kernel import Kernel, row_length
 from tvm_passes.kernels.geometry import Window
@@ -105,7 +106,15 @@ class ForwardEmitter:
             kernel: what.
             operands: its inputs, in order.
             new: makes the output, of a given shape.
+
+        Raises:
+            UnsupportedLayerError: TensorFlow Lite has no operator for it.
         """
+        if kernel.op not in self._handlers:
+            raise UnsupportedLayerError(
+                f"operation '{kernel.op}': expected one that TensorFlow Lite has an operator for "
+                f"({', '.join(self._handlers)}), received another; replace the layer that computes it"
+            )
         return self._handlers[kernel.op](kernel, list(operands), new)
 
     def filter(self, layer: int, kernel: Kernel) -> Value:
