@@ -9,13 +9,12 @@ from typing import Any
 
 from tt_tflm.build.artefact import Build
 from tt_tflm.export.firmware import Firmware, firmware
-from tt_tflm.export.render import rendered
+from tt_tflm.export.render import plain_name, rendered
 from tt_tflm.export.zephyr_parts import (
     ZEPHYR_BASE_FLAGS,
     ZEPHYR_BYTES,
     ZEPHYR_KERNEL_FLAGS,
     ZEPHYR_PLATFORMS,
-    plain_name,
     zephyr_parts,
 )
 from tt_tflm.files.new_folder import new_folder

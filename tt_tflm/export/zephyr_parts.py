@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from tt_tflm.export.render import rendered
 
 _TEMPLATES = Path(__file__).parent / "templates" / "zephyr_parts"
 _BOARDS = "boards/"
-_UNSAFE = re.compile(r"[^A-Za-z0-9 _.+-]")
 
 # Zephyr says which language standard.
 ZEPHYR_BASE_FLAGS = tuple(flag for flag in BASE_FLAGS if not flag.startswith("-std="))
@@ -29,8 +27,3 @@ def zephyr_parts(applications: Iterable[str]) -> dict[str, str]:
     overlays = {name: text for name, text in parts.items() if name.startswith(_BOARDS)}
     files = {name: text for name, text in parts.items() if name not in overlays}
     return files | {f"{folder}/{name}": text for folder in applications for name, text in overlays.items()}
-
-
-def plain_name(model: str) -> str:
-    """A model's name as it may stand in C, CMake and Kconfig."""
-    return _UNSAFE.sub("?", model)
