@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.meta.images import load_images
 

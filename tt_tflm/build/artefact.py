@@ -30,7 +30,7 @@ _WEIGHTS = "sim/weights.npz"
 INFER_MODEL = "sim/infer.tflite"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Build:
     """A trainable build.
 
@@ -52,6 +52,13 @@ class Build:
     plan: Mapping[str, Any]
     simulation: Mapping[str, Any]
     models: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        about = self.report_data
+        return (
+            f"Build(model={about['model']!r}, target={about['target']!r}, backend={self.backend!r}, "
+            f"mode={about['mode']!r}, loss={about['loss']!r}, ram_bytes={about['ram_bytes']})"
+        )
 
     @property
     def backend(self) -> str:

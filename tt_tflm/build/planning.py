@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.input_range import InputRange, check_image_scale
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
 from tt_tflm.plan.budget import Budget, ResolvedBudget
@@ -73,6 +74,7 @@ def plan_on_host(
     if not isinstance(budget, Budget):
         raise InputError(f"expected a Budget, received {type(budget).__name__}")
     samples, labels = _checked_support(support)
+    check_image_scale("support", samples, InputRange.of(converter.input_scaling))
     settings = _inspecting(converter)
     model = settings._import(tell)
     # What is all or nothing is costed on all layers; a choice among them is one that boards could make.
@@ -107,6 +109,7 @@ def _inspecting(converter: TrainableConverter) -> TrainableConverter:
     settings = copy.copy(converter)
     settings.mode, settings.target, settings.plan = "dynamic", "host", None
     settings.budget = Budget()
+    settings.loss = converter.objective
     settings._check_options()
     return settings
 

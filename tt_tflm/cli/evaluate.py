@@ -69,6 +69,7 @@ class Strategies(click.ParamType):
 @click.option("--temperature", type=terminal.Positive(), help="Of the cosines.")
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
+@options.input_scaling_option
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @click.option(
     "--instructions-on",

@@ -54,6 +54,7 @@ def summary(model: Path, json_path: Path | None) -> None:
 @click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the strategy random.")
 @options.training_options
+@options.input_scaling_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Plan to write (plan.json)."
 )
@@ -65,6 +66,7 @@ def plan(
     strategy: str,
     seed: int,
     training: options.TrainingOptions,
+    input_scaling: tuple[float, float] | None,
     output: Path,
     json_path: Path | None,
 ) -> None:
@@ -84,6 +86,7 @@ def plan(
         loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
         converter.loss, converter.optimizer = loss, optimizer
+        converter.input_scaling = input_scaling
         episode = load_episode(episode_path, converter.input_shape, converter.input_scaling)
         check_classes(episode, converter.classes)
         chosen = plan_on_host(converter, episode, limits.make(), strategy, seed=seed, report=stage)
@@ -93,7 +96,7 @@ def plan(
     terminal.show(report.plan_table(content, channels))
     terminal.show(report.spending_table(content))
     if json_path:
-        used = {"loss": training.loss, "optimizer": training.optimizer}
+        used = {"loss": converter.objective.name, "optimizer": training.optimizer}
         report.write_json(json_path, {"schema_version": 1, "model": model.name, **used, "plan": content})
 
 
@@ -146,6 +149,7 @@ def plan(
     help="Samples that inputs are like, for int8: an .npz file with x, or an episode's.",
 )
 @options.training_options
+@options.input_scaling_option
 @options.json_option
 def convert(
     model: Path,
@@ -160,6 +164,7 @@ def convert(
     precision: str,
     representative_path: Path | None,
     training: options.TrainingOptions,
+    input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
     """Make a trainable build of MODEL (.keras) in the folder OUT."""
@@ -182,7 +187,7 @@ def convert(
         converter.backend = backend
         converter.plan, converter.mode, converter.tail = plan, mode, tail
         converter.budget = limits.make()
-        converter.precision = precision
+        converter.input_scaling, converter.precision = input_scaling, precision
         if representative_path is not None:
             from tt_tflm.boards.episode import load_samples
 

@@ -67,6 +67,32 @@ data_option = click.option(
 skip_corrupt_option = click.option("--skip-corrupt", is_flag=True, help="Leave files out that cannot be decoded.")
 
 
+class Scaling(click.ParamType):
+    """How pixels become inputs: two numbers with a comma between them."""
+
+    name = "scale,shift"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "SCALE,SHIFT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            scale, shift = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"expected two numbers SCALE,SHIFT, like 0.00392157,0, received {value!r}", param, ctx)
+        return scale, shift
+
+
+input_scaling_option = click.option(
+    "--input-scaling",
+    type=Scaling(),
+    help="pixel * SCALE + SHIFT is the input of MODEL; the range of 0 to 255 by it is that of all inputs.  "
+    "[default: pixel / 127.5 - 1]",
+)
+
+
 class Target(click.ParamType):
     """A device: a name, or the path of a profile in TOML."""
 
@@ -116,17 +142,17 @@ class Limit(click.ParamType):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Loss and optimiser as given; None means the default of the loss or optimiser."""
+    """Loss and optimiser as given; None means what the model tells, or the default of the loss or optimiser."""
 
-    loss: str
+    loss: str | None
     classes: int | None
     temperature: float | None
     optimizer: str
     learning_rate: float | None
     batch_size: int | None
 
-    def make(self) -> tuple[Loss, Optimizer]:
-        """The loss and the optimiser.
+    def make(self) -> tuple[Loss | None, Optimizer]:
+        """The loss, None for what the model tells, and the optimiser.
 
         Raises:
             InputError: an option does not go with the loss.
@@ -134,11 +160,11 @@ class TrainingOptions:
         about_prototypes = _given({"classes": self.classes, "temperature": self.temperature})
         if about_prototypes and self.loss != PrototypeLoss.name:
             first = next(iter(about_prototypes))
-            raise InputError(f"expected --{first} with --loss prototype, received it with --loss {self.loss}")
+            received = f"with --loss {self.loss}" if self.loss else "without --loss"
+            raise InputError(f"expected --{first} with --loss prototype, received it {received}")
+        loss = LOSSES[self.loss](**about_prototypes) if self.loss else None
         made = OPTIMIZERS[self.optimizer]
-        return LOSSES[self.loss](**about_prototypes), made(
-            **_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size})
-        )
+        return loss, made(**_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size}))
 
 
 @dataclass(frozen=True)
@@ -164,7 +190,11 @@ class BudgetOptions:
 def training_options(command: _Command) -> _Command:
     """Options of loss and optimiser; the command gets them as ``training``."""
     options = (
-        click.option("--loss", type=terminal.OneOf(LOSSES), default="softmax", show_default=True),
+        click.option(
+            "--loss",
+            type=terminal.OneOf(LOSSES),
+            help="softmax: MODEL ends in logits or a softmax; prototype: in an embedding.  [default: as MODEL tells]",
+        ),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
         click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
         click.option("--optimizer", type=terminal.OneOf(OPTIMIZERS), default="sgd", show_default=True),

@@ -121,7 +121,7 @@ def _refusal(device: Device, needs: MemoryNeeds, *, dynamic: bool) -> str:
         cure = f"give a RAM budget, --ram {limit} or Budget(ram='{limit}')"
     else:
         cure = f"train fewer layers or channels (tt-tflm plan --ram {limit})"
-    return f"{problem}: {cure}{_or_device(device, needs)}"
+    return f"{problem}: {cure}, less what the firmware around it takes{_or_device(device, needs)}"
 
 
 def _budget(device: Device, needs: MemoryNeeds) -> int:

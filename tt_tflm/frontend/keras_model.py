@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss_in
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import Node, flatten
-from tt_tflm.frontend.layers import activations
+from tt_tflm.frontend.layers import activation_name, activations
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 
 if TYPE_CHECKING:
@@ -53,16 +54,29 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     return model
 
 
-def _lambda_layers(path: Path) -> Iterator[str]:
+def load_compiled_loss(path: str | os.PathLike[str]) -> CompiledLoss | None:
+    """The loss that the model of a `.keras` file was compiled with; None without one.
+
+    Raises:
+        InputError: as `load_keras`.
+    """
+    config = _config_of(Path(path))
+    return compiled_loss_in(config) if isinstance(config, dict) else None
+
+
+def _config_of(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(_CONFIG))
+            return json.loads(archive.read(_CONFIG))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise InputError(
             f"{path}: expected a complete .keras file, received one that is truncated or of another format; "
             "save it again with model.save('model.keras')"
         ) from error
-    pending: list[Any] = [config]
+
+
+def _lambda_layers(path: Path) -> Iterator[str]:
+    pending: list[Any] = [_config_of(path)]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
@@ -97,19 +111,24 @@ def _check_layer(node: Node) -> None:
         _refuse(node, "data_format channels_last", layer.data_format, "rebuild it with channels_last")
     if not 1 <= len(node.output_shape) <= 3:
         _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
-    if hasattr(layer, "activation") and _activation_name(layer.activation) is None:
-        name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-        _refuse(node, f"an activation of {', '.join(activations())}", name, "use one of these, or a layer of its own")
+    if hasattr(layer, "activation") and activation_name(layer.activation) is None:
+        _refuse_activation(node)
     for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
         if not holds(node):
-            _refuse(node, expected, str(received(layer)), remedy)
+            _refuse(node, expected, str(received(layer)), remedy if isinstance(remedy, str) else remedy(layer))
 
 
-def _activation_name(function: object) -> str | None:
-    if function is None:
-        return "linear"
-    known = import_keras().activations
-    return next((name for name in activations() if getattr(known, name, None) is function), None)
+def _refuse_activation(node: Node) -> None:
+    activation = node.layer.activation
+    if isinstance(activation, import_keras().layers.Layer):
+        kind = type(activation).__name__
+        _refuse(
+            node, "a function as activation", f"the layer {kind}", f"leave the activation out and put {kind} after it"
+        )
+    name = getattr(activation, "__name__", type(activation).__name__)
+    known = f"one of Keras' activations {', '.join(activations())}"
+    remedy = f"write activation='{name}'" if name in activations() else "use one of these"
+    _refuse(node, known, f"'{name}' of {getattr(activation, '__module__', '?')}", remedy)
 
 
 def _check_weights(node: Node) -> None:
@@ -129,11 +148,16 @@ def _refuse(node: Node, expected: str, received: str, remedy: str) -> None:
     )
 
 
-_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str]
+_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str | Callable[[Any], str]]
 
 
 def _ones(value: object) -> bool:
     return all(size == 1 for size in np.atleast_1d(value))
+
+
+def _spread(layer: Any) -> tuple[int, ...]:
+    """Size of a kernel with the gaps that dilation leaves."""
+    return tuple((size - 1) * gap + 1 for size, gap in zip(layer.kernel_size, layer.dilation_rate, strict=True))
 
 
 def _is_last_axis(node: Node) -> bool:
@@ -146,7 +170,7 @@ _DILATION: _Option = (
     "dilation_rate 1",
     lambda node: _ones(node.layer.dilation_rate),
     lambda layer: layer.dilation_rate,
-    "use dilation_rate=1 with a larger kernel or stride",
+    lambda layer: f"use dilation_rate=1 and kernel_size={_spread(layer)}, with zeros between the weights",
 )
 _GROUPS: _Option = (
     "groups 1",
@@ -164,7 +188,7 @@ _NOT_CAUSAL: _Option = (
     "padding valid or same",
     lambda node: node.layer.padding in ("valid", "same"),
     lambda layer: layer.padding,
-    "put a ZeroPadding1D((kernel_size - 1, 0)) before it and use padding='valid'",
+    lambda layer: f"put a ZeroPadding1D(({_spread(layer)[0] - 1}, 0)) before it and use padding='valid'",
 )
 _LAST_AXIS: _Option = (
     "the last axis",

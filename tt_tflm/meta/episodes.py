@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import Episode, InputScaling
+from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.meta.images import ImageSet
 

@@ -8,14 +8,15 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling, fit_samples
+from tt_tflm.boards.episode import fit_samples
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_support
 from tt_tflm.errors import InputError
 
 Progress = Callable[[str, int, int], None]
@@ -37,9 +38,9 @@ class ImageSet:
     """
 
     name: str
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    read: Callable[[int], np.ndarray]
+    labels: np.ndarray = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    read: Callable[[int], np.ndarray] = field(repr=False)
     skipped: tuple[str, ...] = ()
 
     def members(self) -> list[np.ndarray]:
@@ -59,6 +60,17 @@ class ImageSet:
         """
         fitted = [fit_samples(f"{self.name}, image {row}", self.read(row)[None], input_shape, scaling) for row in rows]
         return np.concatenate(fitted) if fitted else np.zeros((0, *input_shape), np.float32)
+
+    def check_scale(self, scaling: tuple[float, float]) -> None:
+        """Refuses float32 images of another scale than the model's, or beyond the range that augmentation clamps to.
+
+        Raises:
+            InputError: they are.
+        """
+        if self.read(0).dtype == np.float32:
+            # Their sizes may differ, and least and greatest value of them all tell enough.
+            ends = [(image.min(), image.max()) for image in map(self.read, range(len(self.labels)))]
+            check_support(self.name, np.array(ends, np.float32)[None, ..., None], InputRange.of(scaling))
 
 
 def load_images(

@@ -153,8 +153,9 @@ class _Engine:
 
         adam, step = self._optimizer, iteration + 1
         rate = share * adam.learning_rate * np.sqrt(1 - adam.beta_2**step) / (1 - adam.beta_1**step)
-        numbers = tf.constant(labels, tf.int32)
-        return float(self._step(support, queries, numbers, int(labels.max()) + 1, tf.constant(rate, tf.float32)))
+        # Tensors all: TensorFlow would trace the function anew for every other number of classes, and complain.
+        numbers, classes = tf.constant(labels, tf.int32), tf.constant(int(labels.max()) + 1, tf.int32)
+        return float(self._step(support, queries, numbers, classes, tf.constant(rate, tf.float32)))
 
     def _update(self, support: Any, queries: Any, labels: Any, classes: int, rate: Any) -> Any:
         import tensorflow as tf

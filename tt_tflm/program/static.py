@@ -15,6 +15,7 @@ import tvm
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
+from tt_tflm.frontend.quiet import silence
 from tt_tflm.frontend.tflite_import import to_relax
 from tt_tflm.losses import LOSSES, Loss
 from tt_tflm.optimizers import Optimizer
@@ -117,7 +118,8 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     imported = to_relax(model)
     report("canonicalise")
     try:
-        module = canonical(imported)
+        with silence():
+            module = canonical(imported)
     except UnsupportedGraphError as error:
         raise UnsupportedLayerError(f"model '{model.name}': {error}") from None
     function = module["predict"]

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange
 from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
 from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
@@ -82,6 +83,11 @@ class Board(ABC):
         self._input_shape = tuple(int(size) for size in description["input_shape"])
         self._classes = int(description["classes"])
         self._has_prototypes = description["prototypes"] is not None
+
+    @property
+    def input_range(self) -> InputRange:
+        """Least and greatest value of the build's input, as pixels are scaled to it."""
+        return InputRange.of(self._files.description["input_scaling"])
 
     @abstractmethod
     def _exchange(
