@@ -22,7 +22,6 @@ A profile is a TOML file (the built-in ones lie in ``boards/``)::
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,11 +29,8 @@ from typing import Any, NoReturn
 
 from tt_tflm.devices.profiles import DeviceProfile, core_names, core_profile
 from tt_tflm.errors import InputError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tt_tflm.files.schema import checked
+from tt_tflm.files.toml_input import read_toml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _ADDRESSES = 2**32
@@ -111,9 +107,16 @@ class Device:
         return {**asdict(self), "ram": [asdict(region) for region in self.ram]}
 
 
-def device_from_json(content: Mapping[str, Any]) -> Device:
-    """The device that `Device.to_json` described."""
-    return Device(**{**content, "ram": tuple(RamRegion(**region) for region in content["ram"])})
+def device_from_json(content: Any) -> Device:
+    """The device that `Device.to_json` described.
+
+    Raises:
+        InputError: a key is missing or of another type, or the core is unknown.
+    """
+    device = checked(content, Device, "device")
+    if device.core not in core_names():
+        raise InputError(f"device: core: expected one of {', '.join(core_names())}, received {device.core!r}")
+    return device
 
 
 def read_device(path: str | Path) -> Device:
@@ -122,11 +125,7 @@ def read_device(path: str | Path) -> Device:
     Raises:
         InputError: the file cannot be read, or a key is missing, unknown or out of range; the message names it.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"expected a device profile in TOML, received '{path}': {error}") from None
-    return _Reader(str(path)).device(content)
+    return _Reader(str(path)).device(read_toml(path, "a device profile in TOML"))
 
 
 class _Reader:
