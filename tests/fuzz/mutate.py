@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import io
 import json
 import random
@@ -61,7 +62,7 @@ def spoil_value(value: Any, random_: random.Random) -> Any:
                 places.append((outer, key))
                 pending.append(outer[key])
         outer, key = random_.choice(places)
-        new = random_.choice(_VALUES) if random_.random() < 0.7 else _copy(random_.choice(places))
+        new = copy.deepcopy(random_.choice(_VALUES)) if random_.random() < 0.7 else _copy(random_.choice(places))
         if outer is None:
             value = new if random_.random() < 0.1 else value
         elif random_.random() < 0.15:
@@ -134,7 +135,7 @@ def spoil_zip(data: bytes, random_: random.Random, member: Callable[[str, bytes,
     elif kind < 0.12:
         parts.append(parts[at])
     elif kind < 0.18:
-        parts[at] = (random_.choice(("../x", "/x", "", "x" * 1000, parts[0][0], "config.json/", "ü.npy")), parts[at][1])
+        parts[at] = (random_.choice(("../x", "/x", "\x01", "x" * 1000, parts[0][0], "config.json/", "ü.npy")), parts[at][1])
     else:
         parts[at] = (parts[at][0], member(*parts[at], random_))
     stream = io.BytesIO()

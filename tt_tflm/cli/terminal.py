@@ -25,9 +25,10 @@ def show(content: RenderableType) -> None:
     """Prints to stdout, or to stderr where ``--json`` has stdout; a file or pipe gets lines wide enough for every table."""
     context = click.get_current_context(silent=True)
     to_stderr = context is not None and is_stdout(context.params.get("json_path"))
-    console = Console(stderr=to_stderr)
+    # Names from files are no markup.
+    console = Console(stderr=to_stderr, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(stderr=to_stderr, width=_WIDTH_OF_A_FILE)
+        console = Console(stderr=to_stderr, markup=False, emoji=False, width=_WIDTH_OF_A_FILE)
     console.print(content)
 
 

@@ -3,36 +3,14 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tt_tflm.errors import InputError
 
-# NotImplementedError and RecursionError are RuntimeErrors; IndexError and KeyError are LookupErrors. zipfile raises
-# them for unknown methods and encryption, ast and json for nesting, numpy TypeError and SyntaxError for odd headers.
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
 @contextmanager
 def told(expected: str) -> Iterator[None]:
-    """Turns what the parsers of the standard library and numpy raise inside of the block into an InputError.
+    """Turns whatever the parsers of the standard library and numpy raise inside of the block into an InputError.
 
     To be held around calls of parsers alone: an error of this package's own code would be told as one of the file.
 
@@ -43,7 +21,7 @@ def told(expected: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except DAMAGE as error:
+    except Exception as error:  # zlib.error, tokenize.TokenError, RecursionError: whatever they come upon
         raise InputError(f"{expected}, received one that cannot be read: {reason(error)}") from error
 
 

@@ -12,8 +12,11 @@ JSON_BYTES = 16 * MEBIBYTE
 JSON_DEPTH = 128
 """Levels of objects and lists: a model inside another one takes five."""
 
-TOML_BYTES = MEBIBYTE // 16
-"""Of a device profile: its parser takes time by the square of the length of some keys."""
+TOML_BYTES = MEBIBYTE // 64
+"""Of a device profile."""
+
+TOML_LINE = 500
+"""Characters of a line of it: the parser takes time by the square of the number of dots in a key."""
 
 STATE_BYTES = 16 * MEBIBYTE
 """Of a saved state, or of a dump of the storage it lies in."""

@@ -68,16 +68,21 @@ def _elements(dataset):
     return elements
 
 
+def answer(content, most_objects):
+    """What `measure` finds, or why it cannot, as JSON."""
+    try:
+        found = {"elements": measure(content, most_objects)}
+    except Exception as error:
+        found = {"refused": (str(error).splitlines() or [type(error).__name__])[0][:200]}
+    return json.dumps(found)
+
+
 def main():
-    """Measures the file named by the first argument, with at most as many parts as the second says."""
+    """Answers for the file named by the first argument, with at most as many parts as the second says."""
     content = Path(sys.argv[1]).read_bytes()
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS + len(content) // 2**24,) * 2)
     resource.setrlimit(resource.RLIMIT_AS, (_BYTES + 3 * len(content),) * 2)
-    try:
-        answer = {"elements": measure(content, int(sys.argv[2]))}
-    except Exception as error:
-        answer = {"refused": (str(error).splitlines() or [type(error).__name__])[0][:200]}
-    print(json.dumps(answer))
+    print(answer(content, int(sys.argv[2])))
 
 
 if __name__ == "__main__":
