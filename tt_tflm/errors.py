@@ -9,9 +9,20 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+_LONGEST = 1000
+
 
 class TinyTrainError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    Its text is one printable line of at most some thousand characters, whatever names and values from files, devices or
+    compilers it quotes.
+    """
+
+    def __str__(self) -> str:
+        text = " ".join(super().__str__()[: 2 * _LONGEST].split())
+        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class InputError(TinyTrainError, ValueError):

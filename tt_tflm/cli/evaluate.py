@@ -10,6 +10,7 @@ import click
 
 from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
+from tt_tflm.files.output import same_file
 
 COMPARED = "none,last_layer,full,sparse_update,tinytrain"
 
@@ -106,7 +107,7 @@ def evaluate(
     for path in (json_path, plot):
         if path:
             report.check_writable(path)
-    if json_path and plot and json_path.resolve() == plot.resolve():
+    if json_path and plot and same_file(json_path, plot):
         raise InputError(f"expected two files for --json and --plot, received {plot} for both")
     if plot:
         from tt_tflm.meta.plot import check_plot

@@ -17,6 +17,8 @@ from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
 from tt_tflm.cli.state import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.files.new_folder import check_new_folder
+from tt_tflm.files.output import same_file
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -75,7 +77,7 @@ def plan(
 
     _check_json(json_path)
     _check_json(output)
-    if json_path and json_path.resolve() == output.resolve():
+    if json_path and same_file(json_path, output):
         raise InputError(f"expected two files for --output and --json, received {output} for both")
     with terminal.stages("loading the model") as stage:
         import tt_tflm
@@ -171,7 +173,7 @@ def convert(
     from tt_tflm import report
 
     _check_json(json_path)
-    options.check_output_folder(output)
+    check_new_folder(output)
     layers = options.parse_trained(trained)
     _check_mode(mode, plan_path, layers, limits, tail)
     if (precision == "int8") != (representative_path is not None):

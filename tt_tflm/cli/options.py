@@ -45,7 +45,11 @@ def strategy_names() -> Sequence[str]:
 
 model_argument = click.argument("model", type=ModelPath(path_type=Path))
 json_option = click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures to FILE."
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the same figures to FILE; - is stdout, and tables go to stderr.",
 )
 episode_option = click.option(
     "--episode",
@@ -260,17 +264,6 @@ def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(f"expected each layer in one --train, received '{name}' twice: list its channels together")
         layers[name] = chosen
     return layers
-
-
-def check_output_folder(folder: Path) -> None:
-    """`Build.save` refuses the same, but only after the conversion.
-
-    Raises:
-        InputError: something is there.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "a folder that is not empty" if folder.is_dir() else "a file"
-        raise InputError(f"expected a new or empty output folder, received {folder}, {kind}")
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
