@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .kernel import Kernel
 from .kernels.geometry import Window
 
@@ -20,7 +22,7 @@ def executed(kernel: Kernel) -> int:
     return _count(kernel, Window.valid_taps)
 
 
-def _count(kernel: Kernel, positions) -> int:
+def _count(kernel: Kernel, positions: Callable[[Window], int]) -> int:
     if kernel.op not in _DENSE + _DEPTHWISE:
         return 0
     if kernel.op.endswith("_grad_weights") and not kernel["weights"]:

@@ -32,5 +32,5 @@ def export(build_path: Path, zephyr: Path | None, arduino: Path | None) -> None:
         stage("writing")
         if arduino is not None:
             export_arduino(build, arduino)
-        else:
+        if zephyr is not None:
             export_zephyr(build, zephyr)

@@ -72,6 +72,7 @@ class Recipe:
             plan: what to train; None where the build has a plan or the board selects.
             iterations: in place of the recipe's.
         """
+        told: dict[str, Any] = {} if plan is None else {"plan": plan}
         return board.adapt(
             episode.support_x,
             episode.support_y,
@@ -79,7 +80,7 @@ class Recipe:
             paced=self.paced,
             augment=self.augment,
             seed=self.seed,
-            **({} if plan is None else {"plan": plan}),
+            **told,
         )
 
 
@@ -262,9 +263,11 @@ class Bench:
         arm = self._arms[strategy]
         if self._backend != "tf" and arm.costs is not None:
             return Outcome(self._on_board(arm, episode, None), arm.costs)
+        plan: UpdatePlan | None
+        costs: Mapping[str, int]
         if arm.costs is None:
             plan = self._plan(arm, episode, number)
-            spent = asdict(plan_cost(self._table, plan))  # type: ignore[arg-type]
+            spent = asdict(plan_cost(self._table, plan))
             costs = {name: int(spent[name]) for name in _COSTS}
         else:
             plan, costs = self._fixed_plan(arm), arm.costs

@@ -70,8 +70,7 @@ def load_images(
         source: an ``ImageSet``; (x, y) arrays; a ``tf.data.Dataset`` of (image, label), kept in memory; or a path:
 
             - ``.npz`` with ``x``, uint8 or float32 (N, H, W, C) or (N, H, W), and ``y``, integers (N,); ``names`` of
-            the
-              classes if wanted;
+              the classes if wanted;
             - ``.npz`` with ``jpeg``, the bytes of all files in a row (uint8), ``offset`` (N + 1,) and ``y``;
             - a folder with one folder of images for each class. Hidden files and files of other types are left alone.
         channels: of the model: 1 makes files grey, 3 makes them RGB (transparency is dropped).
@@ -106,7 +105,9 @@ def _from_npz(path: Path, channels: int, skip_corrupt: bool, progress: Progress 
             file = np.load(raw, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise InputError(f"data {path}: expected an .npz file, received a single array: save with numpy.savez")
-            arrays = {name: file[name] for name in ("x", "y", "jpeg", "offset") if name in file.files}
+            arrays: dict[str, np.ndarray] = {
+                name: file[name] for name in ("x", "y", "jpeg", "offset") if name in file.files
+            }
             names = _names(file)
     except InputError:
         raise

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tflite
+import tvm
 from tvm import relax
 
 from tt_tflm.emit.c.library import EmittedModel
@@ -24,7 +25,7 @@ _FILTERS = ("filter", "depthwise_filter")
 _PROTOTYPES, _MISSING = "prototypes", "missing_classes"
 
 
-def emit_infer(model: EmittedModel, canonical) -> bytes:
+def emit_infer(model: EmittedModel, canonical: tvm.IRModule) -> bytes:
     """The model with base weights.
 
     Args:

@@ -193,7 +193,7 @@ def pack(op: Op, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields
         TypeError: a field is missing or unknown.
     """
     structure = STRUCTURES[op]
-    names = [name for name, _ in structure._fields_[1:]]
+    names = [field[0] for field in structure._fields_[1:]]
     if set(fields) != set(names):
         raise TypeError(f"{op.tflite_name}: expected the fields {names}, received {sorted(fields)}")
     header = Header(MAGIC, VERSION, op, guard & 0xFFFFFFFF, guard >> 32 & 0xFFFFFFFF, flags)
