@@ -10,9 +10,7 @@ JOBS ?= 2
 # Looked for when it is used, that is after the tools have been seen to.
 PYTHON ?= $(shell sh .ci/tools python)
 
-# What `make quick` runs: passes, planning, the C runtime and the tables, by themselves; and one conversion by way of
-# TensorFlow, as a smoke test.
-QUICK = tests/passes tests/plan tests/devices tests/files tests/ops
+# What `make quick` runs beside the tests of tests/quick.txt: one conversion, as a smoke test of everything.
 SMOKE = tests/cli/test_commands.py::test_convert_writes_the_report_it_shows
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -28,7 +26,7 @@ test: tools-test $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup
 
 quick: tools-quick $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -n $(JOBS) -m 'not qemu and not slow and not data' $(QUICK) $(SMOKE)
+	$(VENV)/bin/python -m pytest -n $(JOBS) -m 'not qemu and not slow and not data' @tests/quick.txt $(SMOKE)
 
 lint: tools-lint $(VENV)/installed-lint
 	$(VENV)/bin/ruff check

@@ -30,7 +30,7 @@ PORT = "/dev/ttyACM0"
 RUN = ("sh", "python", "c")
 SHOWN = ("text", "json", "cpp", "cmake", "toml")
 _NOTE = re.compile(r"<!-- (not run|file|board): (.+) -->")
-_C_FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-unused-variable")
+_C_FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused", "-Wno-unused-parameter")
 
 
 @dataclass(frozen=True)
