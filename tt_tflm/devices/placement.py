@@ -120,7 +120,7 @@ def _refusal(device: Device, needs: MemoryNeeds, *, dynamic: bool) -> str:
     if dynamic:
         cure = f"give a RAM budget, --ram {limit} or Budget(ram='{limit}'), less what the rest of the firmware takes"
     else:
-        cure = f"train fewer layers or channels (tt-tflm plan --ram {limit}), and fewer for what the rest of the firmware takes"
+        cure = f"train fewer layers or channels (tt-tflm plan --ram {limit}), less what the rest of the firmware takes"
     return f"{problem}: {cure}{_or_device(device, needs)}"
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
-from typing import Any, TypeAlias
-from typing import Any, TypeAlias
 
 from tvm import tirx
 from tvm.ir import PrimType

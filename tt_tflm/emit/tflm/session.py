@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import tflite
 
-from tt_tflm.emit.c.library import EmittedModel, render_model
+from tt_tflm.emit.c.library import render_model
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
 from tt_tflm.emit.tflm.params import FISHER, TRAIN
+from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
 
 _OWN_INPUTS = ("x", "label", "command")
