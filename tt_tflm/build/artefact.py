@@ -173,7 +173,8 @@ class Build:
         (folder / "plan.json").write_text(json.dumps(self.plan, indent=2) + "\n", encoding="utf-8")
         description = {**self.simulation, "layers": [asdict(layer) for layer in self.layers]}
         (folder / _SIMULATION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        np.savez(folder / _WEIGHTS, **{f"rows_{i}": self.rows[layer.name] for i, layer in enumerate(self.layers)})
+        rows: dict[str, Any] = {f"rows_{i}": self.rows[layer.name] for i, layer in enumerate(self.layers)}
+        np.savez(folder / _WEIGHTS, **rows)
 
     def _simulation_files(self, scratch: Path) -> SimulationFiles:
         folder = scratch / "build"

@@ -101,9 +101,11 @@ def evaluate(
     from tt_tflm import report
 
     drawing = {name: settings.pop(name) for name in ("ways", "shots", "queries", "count")}
-    given = {name: value for name, value in drawing.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
     if episodes_path and given:
         raise InputError(f"expected --episodes or --{next(iter(given))}, received both")
+    if temperature is not None:
+        given["temperature"] = temperature
     for path in (json_path, plot):
         if path:
             report.check_writable(path)

@@ -15,6 +15,7 @@ from tt_tflm.cli.devices import devices
 from tt_tflm.cli.evaluate import evaluate
 from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
+from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
 from tt_tflm.files.new_folder import check_new_folder
@@ -303,6 +304,7 @@ cli.add_command(export)
 cli.add_command(inspect)
 cli.add_command(merge)
 cli.add_command(meta_train)
+cli.add_command(sample_data)
 cli.add_command(evaluate)
 
 

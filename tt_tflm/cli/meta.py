@@ -44,7 +44,7 @@ class CountOrRange(click.ParamType):
 
 
 @click.command("meta-train")
-@click.argument("backbone", type=click.Path(path_type=Path))
+@click.argument("backbone", type=options.ModelPath(path_type=Path))
 @options.data_option
 @options.skip_corrupt_option
 @click.option(

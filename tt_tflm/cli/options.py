@@ -238,9 +238,10 @@ def _gathered(
         mine = {field: values.pop(field) for field in group.__dataclass_fields__}  # type: ignore[attr-defined]
         return command(**values, **{name: group(**mine)})
 
+    decorated: _Command = wrapped
     for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
+        decorated = option(decorated)
+    return decorated
 
 
 def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
@@ -252,8 +253,9 @@ def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
     layers: dict[str, Any] = {}
     for entry in entries:
         name, colon, channels = entry.rpartition(":")
+        chosen: list[int] | str = "all"
         if not colon:
-            name, chosen = entry, "all"
+            name = entry
         elif _CHANNELS.fullmatch(channels):
             chosen = [int(channel) for channel in channels.split(",")]
         else:

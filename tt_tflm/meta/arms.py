@@ -187,6 +187,8 @@ class Bench:
         arm = self._arms[strategy]
         if self._backend != "tf" and arm.costs is not None:
             return Outcome(self._on_board(arm, episode, None), arm.costs)
+        plan: UpdatePlan | None
+        costs: Mapping[str, int]
         if arm.costs is None:
             plan = self._plan(arm, episode, number)
             spent = asdict(plan_cost(self._table, plan))  # type: ignore[arg-type]

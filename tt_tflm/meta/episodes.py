@@ -136,7 +136,7 @@ class Sampling:
 
 def span(value: Range) -> tuple[int, int]:
     """(fewest, most) of a number or a range."""
-    return value if isinstance(value, tuple) and len(value) == 2 else (value, value)  # type: ignore[return-value]
+    return value if isinstance(value, tuple) and len(value) == 2 else (value, value)
 
 
 def _whole(value: Any) -> bool:

@@ -207,7 +207,7 @@ class _Work:
             results[name][number] = outcome
             done += 1
             tell("adapting", done, total)
-        return results  # type: ignore[return-value]
+        return results
 
     def instructions(self, episode: Episode, device: str, tell: Progress) -> dict[str, Mapping[str, int] | None]:
         """strategy -> instructions of the first episode on an emulated core."""

@@ -79,8 +79,7 @@ def load_images(
         source: an ``ImageSet``; (x, y) arrays; a ``tf.data.Dataset`` of (image, label), kept in memory; or a path:
 
             - ``.npz`` with ``x``, uint8 or float32 (N, H, W, C) or (N, H, W), and ``y``, integers (N,); ``names`` of
-            the
-              classes if wanted;
+              the classes if wanted;
             - ``.npz`` with ``jpeg``, the bytes of all files in a row (uint8), ``offset`` (N + 1,) and ``y``;
             - a folder with one folder of images for each class. Hidden files and files of other types are left alone.
         channels: of the model: 1 makes files grey, 3 makes them RGB (transparency is dropped).

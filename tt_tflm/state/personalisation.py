@@ -83,7 +83,7 @@ class Personalisation:
     @property
     def prototype_bytes(self) -> int:
         """Of sums and counts as stored."""
-        return 0 if self.sums is None else self.sums.nbytes + self.counts.nbytes
+        return 0 if self.sums is None or self.counts is None else self.sums.nbytes + self.counts.nbytes
 
     @property
     def plan_fingerprint(self) -> int:
@@ -95,7 +95,7 @@ class Personalisation:
         plan = self._plan()
         body = plan + b"".join(layer.rows.astype("<f4").tobytes() for layer in self.layers)
         classes = elements = 0
-        if self.sums is not None:
+        if self.sums is not None and self.counts is not None:
             classes, elements = self.sums.shape
             body += self.sums.astype("<f4").tobytes() + self.counts.astype("<u4").tobytes()
         header = _HEADER.pack(

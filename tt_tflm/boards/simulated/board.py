@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
 from tt_tflm.errors import DeviceError, InputError
 
 _INFER_MODEL = "sim/infer.tflite"
+_Own = TypeVar("_Own", bound="Board")
 
 
 class RowLayer(Protocol):
@@ -298,7 +299,7 @@ class Board(ABC):
         """What of the row pool belongs to which channels."""
         return self._files.description["rows"]
 
-    def __enter__(self) -> Board:
+    def __enter__(self: _Own) -> _Own:
         return self
 
     def __exit__(

@@ -57,7 +57,7 @@ class Status(IntEnum):
     UNSUPPORTED = 15
 
 
-_TEXT_AND_ADVICE = {
+_TEXT_AND_ADVICE: dict[int, tuple[str, str]] = {
     Status.NULL_POINTER: ("a required pointer is NULL", "the build's sources do not belong together; convert again"),
     Status.ARENA_TOO_SMALL: ("the arena is too small", "offer TT_MODEL_ARENA_BYTES of tt_model.h"),
     Status.ROW_POOL_TOO_SMALL: ("the row pool is too small", "offer TT_MODEL_ROW_POOL_BYTES of tt_model.h"),

@@ -18,9 +18,11 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -212,24 +214,27 @@ def _cache_folder() -> Path:
 
 
 @functools.cache
-def _loaded():
+def _loaded() -> Any:
     """The wheel's runtime module, with the ops where it looks for them. Loaded once in a process."""
     check_wheel()
     library = build_ops()
-    from tflite_micro import runtime
+    with warnings.catch_warnings():
+        # The wheel asks pkg_resources for its version; that setuptools would like it not to is nothing a user can mend.
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+        from tflite_micro import runtime
 
     ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     _check_layout(runtime)
     return runtime
 
 
-def _interpreter(runtime, model: bytes, arena_bytes: int):
+def _interpreter(runtime: Any, model: bytes, arena_bytes: int) -> Any:
     # The wheel prints to standard output how many resource variables it has found.
     with contextlib.redirect_stdout(io.StringIO()):
         return runtime.Interpreter.from_bytes(model, custom_op_registerers=[_REGISTERER], arena_size=arena_bytes)
 
 
-def _check_layout(runtime) -> None:
+def _check_layout(runtime: Any) -> None:
     """Run one op and compare: parameters, tensors and their sizes must arrive where the ops look for them."""
     writer = TfliteWriter()
     x, y = (writer.add_tensor(name, (5,), "float32") for name in "xy")
