@@ -60,15 +60,16 @@ class HostBoard(AdaptiveBoard):
     Args:
         files: the build.
         defines: more compiler flags, for instrumented builds.
+        device: name of the board.
 
     Raises:
         ToolchainError: there is no C compiler, or it failed.
         InputError: simulation.json belongs to another build.
     """
 
-    def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = ()) -> None:
-        super().__init__(files, "host")
-        self._library: ctypes.CDLL | None = ctypes.CDLL(str(build_library(files, defines)))
+    def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = (), *, device: str = "host") -> None:
+        super().__init__(files, device)
+        self._library: ctypes.CDLL | None = self._load(defines)
         size = self._describe().session_bytes
         self._session = _aligned(size)
         self._arena = _aligned(int(files.description["arena_bytes"]))
@@ -81,6 +82,10 @@ class HostBoard(AdaptiveBoard):
 
     def close(self) -> None:
         self._library = None
+
+    def _load(self, defines: tuple[str, ...]) -> ctypes.CDLL:
+        """The build, compiled and ready for ``tt_init``."""
+        return ctypes.CDLL(str(build_library(self._files, defines)))
 
     def _exchange(
         self,
@@ -97,7 +102,7 @@ class HostBoard(AdaptiveBoard):
         if command is Command.DESCRIBE:
             return Reply(Status.OK, payload=self._described())
         if command is Command.READ_ROW_POOL:
-            return Reply(Status.OK, payload=self._row_pool.tobytes())
+            return Reply(Status.OK, payload=self._read_row_pool())
         if command is Command.ADAPT:
             return self._adapt(self._library, message, samples)
         if command is Command.SAVE:
@@ -112,6 +117,9 @@ class HostBoard(AdaptiveBoard):
         status = self._run(self._library, command, argument)
         payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
         return Reply(status, payload=payload)
+
+    def _read_row_pool(self) -> bytes:
+        return self._row_pool.tobytes()
 
     def _run(self, library: ctypes.CDLL, command: Command, argument: int) -> int:
         session, x, output = _address(self._session), _address(self._x), _address(self._output)

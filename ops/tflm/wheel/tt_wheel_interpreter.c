@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tt_wheel_interpreter.h"
+
+#include <string.h>
+
+/* The wheel has the content of the models: to tt_model.c they are names. */
+const uint8_t tt_train_model[1] = {0};
+const uint8_t tt_fisher_model[1] = {0};
+
+static tt_interpreter_t *held_train;
+static tt_interpreter_t *held_fisher;
+
+void tt_wheel_hold(tt_interpreter_t *train, tt_interpreter_t *fisher) {
+    held_train = train;
+    held_fisher = fisher;
+}
+
+tt_status_t tt_interpreters_open(void *arena, size_t arena_bytes, const uint8_t *const *models, uint32_t count,
+                                 tt_interpreter_t **interpreters) {
+    uint32_t i;
+    uint32_t k;
+    (void)arena;
+    for (i = 0; i < count; ++i) {
+        tt_interpreter_t *held = models[i] == tt_train_model ? held_train : held_fisher;
+        if (held == NULL) {
+            return TT_ERROR_INVALID_ARGUMENT;
+        }
+        if (arena_bytes < held->arena_bytes) {
+            return TT_ERROR_ARENA_TOO_SMALL;
+        }
+        for (k = 0; k < held->input_count; ++k) {
+            memset(held->inputs[k], 0, held->input_bytes[k]);
+        }
+        interpreters[i] = held;
+    }
+    return TT_OK;
+}
+
+tt_status_t tt_interpreter_run(tt_interpreter_t *interpreter) {
+    return interpreter->run() != 0 ? TT_OK : TT_ERROR_NOT_FINITE;
+}
+
+void *tt_interpreter_input(tt_interpreter_t *interpreter, uint32_t index) {
+    return index < interpreter->input_count ? interpreter->inputs[index] : NULL;
+}
+
+const void *tt_interpreter_output(tt_interpreter_t *interpreter, uint32_t index) {
+    return index < interpreter->output_count ? interpreter->outputs[index] : NULL;
+}
+
+size_t tt_interpreter_input_bytes(tt_interpreter_t *interpreter, uint32_t index) {
+    return index < interpreter->input_count ? interpreter->input_bytes[index] : 0u;
+}
+
+size_t tt_interpreter_arena_used(const tt_interpreter_t *interpreter) {
+    return interpreter->arena_bytes;
+}
