@@ -3,16 +3,18 @@
 
 #include <string.h>
 
-/* The wheel has the content of the models: to tt_model.c they are names. */
+/* What firmware supplies the models as. The wheel has their content: here they are names. */
+extern const uint8_t tt_train_model[];
+extern const uint8_t tt_fisher_model[];
 const uint8_t tt_train_model[1] = {0};
 const uint8_t tt_fisher_model[1] = {0};
 
-static tt_interpreter_t *held_train;
-static tt_interpreter_t *held_fisher;
+static tt_interpreter_t *held[TT_WHEEL_MODELS];
+static uint32_t held_count;
 
-void tt_wheel_hold(tt_interpreter_t *train, tt_interpreter_t *fisher) {
-    held_train = train;
-    held_fisher = fisher;
+void tt_wheel_hold(tt_interpreter_t *const *models, uint32_t count) {
+    held_count = count <= TT_WHEEL_MODELS ? count : 0u;
+    memcpy(held, models, held_count * sizeof held[0]);
 }
 
 tt_status_t tt_interpreters_open(void *arena, size_t arena_bytes, const uint8_t *const *models, uint32_t count,
@@ -20,18 +22,18 @@ tt_status_t tt_interpreters_open(void *arena, size_t arena_bytes, const uint8_t 
     uint32_t i;
     uint32_t k;
     (void)arena;
+    (void)models;
+    if (count != held_count) {
+        return TT_ERROR_INVALID_ARGUMENT;
+    }
     for (i = 0; i < count; ++i) {
-        tt_interpreter_t *held = models[i] == tt_train_model ? held_train : held_fisher;
-        if (held == NULL) {
-            return TT_ERROR_INVALID_ARGUMENT;
-        }
-        if (arena_bytes < held->arena_bytes) {
+        if (arena_bytes < held[i]->arena_bytes) {
             return TT_ERROR_ARENA_TOO_SMALL;
         }
-        for (k = 0; k < held->input_count; ++k) {
-            memset(held->inputs[k], 0, held->input_bytes[k]);
+        for (k = 0; k < held[i]->input_count; ++k) {
+            memset(held[i]->inputs[k], 0, held[i]->input_bytes[k]);
         }
-        interpreters[i] = held;
+        interpreters[i] = held[i];
     }
     return TT_OK;
 }

@@ -20,9 +20,12 @@ struct tt_interpreter {
 };
 
 /*
- * Names what the next tt_init of this library opens. One session at a time may use them; they outlive it.
- * fisher: NULL for a build without fisher.tflite.
+ * Names the models that the next tt_init of this library opens: train.tflite, then fisher.tflite where the build has it.
+ * One session at a time may use them.
+ *
+ * models: in, [count], each of which outlives the session; at most TT_WHEEL_MODELS.
  */
-void tt_wheel_hold(tt_interpreter_t *train, tt_interpreter_t *fisher);
+#define TT_WHEEL_MODELS 2u
+void tt_wheel_hold(tt_interpreter_t *const *models, uint32_t count);
 
 #endif /* TT_WHEEL_INTERPRETER_H */

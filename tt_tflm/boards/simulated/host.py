@@ -27,28 +27,37 @@ _LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-Wl,-z,defs")
 _ALIGNMENT = 64
 
 
-def build_library(files: SimulationFiles, defines: tuple[str, ...] = ()) -> Path:
+def build_library(
+    files: SimulationFiles,
+    defines: tuple[str, ...] = (),
+    own: Sequence[Path] | None = None,
+    include_dirs: Sequence[Path] = (),
+) -> Path:
     """Compiles a build to a shared library for this machine.
 
     Args:
         files: the build.
         defines: more compiler flags, for instrumented builds.
+        own: sources around it; None for those of the host board.
+        include_dirs: folders of headers that these take beside the build's.
 
     Raises:
         ToolchainError: there is no compiler, or it failed.
     """
+    if own is None:
+        own = [files.sim_dir / name for name in SIM_SOURCES]
     profile = get_profile("host")
     base = profile.compile_flags(kernel=False) + _SHARED_FLAGS + defines
     kernel = profile.compile_flags(kernel=True) + _SHARED_FLAGS + defines
     units = [
-        *(CompileUnit(files.sim_dir / name, base) for name in SIM_SOURCES),
+        *(CompileUnit(path, base) for path in own),
         *(CompileUnit(path, base) for path in files.sources),
         *(CompileUnit(path, kernel) for path in files.kernel_sources),
     ]
     return build_program(
         find_compiler(profile),
         units,
-        (*files.include_dirs, files.sim_dir),
+        (*files.include_dirs, files.sim_dir, *include_dirs),
         _LINK_FLAGS,
         label="compiling for the host",
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.host import HostBoard
-from tt_tflm.boards.simulated.protocol import Command, Reply, Status, status_message
+from tt_tflm.boards.simulated.protocol import Command, Reply, status_message
 from tt_tflm.boards.simulated.tflm_models import TflmModels, files_for_wheel, firmware_arena_bytes
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 from tt_tflm.emit.tflm import params as tflm_params
@@ -35,8 +35,8 @@ def tflm_arena_bytes(models: Mapping[str, bytes]) -> dict[str, int | None]:
     """TFLM's own figures on this machine, None where the wheel is missing.
 
     Returns:
-        ``tflm_arena_bytes``, the arena of ``train.tflite``, and ``tflm_firmware_arena_bytes``, one that holds every model
-        and the objects around them: what ``tt_init`` of the build is given.
+        ``tflm_arena_bytes``, the arena of ``train.tflite``, and ``tflm_firmware_arena_bytes``, one that holds every
+        model and the objects around them: what ``tt_init`` of the build is given.
     """
     try:
         arenas = {name: TflmInterpreter(models[name]).arena for name in (TRAIN, FISHER) if name in models}
@@ -70,11 +70,10 @@ class TflmBoard(HostBoard):
     """
 
     def __init__(self, files: SimulationFiles) -> None:
-        self._models = TflmModels(files)
+        self._models = TflmModels(files.description["tflm"], files.models)
         self._pool_bytes = int(files.description["row_pool_bytes"])
-        arena = self._models.arena_bytes
         with _starting:
-            super().__init__(files_for_wheel(files, arena), (f"-DTT_MODEL_ARENA_BYTES={arena}",), device=DEVICE)
+            super().__init__(*files_for_wheel(files, self._models.arena_bytes), device=DEVICE)
 
     @property
     def arena_bytes(self) -> dict[str, int]:

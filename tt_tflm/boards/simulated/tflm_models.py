@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The .tflite files of a build of the backend ``tflm`` in TFLM's interpreter, and the build's C sources linked to them.
 
-The sources reach a model through ops/tflm/interpreter/tt_interpreter.h. In firmware that is an interpreter of theirs, here
-ops/tflm/wheel/tt_wheel_interpreter.c, which is told where the tensors lie and calls back for a run.
+The sources reach a model through ops/tflm/interpreter/tt_interpreter.h. In firmware an interpreter of theirs is behind
+it, here ops/tflm/wheel/tt_wheel_interpreter.c, which is told where the tensors lie and calls back for a run.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.files.ops_path import ops_path
 
-# Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of an
-# interpreter, of the resolver, and of each op in it.
+# Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of
+# an interpreter, of the resolver, and of each op in it.
 _PLANNING_BYTES, _OBJECT_BYTES, _OP_BYTES = 128, 1024, 80
 _ARENA_ALIGNMENT = 16
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int32)
@@ -90,20 +90,23 @@ class TflmModels:
     """The models of a build.
 
     Args:
-        files: the build.
+        layouts: file name -> its ``inputs`` and ``outputs``: ``tflm`` in simulation.json.
+        contents: file name -> content.
+
+    Attributes:
+        arena_bytes: of an arena for all of them, see `firmware_arena_bytes`.
 
     Raises:
         ToolchainError: the tflite-micro wheel or a compiler is missing.
         InputError: TFLM refuses a model of the build, or the build lacks one.
     """
 
-    def __init__(self, files: SimulationFiles) -> None:
-        layouts = files.description["tflm"]
-        missing = [name for name in layouts if name not in files.models]
+    def __init__(self, layouts: Mapping[str, Mapping[str, Sequence[str]]], contents: Mapping[str, bytes]) -> None:
+        missing = [name for name in layouts if name not in contents]
         if missing:
             raise InputError(f"expected a build with {missing[0]}, received one without: convert again")
-        self._models = {name: TflmModel(files.models[name], layout) for name, layout in layouts.items()}
-        self.arena_bytes = firmware_arena_bytes({name: files.models[name] for name in layouts}, self.arenas)
+        self._models = {name: TflmModel(contents[name], layout) for name, layout in layouts.items()}
+        self.arena_bytes = firmware_arena_bytes(contents, self.arenas)
         self._held = {name: model.held(self.arena_bytes) for name, model in self._models.items()}
 
     @property
@@ -116,7 +119,8 @@ class TflmModels:
 
     def hold(self, library: ctypes.CDLL) -> None:
         """Names the models to the library of a build, which opens them in ``tt_init``."""
-        library.tt_wheel_hold(*(ctypes.byref(self._held[n]) if n in self._held else None for n in (TRAIN, FISHER)))
+        models = [ctypes.pointer(self._held[name]) for name in (TRAIN, FISHER) if name in self._held]
+        library.tt_wheel_hold((ctypes.POINTER(_Interpreter) * len(models))(*models), len(models))
 
     def take_error(self) -> DeviceError | None:
         """Why TFLM refused a run since the last call; None where it refused none.
@@ -134,7 +138,7 @@ class TflmModels:
 
 
 def firmware_arena_bytes(models: Mapping[str, bytes], arenas: Mapping[str, ArenaUse]) -> int:
-    """Bytes of an arena that holds every model of a build and the objects around them: what its ``tt_init`` is given."""
+    """Bytes of an arena for every model of a build and the objects around them: what its ``tt_init`` is given."""
     contents = [tflite.Model.GetRootAsModel(models[name], 0) for name in arenas]
     # Models share what lasts for a run; the places of all tensors are worked out in the same memory.
     shared = max(arena.head for arena in arenas.values())
@@ -146,19 +150,23 @@ def firmware_arena_bytes(models: Mapping[str, bytes], arenas: Mapping[str, Arena
     return -(-total // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
 
 
-def files_for_wheel(files: SimulationFiles, arena_bytes: int) -> SimulationFiles:
-    """A build as it is compiled to run with the models of `TflmModels`: its C sources but for the kernels, which only the
-    custom ops call, and the memory that they ask for.
+def files_for_wheel(files: SimulationFiles, arena_bytes: int) -> tuple[SimulationFiles, tuple[str, ...]]:
+    """A build as it is compiled to run with the models of `TflmModels`: its C sources but for the kernels, which only
+    the custom ops call, and the memory that they ask for.
 
     Args:
         files: the build.
         arena_bytes: of `TflmModels`.
+
+    Returns:
+        What to compile, and compiler flags.
     """
     ops, folder = ops_path(), files.sim_dir.parent
     kernels = {path.name for path in (ops / "kernels" / "src").glob("*.c")}
-    sources = [path for path in files.sources if path.name not in kernels]
+    listed = (folder / name for name in (folder / "sources.txt").read_text(encoding="utf-8").split())
+    sources = [path for path in listed if path.suffix == ".c" and path.name not in kernels]
     wheel = ops / "tflm" / "wheel"
-    return dataclasses.replace(
+    compiled = dataclasses.replace(
         files,
         sources=(*sources, wheel / "tt_wheel_interpreter.c"),
         kernel_sources=(),
@@ -170,3 +178,4 @@ def files_for_wheel(files: SimulationFiles, arena_bytes: int) -> SimulationFiles
             "row_pool_bytes": files.description["lists_bytes"],
         },
     )
+    return compiled, (f"-DTT_MODEL_ARENA_BYTES={arena_bytes}",)
