@@ -124,6 +124,10 @@ class TflmInterpreter:
             except RuntimeError as error:
                 raise DeviceError(f"TFLM: {_one_line(messages(), error)}") from None
 
+    def reset(self) -> None:
+        """Set every variable tensor to zero."""
+        self._interpreter.reset()
+
     def tensors(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Inputs and outputs where TFLM keeps them: arrays of uint8 that see every change and make it. A run overwrites
         those that are no state; none may be used when the interpreter is gone.
