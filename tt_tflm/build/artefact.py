@@ -121,25 +121,20 @@ class Build:
         """A board with this build and the serial console on it, at a pseudo-terminal: for `tt_tflm.Board`.
 
         Args:
-            device: as for `simulate`.
+            device: as for `simulate`; ``host`` for a build of the backend ``tflm`` too.
             folder: where the board keeps what it saves, in a file ``storage.bin``.
             capacity: samples that it can keep.
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the
-                backend ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
+            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
             ToolchainError: a compiler or the emulator is missing.
         """
-        if self.backend == "tflm":
-            raise InputError(
-                "console: expected a build of backend 'c', received one of backend 'tflm': export it for a board"
-            )
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:
             files = self._simulation_files(Path(scratch))
-            return ConsoleProcess(files, device or "host", folder, capacity=capacity, pixels=pixels)
+            return ConsoleProcess(files, device or self.default_device, folder, capacity=capacity, pixels=pixels)
 
     def count_macs(self) -> dict[str, int]:
         """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``.

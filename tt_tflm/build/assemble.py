@@ -111,7 +111,8 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
     if not_exported is not None:
         simulation["not_exported"] = not_exported
     if backend == "tflm":
-        simulation["lists_bytes"] = lists_pool(emitted).bytes
+        lists = lists_pool(emitted)
+        simulation |= {"lists_bytes": lists.bytes, "lists_regions_bytes": lists.regions_bytes}
     if backend == "tflm" and program.choice is not None:
         simulation["choice"] |= {
             "table": asdict(program.choice.table),
