@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors this package raises on purpose. Their text is one line: what was expected, what was received, what to do."""
+"""The errors this package raises on purpose. Their text is one line: what was expected, was received, is to be done."""
 
 
 class TinyTrainError(Exception):
@@ -24,3 +24,10 @@ class ToolchainError(TinyTrainError, RuntimeError):
 
 class OverflowingMemoryError(ToolchainError):
     """A program is too large for the memory of an emulated board."""
+
+
+def shown(text: object, most: int = 200) -> str:
+    """Text from outside as a message shows it: in printable ASCII, the rest escaped, at most `most` characters."""
+    # Cut first: escaping makes up to ten characters of one.
+    escaped = str(text)[: most + 1].encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= most else escaped[: most - 3] + "..."
