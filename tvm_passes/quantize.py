@@ -115,7 +115,7 @@ class _Quantizer:
 
     def run(self) -> tvm.IRModule:
         """The module with ``predict`` over int8 tensors."""
-        steps, (output,) = steps_of(self._module, "predict")
+        steps, _ = steps_of(self._module, "predict")
         x, *rows = self._module["predict"].params
         lengths = {layer_of(s): (s.kernel["O"], row_length(s.kernel)) for s in steps if s.kernel.op in WEIGHTED}
         image = relax.Var("x", x.ty)

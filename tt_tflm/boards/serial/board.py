@@ -136,8 +136,8 @@ class Board:
         """Scores of a sample.
 
         Args:
-            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's input_scaling
-                says.
+            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's
+                input_scaling says.
 
         Returns:
             float32 (classes,): logits, or temperature times cosine to each prototype; a class without enrolled
@@ -246,7 +246,8 @@ class Board:
         return self._dump(self._deadline())
 
     def reset(self) -> None:
-        """Back to the weights of the conversion: what was learned and the kept samples go, what was saved stays."""
+        """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is
+        not."""
         self._exchange.ask(self._deadline(), "reset")
 
     def _deadline(self) -> Deadline:
