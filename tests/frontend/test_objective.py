@@ -83,7 +83,7 @@ def grid(*layers: L.Layer) -> keras.Model:
 
 
 def verdict(output, compiled: CompiledLoss | None, asked: str) -> str:
-    """"." where the loss fits, else the reason's letter."""
+    """ "." where the loss fits, else the reason's letter."""
     try:
         fits = fitting_loss(output, compiled, ASKED[asked])
     except InputError as error:

@@ -112,8 +112,8 @@ class ForwardEmitter:
         """
         if kernel.op not in self._handlers:
             raise UnsupportedLayerError(
-                f"operation '{kernel.op}': expected one that TensorFlow Lite has an operator for "
-                f"({', '.join(self._handlers)}), received another; replace the layer that computes it"
+                f"expected operations that TensorFlow Lite has here ({', '.join(self._handlers)}), received "
+                f"'{kernel.op}'; replace the layer that computes it"
             )
         return self._handlers[kernel.op](kernel, list(operands), new)
 
