@@ -11,7 +11,7 @@ from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.keras_model import load_compiled_loss
 from tt_tflm.frontend.objective import fitting_loss, output_of
-from tt_tflm.options import PrototypeLoss, SoftmaxLoss
+from tt_tflm.losses import PrototypeLoss, SoftmaxLoss
 
 L = keras.layers
 ASKED = {"nothing": None, "softmax": SoftmaxLoss(), "prototype": PrototypeLoss()}

@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 
 import tt_tflm
-from tt_tflm.errors import UnsupportedLayerError
-from tt_tflm.tflite.forward import ForwardEmitter
-from tt_tflm.tflite.graph import TfliteGraph
-from tvm_passes.kernel import Kernel
 
 from .boards import run_exported
 from .test_models import CLASSES, pictures, small_net
@@ -61,9 +57,3 @@ def test_an_adapted_net_on_an_emulated_core() -> None:
     converter.mode, converter.target = "dynamic", "cortex-m7"
     x = np.random.default_rng(0).standard_normal((9, 11, 9, 3)).astype(np.float32)
     adapt_and_compare(converter.convert(), "cortex-m7", (x[:6], np.arange(6) % CLASSES), x[6:], 2)
-
-
-def test_an_operation_without_an_operator_of_tflite_is_named() -> None:
-    graph = TfliteGraph(placed=False)
-    with pytest.raises(UnsupportedLayerError, match="^expected operations that TensorFlow Lite has .*received 'erf'; "):
-        ForwardEmitter(graph, [], plain=True).emit(Kernel("erf", ()), [], lambda shape: graph.tensor("y", shape))

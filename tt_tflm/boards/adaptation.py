@@ -15,7 +15,7 @@ from tt_tflm.errors import InputError
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.boards.simulated import Board
+    from tt_tflm.boards.simulated import AdaptiveBoard
     from tt_tflm.plan import UpdatePlan
 
 Progress = Callable[[str, int, int], None]
@@ -71,7 +71,7 @@ def augment_for(input_scaling: tuple[float, float], flip: bool) -> Augment:
 
 
 def adapt(
-    board: Board,
+    board: AdaptiveBoard,
     episode: Episode,
     iterations: int,
     progress: Progress | None = None,
@@ -121,7 +121,7 @@ def adapt(
 
 
 def adapt_on_board(
-    board: Board,
+    board: AdaptiveBoard,
     episode: Episode,
     iterations: int,
     progress: Progress | None = None,
@@ -159,7 +159,7 @@ def _instructions(counted: Mapping[str, int | None]) -> dict[str, int | None]:
     return {name: counted.get(name) or None for name in INSTRUCTIONS}
 
 
-def _stack_bytes(board: Board) -> dict[str, int]:
+def _stack_bytes(board: AdaptiveBoard) -> dict[str, int]:
     if board.stack_bytes:
         board.save()  # for its stack
     return {name: size for name, size in board.stack_bytes.items() if name != "describe"}
@@ -168,7 +168,7 @@ def _stack_bytes(board: Board) -> dict[str, int]:
 class _Run:
     """The calls of one adaptation, counted for the progress display."""
 
-    def __init__(self, board: Board, episode: Episode, progress: Progress, calls: int) -> None:
+    def __init__(self, board: AdaptiveBoard, episode: Episode, progress: Progress, calls: int) -> None:
         self._board = board
         self._episode = episode
         self._progress = progress

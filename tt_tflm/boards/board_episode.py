@@ -14,6 +14,7 @@ from tt_tflm.boards.episode import Episode, load_episode
 from tt_tflm.boards.input_range import InputRange, check_clamped
 from tt_tflm.boards.serial import Board, BoardStatus
 from tt_tflm.errors import InputError
+from tt_tflm.files.npz_arrays import open_arrays
 
 _AS_PIXELS = (1.0, 0.0)
 
@@ -57,8 +58,8 @@ def load_for(about: BoardStatus, path: str | PathLike[str]) -> Episode:
 
 
 def _pixels_of(episode: Episode, path: str | PathLike[str]) -> Episode:
-    with np.load(path, allow_pickle=False) as file:
-        kinds = {name: file[name].dtype for name in ("support_x", "query_x")}
+    with open_arrays(path, "episode") as file:
+        kinds = {name: file.header(name).dtype for name in ("support_x", "query_x")}
     for name, kind in kinds.items():
         if kind != np.uint8:
             raise InputError(f"episode array {name}: expected uint8, as the board keeps pixels, received {kind}")

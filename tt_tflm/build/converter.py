@@ -14,6 +14,7 @@ from tt_tflm.boards.episode import fit_samples
 from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale, scaling_of_pixels
 from tt_tflm.build.artefact import Build
 from tt_tflm.build.assemble import assemble
+from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.errors import InputError, meant
 from tt_tflm.frontend.compiled_loss import compiled_loss
@@ -21,20 +22,20 @@ from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.keras_model import check_model, load_compiled_loss, load_keras
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.objective import fitting_loss, output_of
-from tt_tflm.options import SGD, Adam, Loss, Momentum, Optimizer, SoftmaxLoss
+from tt_tflm.losses import Loss, SoftmaxLoss
+from tt_tflm.optimizers import SGD, Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.dynamic import dynamic_program
 from tt_tflm.program.quantization import quantized
-from tt_tflm.program.static import ImportedModel, classes_of, import_model, static_program
+from tt_tflm.program.static import ImportedModel, import_model, loss_spec, static_program
 
 if TYPE_CHECKING:
     import keras
 
 MODES = ("static", "dynamic")
-BACKENDS = ("c", "tflm")
 PRECISIONS = ("float32", "int8")
 _PROPERTIES = (
     "target",
@@ -160,7 +161,7 @@ class TrainableConverter:
     @property
     def classes(self) -> int:
         """Length of the scores: the loss's prototypes, or the model's output."""
-        return classes_of(self._import_float(), self.objective)
+        return loss_spec(self._import_float(), self.objective).classes
 
     def layer_costs(self) -> list[dict[str, Any]]:
         """What training each layer alone, all channels, costs: ``name``, ``backward_macs``, ``training_bytes`` (rows,
@@ -190,6 +191,7 @@ class TrainableConverter:
         device = get_device(self.target)
         self._check_options()
         loss, input_scaling = self.objective, self.input_scaling
+        settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend)
         imported = self._import(report)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
         full = imported.cost(everything, loss, self.optimizer).backward_macs
@@ -217,38 +219,19 @@ class TrainableConverter:
         )
         placement = place_build(device, needs, dynamic=self.mode == "dynamic")
         report("print C" if self.backend == "c" else "write TFLM models")
-        return assemble(
-            imported,
-            program,
-            loss,
-            self.optimizer,
-            device,
-            placement,
-            input_scaling,
-            plan,
-            cost,
-            full,
-            self.budget,
-            self.backend,
-        )
+        return assemble(imported, program, settings, Planned(full, placement, plan, cost))
 
     def _check_options(self) -> None:
-        if not isinstance(self.optimizer, (SGD, Momentum, Adam)):
-            raise InputError(f"expected SGD(...), Momentum(...) or Adam(...), received {self.optimizer!r}")
         if self.plan is not None and not isinstance(self.plan, UpdatePlan):
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
         if self.mode not in MODES:
             raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
             raise InputError("expected no plan in dynamic mode, where the board chooses, received one")
-        if not isinstance(self.budget, Budget):
-            raise InputError(f"expected a Budget, received {type(self.budget).__name__}")
 
     def _import(self, report: Callable[[str], None] = lambda _stage: None) -> ImportedModel:
         """The model in the precision asked for."""

@@ -15,8 +15,11 @@ from tt_tflm.cli.devices import devices
 from tt_tflm.cli.evaluate import evaluate
 from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
+from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.files.new_folder import check_new_folder
+from tt_tflm.files.output import same_file
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -51,7 +54,7 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.model_argument
 @options.episode_option
 @options.budget_options
-@click.option("--strategy", type=terminal.OneOf(options.STRATEGY_NAMES), default="tinytrain", show_default=True)
+@click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the strategy random.")
 @options.training_options
 @options.input_scaling_option
@@ -75,7 +78,7 @@ def plan(
 
     _check_json(json_path)
     _check_json(output)
-    if json_path and json_path.resolve() == output.resolve():
+    if json_path and same_file(json_path, output):
         raise InputError(f"expected two files for --output and --json, received {output} for both")
     with terminal.stages("loading the model") as stage:
         import tt_tflm
@@ -171,7 +174,7 @@ def convert(
     from tt_tflm import report
 
     _check_json(json_path)
-    options.check_output_folder(output)
+    check_new_folder(output)
     layers = options.parse_trained(trained)
     _check_mode(mode, plan_path, layers, limits, tail)
     if (precision == "int8") != (representative_path is not None):
@@ -286,12 +289,13 @@ def supported_ops(json_path: Path | None) -> None:
     from dataclasses import asdict
 
     from tt_tflm import report
-    from tt_tflm.frontend.layers import SUPPORTED
+    from tt_tflm.frontend.layers import supported_layers
 
     _check_json(json_path)
-    terminal.show(report.supported_table(SUPPORTED))
+    layers = supported_layers()
+    terminal.show(report.supported_table(layers))
     if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
+        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in layers]})
 
 
 cli.add_command(board)
@@ -300,6 +304,7 @@ cli.add_command(export)
 cli.add_command(inspect)
 cli.add_command(merge)
 cli.add_command(meta_train)
+cli.add_command(sample_data)
 cli.add_command(evaluate)
 
 

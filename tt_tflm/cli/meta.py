@@ -13,6 +13,7 @@ import click
 
 from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.files.output import check_writable
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
@@ -43,7 +44,7 @@ class CountOrRange(click.ParamType):
 
 
 @click.command("meta-train")
-@click.argument("backbone", type=click.Path(path_type=Path))
+@click.argument("backbone", type=options.ModelPath(path_type=Path))
 @options.data_option
 @options.skip_corrupt_option
 @click.option(
@@ -140,9 +141,9 @@ def meta_train(
         from tt_tflm.frontend.keras_model import check_model, load_keras
         from tt_tflm.frontend.quiet import import_keras
         from tt_tflm.meta import fit
-        from tt_tflm.meta.checkpoint import save_model
         from tt_tflm.meta.distribution import is_chief, make_strategy
         from tt_tflm.meta.mixed_augment import OFF, MixedAugment
+        from tt_tflm.state.personalisation import save_model
 
         import_keras()
         # Several workers have to meet before anything else of TensorFlow runs.
@@ -189,10 +190,9 @@ def check_output(path: Path) -> None:
     Raises:
         InputError: it is no .keras file in an existing folder.
     """
-    if path.suffix != ".keras" or path.is_dir():
+    if path.suffix != ".keras":
         raise InputError(f"expected an output file OUT.keras, received {path}")
-    if not path.parent.is_dir():
-        raise InputError(f"expected an output in an existing folder, received {path}: create {path.parent} first")
+    check_writable(path, "an output")
 
 
 def _figures(backbone: str, data: str, result: Any) -> dict[str, Any]:

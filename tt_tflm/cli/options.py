@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +14,17 @@ import click
 
 from tt_tflm.cli import terminal
 from tt_tflm.errors import InputError
+from tt_tflm.losses import LOSSES, Loss, PrototypeLoss
 from tt_tflm.models import STARTER
+from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
     from tt_tflm.plan import Budget
 
-LOSS_NAMES = ("softmax", "prototype")
-OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
 BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
-STRATEGY_NAMES = (
-    "tinytrain",
-    "fisher",
-    "fisher_memory",
-    "fisher_compute",
-    "magnitude",
-    "random",
-    "full",
-    "last_layer",
-    "bias_only",
-    "sparse_update",
-)
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
@@ -49,9 +36,20 @@ class ModelPath(click.Path):
         return STARTER if value == "starter" else super().convert(value, param, ctx)
 
 
+def strategy_names() -> Sequence[str]:
+    """Of the strategies that train something."""
+    from tt_tflm.plan.strategies import training_names
+
+    return training_names()
+
+
 model_argument = click.argument("model", type=ModelPath(path_type=Path))
 json_option = click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures to FILE."
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the same figures to FILE; - is stdout, and tables go to stderr.",
 )
 episode_option = click.option(
     "--episode",
@@ -163,16 +161,13 @@ class TrainingOptions:
         Raises:
             InputError: an option does not go with the loss.
         """
-        import tt_tflm
-
         about_prototypes = _given({"classes": self.classes, "temperature": self.temperature})
-        if about_prototypes and self.loss != "prototype":
+        if about_prototypes and self.loss != PrototypeLoss.name:
             first = next(iter(about_prototypes))
             received = f"with --loss {self.loss}" if self.loss else "without --loss"
             raise InputError(f"expected --{first} with --loss prototype, received it {received}")
-        losses = {"softmax": tt_tflm.SoftmaxLoss, "prototype": tt_tflm.PrototypeLoss}
-        loss = losses[self.loss](**about_prototypes) if self.loss else None
-        made = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}[self.optimizer]
+        loss = LOSSES[self.loss](**about_prototypes) if self.loss else None
+        made = OPTIMIZERS[self.optimizer]
         return loss, made(**_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size}))
 
 
@@ -201,12 +196,12 @@ def training_options(command: _Command) -> _Command:
     options = (
         click.option(
             "--loss",
-            type=terminal.OneOf(LOSS_NAMES),
+            type=terminal.OneOf(LOSSES),
             help="softmax: MODEL ends in logits or a softmax; prototype: in an embedding.  [default: as MODEL tells]",
         ),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
         click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
-        click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True),
+        click.option("--optimizer", type=terminal.OneOf(OPTIMIZERS), default="sgd", show_default=True),
         click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's."),
         click.option(
             "--batch-size", type=terminal.Count(1), help="Samples whose mean gradient makes one update.  [default: 1]"
@@ -243,9 +238,10 @@ def _gathered(
         mine = {field: values.pop(field) for field in group.__dataclass_fields__}  # type: ignore[attr-defined]
         return command(**values, **{name: group(**mine)})
 
+    decorated: _Command = wrapped
     for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
+        decorated = option(decorated)
+    return decorated
 
 
 def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
@@ -257,8 +253,9 @@ def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
     layers: dict[str, Any] = {}
     for entry in entries:
         name, colon, channels = entry.rpartition(":")
+        chosen: list[int] | str = "all"
         if not colon:
-            name, chosen = entry, "all"
+            name = entry
         elif _CHANNELS.fullmatch(channels):
             chosen = [int(channel) for channel in channels.split(",")]
         else:
@@ -269,17 +266,6 @@ def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(f"expected each layer in one --train, received '{name}' twice: list its channels together")
         layers[name] = chosen
     return layers
-
-
-def check_output_folder(folder: Path) -> None:
-    """`Build.save` refuses the same, but only after the conversion.
-
-    Raises:
-        InputError: something is there.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "a folder that is not empty" if folder.is_dir() else "a file"
-        raise InputError(f"expected a new or empty output folder, received {folder}, {kind}")
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
-from tt_tflm.frontend.layers import SUPPORTED
+from tt_tflm.frontend.layers import LAYER_TYPES
 from tt_tflm.frontend.quiet import import_keras, most_telling_line
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ MODEL_INPUT = -1
 
 Shape = tuple[int, ...]
 
-_TYPES = frozenset(supported.layer for supported in SUPPORTED)
 _INSTEAD = {
     "Lambda": "write what it computes with supported layers",
     "TFSMLayer": "rebuild the model from Keras layers",
@@ -228,7 +227,7 @@ def _check_type(layer: keras.layers.Layer) -> None:
     keras = import_keras()
     kind = type(layer).__name__
     # A subclass of a supported layer may compute anything, so its exact class is what counts.
-    if kind in _TYPES and type(layer) is getattr(keras.layers, kind, None):
+    if kind in LAYER_TYPES and type(layer) is getattr(keras.layers, kind, None):
         return
     raise UnsupportedLayerError(
         f"layer '{layer.name}' ({kind}): expected a layer of `tt-tflm supported-ops`, received {kind}; "

@@ -16,10 +16,10 @@ from tt_tflm.frontend.compiled_loss import CROSS_ENTROPIES, CompiledLoss
 from tt_tflm.frontend.fold import DROPPED
 from tt_tflm.frontend.graph import MODEL_INPUT, Graph, Node
 from tt_tflm.frontend.layers import activation_name
-from tt_tflm.options import SoftmaxLoss
+from tt_tflm.losses import SoftmaxLoss
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss
+    from tt_tflm.losses import Loss
 
 _MOVES = ("Concatenate", "Flatten", "Reshape", *DROPPED)
 _AS_EMBEDDING = "use PrototypeLoss (--loss prototype) if the output is an embedding"

@@ -129,6 +129,8 @@ def _redirected_descriptors(captured: Captured) -> Iterator[None]:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is None:
+            continue
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
     # Native code buffers stdout on its own: unflushed text would surface after the block.

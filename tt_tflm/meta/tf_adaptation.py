@@ -16,7 +16,7 @@ from tt_tflm.meta.augment import DeviceRandom, augment
 from tt_tflm.meta.network import RowNetwork
 from tt_tflm.meta.prototypical import episode_loss
 from tt_tflm.meta.statistics import nearest_prototype, paced_rate, tightness
-from tt_tflm.options import Adam
+from tt_tflm.optimizers import Adam
 from tt_tflm.plan.update_plan import LayerPlan
 
 if TYPE_CHECKING:

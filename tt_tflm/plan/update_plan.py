@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.files.json_input import read_json
 
 SCHEMA_VERSION = 1
 ALL = "all"
@@ -152,10 +152,7 @@ class UpdatePlan:
         Raises:
             InputError: the file is missing, not JSON, or not a plan.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"expected an update plan in JSON at '{path}', received {error}") from None
+        content = read_json(path, "an update plan in JSON")
         try:
             plan = cls.from_json(content)
         except InputError as error:
