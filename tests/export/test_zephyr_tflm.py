@@ -136,11 +136,6 @@ def test_a_build_of_before_is_refused(build):
         zephyr_files(dataclasses.replace(build, simulation=simulation))
 
 
-def test_the_console_wants_a_board(build, tmp_path):
-    with pytest.raises(tt_tflm.InputError, match=r"console: .* 'tflm': export it for a board"):
-        build.console("host", tmp_path)
-
-
 def test_builtin_operators_are_called_as_the_resolver_calls_them():
     names = "ADD AVERAGE_POOL_2D CONV_2D FULLY_CONNECTED HARD_SWISH LEAKY_RELU PADV2 RELU6 SOFTMAX"
     methods = re.findall(r"resolver\.Add(\w+)\(", FIRMWARE.read_text())

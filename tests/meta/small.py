@@ -87,8 +87,8 @@ def fitted(backbone, dataset, *, progress=None, **values):
 
 def train(target: str, make=backbone, **further) -> None:
     """Trains what ``make`` makes and writes the weights, in order, as an .npz file, whole or not at all."""
+    from tt_tflm.files.output import write_whole
     from tt_tflm.frontend.quiet import import_keras
-    from tt_tflm.meta.checkpoint import write_whole
     from tt_tflm.meta.distribution import make_strategy
     from tt_tflm.meta.mixed_augment import OFF
 

@@ -20,7 +20,7 @@ TIMERS = {
     "up": ("-DTT_SIM_TIMER_COUNTS_DOWN=0", "-DTT_SIM_TICK_NUMERATOR=125", "-DTT_SIM_TICK_DENOMINATOR=4"),
 }
 ADDRESSES = ("-DTT_SIM_TIMER_CONTROL=0x40000000", "-DTT_SIM_TIMER_COUNT=0x40000004")
-FAKE_MODEL = Path(__file__).parents[1] / "simulate/fake_model"
+FAKE_MODEL = Path(__file__).parents[1] / "boards/simulated/fake_model"
 
 COMPILERS = [pytest.param((compiler,), id=compiler) for compiler in ("gcc", "clang")]
 CORES = [

@@ -5,9 +5,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from recipes import outside
 
 import tt_tflm
+from recipes import outside
 from tt_tflm.boards.simulated.qemu import build_board_program, emulator_command
 from tt_tflm.boards.simulated.toolchain import find_compiler, find_emulator
 from tt_tflm.devices import CORES, core_names, device_names, get_device, get_profile
@@ -22,7 +22,7 @@ PACKAGES = "gcc-of-rv32 qemu-of-rv32"
 RV32 = Architecture(
     "rv32",
     isa=frozenset({"rv32"}),
-    toolchain=Toolchain(("rv32-gcc", "rv32-clang"), "rv32-size", PACKAGES),
+    toolchain=Toolchain(("rv32-gcc", "rv32-clang"), "rv32-size", "rv32-ar", PACKAGES),
     cpu_flags=lambda core, features: (
         f"-march={core.name}{'f' if features['fpu'] == 'single' else ''}{'_xdot' if features['dot'] else ''}",
         "-mabi=ilp32",

@@ -6,9 +6,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from recipes import outside
 
 import tt_tflm
+from recipes import outside
 from tt_tflm.errors import InputError
 from tt_tflm.export import EXPORTERS, export, exporter
 

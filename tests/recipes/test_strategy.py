@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from recipes import outside
 
+from recipes import outside
 from tt_tflm.errors import InputError
 from tt_tflm.meta import EvaluationSettings, evaluate
 from tt_tflm.plan.budget import Budget

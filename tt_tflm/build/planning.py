@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.input_range import InputRange, check_image_scale
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
-from tt_tflm.options import PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget, ResolvedBudget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable, PlanCost
 from tt_tflm.plan.select import select
@@ -24,7 +24,8 @@ from tt_tflm.plan.wish import SHARE_UNIT, Task, Wish
 from tt_tflm.program.static import loss_spec, static_program
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
+    from tt_tflm.losses import Loss
+    from tt_tflm.optimizers import Optimizer
     from tt_tflm.program.static import ImportedModel
 
 Report = Callable[[str], None]
@@ -73,6 +74,7 @@ def plan_on_host(
     if not isinstance(budget, Budget):
         raise InputError(f"expected a Budget, received {type(budget).__name__}")
     samples, labels = _checked_support(support)
+    check_image_scale("support", samples, InputRange.of(converter.input_scaling))
     settings = _inspecting(converter)
     model = settings._import(tell)
     # What is all or nothing is costed on all layers; a choice among them is one that boards could make.
@@ -107,6 +109,7 @@ def _inspecting(converter: TrainableConverter) -> TrainableConverter:
     settings = copy.copy(converter)
     settings.mode, settings.target, settings.plan = "dynamic", "host", None
     settings.budget = Budget()
+    settings.loss = converter.objective
     settings._check_options()
     return settings
 
@@ -117,7 +120,7 @@ def _inspect(
     build = settings.convert(tell)
     tell("compile for this machine")
     with build.simulate("host") as board:
-        if isinstance(settings.loss, PrototypeLoss):
+        if settings.loss.temperature is not None:
             for x, label in zip(samples, labels, strict=True):
                 board.enroll(x, int(label))
         tell("Fisher potentials")
@@ -261,7 +264,7 @@ class _Planner:
 
     def _table(self, *, biases_alone: bool) -> CostTable:
         model = self._model
-        spec = replace(optimizer_spec(self._optimizer), at_run_time=True)
+        spec = self._optimizer.spec(at_run_time=True)
         return tail_table(
             model.module,
             loss_spec(model, self._loss),

@@ -10,6 +10,7 @@ import click
 
 from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
+from tt_tflm.files.output import same_file
 
 COMPARED = "none,last_layer,full,sparse_update,tinytrain"
 
@@ -69,6 +70,7 @@ class Strategies(click.ParamType):
 @click.option("--temperature", type=terminal.Positive(), help="Of the cosines.")
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
+@options.input_scaling_option
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @click.option(
     "--instructions-on",
@@ -99,13 +101,15 @@ def evaluate(
     from tt_tflm import report
 
     drawing = {name: settings.pop(name) for name in ("ways", "shots", "queries", "count")}
-    given = {name: value for name, value in drawing.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
     if episodes_path and given:
         raise InputError(f"expected --episodes or --{next(iter(given))}, received both")
+    if temperature is not None:
+        given["temperature"] = temperature
     for path in (json_path, plot):
         if path:
             report.check_writable(path)
-    if json_path and plot and json_path.resolve() == plot.resolve():
+    if json_path and plot and same_file(json_path, plot):
         raise InputError(f"expected two files for --json and --plot, received {plot} for both")
     if plot:
         from tt_tflm.meta.plot import check_plot

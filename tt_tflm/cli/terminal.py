@@ -16,15 +16,19 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tt_tflm.errors import InputError, meant
+from tt_tflm.files.output import is_stdout
 
 _WIDTH_OF_A_FILE = 160
 
 
 def show(content: RenderableType) -> None:
-    """Prints to stdout; a file or pipe gets lines wide enough for every table."""
-    console = Console()
+    """Prints to stdout, or to stderr where ``--json`` has stdout; a file or pipe gets lines wide enough for every table."""
+    context = click.get_current_context(silent=True)
+    to_stderr = context is not None and is_stdout(context.params.get("json_path"))
+    # Names from files are no markup.
+    console = Console(stderr=to_stderr, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=_WIDTH_OF_A_FILE)
+        console = Console(stderr=to_stderr, markup=False, emoji=False, width=_WIDTH_OF_A_FILE)
     console.print(content)
 
 

@@ -22,7 +22,6 @@ A profile is a TOML file (the built-in ones lie in ``boards/``)::
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,11 +30,8 @@ from typing import Any, NoReturn
 from tt_tflm.devices.cores import CORES, Feature, core_names
 from tt_tflm.devices.profiles import DeviceProfile, profile_of
 from tt_tflm.errors import InputError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tt_tflm.files.schema import checked
+from tt_tflm.files.toml_input import read_toml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _ADDRESSES = 2**32
@@ -98,12 +94,22 @@ class Device:
         }
 
 
-def device_from_json(content: Mapping[str, Any]) -> Device:
-    """The device that `Device.to_json` described."""
-    own = {key: content[key] for key in ("name", "title", "core", "flash_bytes", "qemu_machine")}
-    ram = tuple(RamRegion(**region) for region in content["ram"])
-    features = {key: value for key, value in content.items() if key not in own and key != "ram"}
-    return Device(**own, ram=ram, features=features)
+def device_from_json(content: Any) -> Device:
+    """The device that `Device.to_json` described.
+
+    Raises:
+        InputError: a key is missing or of another type, or the core is unknown.
+    """
+    own = ("name", "title", "core", "flash_bytes", "ram", "qemu_machine")
+    given = checked(content, dict[str, Any], "device")
+    features = {key: value for key, value in given.items() if key not in own}
+    device = checked({key: given[key] for key in own if key in given} | {"features": features}, Device, "device")
+    if device.core not in core_names():
+        raise InputError(f"device: core: expected one of {', '.join(core_names())}, received {device.core!r}")
+    for key, allowed in CORES[device.core].features.items():
+        if features.get(key) not in allowed:
+            raise InputError(f"device: {key}: expected one of {allowed}, received {features.get(key)!r}")
+    return device
 
 
 def read_device(path: str | Path) -> Device:
@@ -112,11 +118,7 @@ def read_device(path: str | Path) -> Device:
     Raises:
         InputError: the file cannot be read, or a key is missing, unknown or out of range; the message names it.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"expected a device profile in TOML, received '{path}': {error}") from None
-    return _Reader(str(path)).device(content)
+    return _Reader(str(path)).device(read_toml(path, "a device profile in TOML"))
 
 
 class _Reader:

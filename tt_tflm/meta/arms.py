@@ -19,7 +19,7 @@ from tt_tflm.build.planning import plan_on_host
 from tt_tflm.errors import InputError
 from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.meta.recipe import COSTS, Arm, Outcome, Recipe
-from tt_tflm.options import Adam, optimizer_spec
+from tt_tflm.optimizers import Adam
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.select import plan_cost, select
@@ -93,7 +93,7 @@ class _Workshop:
         model = converter._import()
         last = {model.layers[-1].name: LayerPlan((0,))}
         program = static_program(model, last, converter.loss, converter.optimizer, lambda _stage: None)
-        prototypes = program.classes * (model.output_elements + 1) * 4
+        prototypes = program.loss.classes * (model.output_elements + 1) * 4
         ram = program.functions["predict"].arena_bytes + prototypes + program.session_bytes
         return Arm(NONE, self._saved(build, NONE), 0.0, dict(zip(COSTS, (0, ram, 0), strict=True)))
 
@@ -129,7 +129,7 @@ class _Workshop:
         model = converter._import()
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in model.layers}
         full = model.cost(everything, converter.loss, converter.optimizer).backward_macs
-        spec = replace(optimizer_spec(converter.optimizer), at_run_time=True)
+        spec = converter.optimizer.spec(at_run_time=True)
         candidates = tuple(range(len(model.layers) - tail, len(model.layers)))
         return tail_table(model.module, loss_spec(model, converter.loss), model.layers, candidates, spec, 0, full)
 
@@ -187,6 +187,8 @@ class Bench:
         arm = self._arms[strategy]
         if self._backend != "tf" and arm.costs is not None:
             return Outcome(self._on_board(arm, episode, None), arm.costs)
+        plan: UpdatePlan | None
+        costs: Mapping[str, int]
         if arm.costs is None:
             plan = self._plan(arm, episode, number)
             spent = asdict(plan_cost(self._table, plan))  # type: ignore[arg-type]

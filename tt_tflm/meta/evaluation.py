@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tt_tflm.boards.adaptation import augment_for
-from tt_tflm.boards.episode import InputScaling
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.losses import PrototypeLoss
 from tt_tflm.meta.arms import Bench, Comparison, prepare
 from tt_tflm.meta.episodes import Rows, draw_episodes, load_episode_rows
 from tt_tflm.meta.evaluation_settings import EvaluationSettings
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.meta.recipe import COSTS, Outcome, Recipe
 from tt_tflm.meta.statistics import mean_and_ci95
-from tt_tflm.options import PrototypeLoss
 from tt_tflm.plan.strategies import STRATEGIES
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class StrategyResult:
             small; empty if not counted.
     """
 
-    accuracies: tuple[float, ...]
+    accuracies: tuple[float, ...] = field(repr=False)
     costs: Mapping[str, int]
     instructions: Mapping[str, int] | None = field(default_factory=dict)
 
@@ -126,13 +125,14 @@ def evaluate(
         path = _as_file(model, Path(scratch))
         tell("loading the model", 0, 0)
         converter = TrainableConverter.from_keras_file(path)
-        converter.input_scaling = tuple(chosen.input_scaling)
+        converter.input_scaling = chosen.input_scaling
         converter.backend = "tflm" if chosen.backend == "tflm" else "c"
-        scaling = InputScaling(*chosen.input_scaling)
+        scaling = converter.input_scaling
         shape = converter.input_shape
         if len(shape) != 3:
             raise InputError(f"expected a model that takes images (H, W, C), received input {shape}")
         images = load_images(data, channels=shape[-1], skip_corrupt=chosen.skip_corrupt, progress=tell)
+        images.check_scale(scaling)
         rows = _episodes(chosen, images)
         converter.loss = PrototypeLoss(classes=max(entry.ways for entry in rows), temperature=chosen.temperature)
         loaded = rows[0].load(images, shape, scaling)
@@ -207,7 +207,7 @@ class _Work:
             results[name][number] = outcome
             done += 1
             tell("adapting", done, total)
-        return results  # type: ignore[return-value]
+        return results
 
     def instructions(self, episode: Episode, device: str, tell: Progress) -> dict[str, Mapping[str, int] | None]:
         """strategy -> instructions of the first episode on an emulated core."""

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
-from tt_tflm.boards.episode import InputScaling
 from tt_tflm.build.converter import PRECISIONS
 from tt_tflm.build.settings import BACKENDS as BUILD_BACKENDS
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import InputError
+from tt_tflm.losses import PrototypeLoss
 from tt_tflm.meta.episodes import Rows
-from tt_tflm.options import PrototypeLoss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.strategies import NONE, STRATEGIES
 
@@ -44,7 +43,7 @@ class EvaluationSettings:
         paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
         seed: of drawn episodes, pseudo-queries, and of the strategy ``random``.
         jobs: processes that episodes are spread over.
-        input_scaling: (scale, shift) of pixels, as the converter's.
+        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
         skip_corrupt: leave files out that cannot be decoded.
         instructions_on: an emulated core, or a device with one, on which the first episode's instructions are counted
             as well; backend ``c`` alone.
@@ -69,7 +68,7 @@ class EvaluationSettings:
     paced: bool = True
     seed: int = 0
     jobs: int = 1
-    input_scaling: tuple[float, float] = field(default_factory=InputScaling)
+    input_scaling: tuple[float, float] | None = None
     skip_corrupt: bool = False
     instructions_on: str | None = None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tt_tflm.boards.simulated.task import Augment
-from tt_tflm.options import PrototypeLoss
+from tt_tflm.losses import PrototypeLoss
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import Sampling
 from tt_tflm.meta.mixed_augment import MixedAugment
@@ -96,7 +95,7 @@ class RunSettings:
         log_folder: folder for ``history.csv`` and TensorBoard's events.
         strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With
             several workers the first one writes all files, and every worker reads the checkpoint.
-        input_scaling: (scale, shift) of pixels, as the converter's.
+        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
         skip_corrupt: leave files out that cannot be decoded.
 
     Raises:
@@ -108,7 +107,7 @@ class RunSettings:
     checkpoint_every: int = 50
     log_folder: str | PathLike[str] | None = None
     strategy: str | tf.distribute.Strategy | None = None
-    input_scaling: tuple[float, float] = InputScaling()
+    input_scaling: tuple[float, float] | None = None
     skip_corrupt: bool = False
 
     def __post_init__(self) -> None:

@@ -7,13 +7,13 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputRange, scaling_of_pixels
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.quiet import import_keras, silence
 from tt_tflm.meta.checkpoint import clear_unfinished, load_checkpoint, save_checkpoint
@@ -49,9 +49,19 @@ class FitResult:
     model: keras.Model
     temperature: float
     episodes: int
-    history: tuple[dict[str, Any], ...]
+    history: tuple[dict[str, Any], ...] = field(repr=False)
     stopped: str
     skipped: tuple[str, ...]
+
+    @property
+    def best_episode(self) -> int:
+        """After how many episodes the weights of ``model`` were taken; 0 where no validation was better than that of
+        the backbone as given."""
+        last = self.history[-1]
+        if last["validation_accuracy"] is None:
+            return last["episode"]
+        rows = [row for row in self.history if row["fake_quantized"] == last["fake_quantized"]]
+        return max(rows, key=lambda row: row["validation_accuracy"])["episode"]
 
 
 def fit(
@@ -111,10 +121,12 @@ class _Run:
         self._strategy = make_strategy(how.strategy)
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(settings.seed)
-        self.settings, self._scaling, self._every = settings, InputScaling(*how.input_scaling), how.checkpoint_every
+        self.settings, self._every = settings, how.checkpoint_every
+        self._scaling = scaling_of_pixels(backbone, how.input_scaling)
         self._tell = progress or (lambda _stage, _done, _total: None)
         self._shape = _input_shape(backbone)
         self._images = load_images(dataset, channels=self._shape[-1], skip_corrupt=how.skip_corrupt, progress=progress)
+        self._images.check_scale(self._scaling)
         self._members, held_out = hold_out(self._images, settings.validation, settings.seed)
         settings.sampling.check(self._images, self._members)
         self.chief = is_chief(self._strategy)
@@ -256,7 +268,7 @@ class _Run:
         for label, (support, query) in enumerate(zip(rows.support, rows.query, strict=True)):
             order += [*support, *query]
             labels += [label] * (len(support) + len(query))
-        low, high = sorted((self._scaling.shift, 255 * self._scaling.scale + self._scaling.shift))
+        low, high = InputRange.of(self._scaling)
         images = self._images.images(order, self._shape, self._scaling)
         images = augment_episode(images, self.settings.augment, low, high, random)
         shots = np.array([len(support) for support in rows.support], np.int32)

@@ -21,9 +21,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tt_tflm.devices import CORES, DeviceProfile
 from tt_tflm.errors import InputError, OverflowingMemoryError, ToolchainError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _PROGRESS_AFTER_S = 2.0
 _PARALLEL_COMPILERS = 2
@@ -178,7 +182,7 @@ def _compile_all(jobs: Sequence[tuple[Path, Path, list[str]]], label: str) -> No
                 progress.stop()
 
 
-def _start_progress(label: str, total: int):
+def _start_progress(label: str, total: int) -> tuple[Progress, TaskID]:
     # Imported here: most builds are done before a bar is worth showing.
     from rich.console import Console
     from rich.progress import Progress

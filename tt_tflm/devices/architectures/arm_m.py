@@ -37,7 +37,7 @@ def _cpu_flags(core: Core, features: Mapping[str, Feature]) -> tuple[str, ...]:
 ARM_M = Architecture(
     "arm-m",
     isa=frozenset({THUMB}),
-    toolchain=Toolchain(("arm-none-eabi-gcc",), "arm-none-eabi-size", _PACKAGES),
+    toolchain=Toolchain(("arm-none-eabi-gcc",), "arm-none-eabi-size", "arm-none-eabi-ar", _PACKAGES),
     cpu_flags=_cpu_flags,
     # Reassociation and early scheduling would take the tiles of accumulators apart again and spill them; contraction is
     # off under -std=c99 unless it is asked for.

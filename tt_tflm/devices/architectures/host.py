@@ -6,7 +6,7 @@ from tt_tflm.devices.cores import KERNEL_FLAGS, Architecture, Core, Toolchain, a
 HOST = Architecture(
     "host",
     isa=frozenset(),
-    toolchain=Toolchain(("cc", "gcc", "clang"), "size", "gcc"),
+    toolchain=Toolchain(("cc", "gcc", "clang"), "size", "ar", "gcc"),
     cpu_flags=lambda _core, _features: (),
     kernel_flags=(*KERNEL_FLAGS, "-march=native"),
     is_host=True,

@@ -16,7 +16,7 @@ from tt_tflm.build.artefact import Build
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.export.arduino.boards import BOARDS, ArduinoBoard
 from tt_tflm.export.firmware import Firmware, firmware
-from tt_tflm.export.render import rendered
+from tt_tflm.export.render import plain_name, rendered
 
 LIBRARY = "TinyTrain"
 """Name of the library, its folder and its header; a sketchbook holds one model at a time."""
@@ -226,7 +226,7 @@ def _settings(build: Build, model: Firmware, samples: int, boards: list[ArduinoB
     report = build.report_data
     return {
         "version": importlib.metadata.version("tt-tflm"),
-        "model": report["model"],
+        "model": plain_name(report["model"]),
         "loss": report["loss"],
         "prototypes": report["loss"] == "prototype",
         "mode": report["mode"],

@@ -9,8 +9,8 @@ from typing import Any
 
 from tt_tflm.build.artefact import Build
 from tt_tflm.export.firmware import Firmware, firmware
-from tt_tflm.export.render import rendered
-from tt_tflm.export.zephyr.parts import ZEPHYR_BYTES, ZEPHYR_PLATFORMS, plain_name, zephyr_flags, zephyr_parts
+from tt_tflm.export.render import plain_name, rendered
+from tt_tflm.export.zephyr.parts import ZEPHYR_BYTES, ZEPHYR_PLATFORMS, zephyr_flags, zephyr_parts
 from tt_tflm.files.new_folder import new_folder
 from tt_tflm.files.ops_path import ops_path
 

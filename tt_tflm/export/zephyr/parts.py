@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from tt_tflm.export.render import rendered
 _FIXED = Path(__file__).parent / "fixed"
 _BOARDS = "boards/"
 _STAND_IN = "cortex-m4"
-_UNSAFE = re.compile(r"[^A-Za-z0-9 _.+-]")
 
 ZEPHYR_PLATFORMS = ("native_sim", "mps3/corstone300/an547", "mps2/an521/cpu0")
 """Under the names of Zephyr's current versions: earlier ones pass over names that they do not know."""
@@ -37,8 +35,3 @@ def zephyr_parts(applications: Iterable[str]) -> dict[str, str]:
     overlays = {name: text for name, text in parts.items() if name.startswith(_BOARDS)}
     files = {name: text for name, text in parts.items() if name not in overlays}
     return files | {f"{folder}/{name}": text for folder in applications for name, text in overlays.items()}
-
-
-def plain_name(model: str) -> str:
-    """A model's name as it may stand in C, CMake and Kconfig."""
-    return _UNSAFE.sub("?", model)

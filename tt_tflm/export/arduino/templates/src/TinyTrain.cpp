@@ -9,7 +9,7 @@ bool TinyTrain::ends(tt_status_t status) {
 }
 
 bool TinyTrain::begin() {
-    return ends(tt_init(&session_, arena_, sizeof arena_, row_pool_, sizeof row_pool_));
+    return ends(tt_init(&session_, &tt_model, arena_, sizeof arena_, row_pool_, sizeof row_pool_));
 }
 
 int TinyTrain::predict(const float *x, float *scores) {

@@ -117,7 +117,7 @@ void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3) {
         .storage = tt_zephyr_storage_open(&storage) == 0 ? &storage : NULL,
         .write = send,
     };
-    tt_status_t status = tt_init(&session, arena, sizeof(arena), row_pool, sizeof(row_pool));
+    tt_status_t status = tt_init(&session, &tt_model, arena, sizeof(arena), row_pool, sizeof(row_pool));
 
     if (status == TT_OK) {
         status = tt_console_init(&console, &config);

@@ -24,7 +24,7 @@ static void draw(uint32_t label) {
 
 static tt_status_t start(void) {
     memset(row_pool, 0, sizeof(row_pool));
-    return tt_init(&session, arena, sizeof(arena), row_pool, sizeof(row_pool));
+    return tt_init(&session, &tt_model, arena, sizeof(arena), row_pool, sizeof(row_pool));
 }
 
 static tt_status_t learn(void) {
