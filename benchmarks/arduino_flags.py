@@ -17,7 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 # The core's command line: cflags.txt of the Nano 33 BLE; the float ABI is that of the simulation's C library.
-ARDUINO_FLAGS = ("-std=gnu11", "-Os", "-fdata-sections", "-ffunction-sections", "-fno-exceptions", "-fomit-frame-pointer", "-funsigned-char")  # fmt: skip
+ARDUINO_FLAGS = (
+    "-std=gnu11",
+    "-Os",
+    "-fdata-sections",
+    "-ffunction-sections",
+    "-fno-exceptions",
+    "-fomit-frame-pointer",
+    "-funsigned-char",
+)
 CALLS = ("predict", "train_step")
 
 

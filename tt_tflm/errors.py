@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors this package raises on purpose. Their text is one line: what was expected, what was received, what to do."""
+"""The errors this package raises on purpose. Their text is one line: what was expected, what was received, what to
+do."""
 
 
 class TinyTrainError(Exception):

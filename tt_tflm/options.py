@@ -41,8 +41,8 @@ class PrototypeLoss:
     """Cross-entropy over the cosine similarities of an embedding to class prototypes (Snell et al., 2017; Kwon et
     al., 2024).
 
-    z_c = temperature * cos(embedding, mean of the enrolled embeddings of class c); loss = log(sum_c exp(z_c)) - z_label.
-    Prototypes are held constant within a train step.
+    z_c = temperature * cos(embedding, mean of the enrolled embeddings of class c); loss = log(sum_c exp(z_c)) -
+    z_label. Prototypes are held constant within a train step.
 
     Args:
         classes: number of prototypes, at least 2.

@@ -9,7 +9,8 @@ The order, and why:
    ``fisher``           for builds that choose on the board: the potential of every channel of the inspected layers;
 3. ``sparse_gradient``  the reverse walk, for the chosen layers and channels only;
 4. ``update_in_place``  optimiser steps; plain SGD is fused into the gradient kernel, so that no gradient is stored;
-5. ``order``            the order of the calls with the smallest peak (after the updates, which pin what comes first);
+5. ``order``            the order of the calls with the smallest peak (after the updates, which pin what must
+                        come first);
 6. ``plan_arena``       offsets for every tensor in one arena, from exact liveness (needs the final order); ``guards``
                         tells which calls a plan chosen on the board needs;
 7. ``schedule``         loop nests for the declared kernels (last of the rewrites: they are not analysable any more);

@@ -58,7 +58,7 @@ class _FisherWalk(ReverseWalk):
         return list(self._potentials.values())
 
     def _find_inspected(self) -> dict[relax.Var, Step]:
-        """The output of each inspected layer: that of the activation right after it if nothing else reads between."""
+        """The output of each inspected layer: that of the activation right after it, where nothing reads between."""
         readers: dict[relax.Expr, list[Step]] = {}
         for step in self._steps:
             for argument in step.args:

@@ -169,8 +169,8 @@ class _Printer:
         self._bound.append((name, len(self._lines)))
         if dtype == "float32x2":
             load = statement.value
-            place = f"&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]"
-            self._line(f"const tt_pair_t {name} = TT_LOAD_PAIR({place});", depth)
+            pair = f"&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]"
+            self._line(f"const tt_pair_t {name} = TT_LOAD_PAIR({pair});", depth)
         else:
             self._line(f"const {C_TYPES[dtype]} {name} = {self._expr(statement.value)};", depth)
 

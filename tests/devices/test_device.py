@@ -121,5 +121,5 @@ def test_no_toml(tmp_path, content):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(InputError, match="^expected a device profile in TOML, received '.*none.toml': "):
+    with pytest.raises(InputError, match=r"^expected a device profile in TOML, received '.*none.toml': "):
         get_device(str(tmp_path / "none.toml"))

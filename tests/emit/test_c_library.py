@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from passes.programs import dense, module_of, unary
 
 import tt_tflm
-from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake
+from tt_tflm.emit.c.library import emit_c, emit_cmake
+from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.layout.row_pool import lay_out
 from tvm_passes.attach_loss import LossSpec
 from tvm_passes.choice import Trained

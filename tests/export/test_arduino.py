@@ -71,7 +71,7 @@ def test_what_fails_on_the_way_leaves_nothing_behind(saved, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
-    with pytest.raises(InputError, match="can be written.*No space left"):
+    with pytest.raises(InputError, match=r"can be written.*No space left"):
         export_arduino(tt_tflm.load_build(saved), tmp_path / "lib.zip")
     assert list(tmp_path.iterdir()) == []
 

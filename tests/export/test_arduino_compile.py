@@ -20,7 +20,9 @@ from .arduino_host import STORAGES
 
 SKETCHES = ("Enroll_And_Adapt", "Predict")
 # Heap, exceptions, run-time types and what prints: a library that calls one of them has it here as undefined.
-FORBIDDEN = re.compile(r" U (malloc|calloc|realloc|free|_Zn[wa].*|_Zd[la].*|__cxa_throw|__cxa_guard.*|_ZTI.*|printf|alloca)$", re.MULTILINE)  # fmt: skip
+FORBIDDEN = re.compile(
+    r" U (malloc|calloc|realloc|free|_Zn[wa].*|_Zd[la].*|__cxa_throw|__cxa_guard.*|_ZTI.*|printf|alloca)$", re.MULTILINE
+)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def test_descriptions_for_the_build_system(module):
         assert common["harness_config"]["regex"]
         assert common["integration_platforms"]
     readme = (module / "samples" / "enroll_and_adapt" / "README.rst").read_text().splitlines()
-    titles = [line for line, rule in zip(readme, readme[1:], strict=False) if set(rule) in ({"*"}, {"#"})]
+    titles = [line for line, rule in itertools.pairwise(readme) if set(rule) in ({"*"}, {"#"})]
     assert titles[1:] == ["Overview", "Requirements", "Building and Running", "Sample Output"]
 
 

@@ -83,10 +83,10 @@ def test_depthwise_rows_are_the_taps():
 
 def test_other_convolutions_are_refused():
     with pytest.raises(
-        UnsupportedGraphError, match="^expected a dense or depthwise convolution, received 2 groups in "
+        UnsupportedGraphError, match=r"^expected a dense or depthwise convolution, received 2 groups in "
     ):
         conv_rows(conv2d(X, constant(2, 3, 2, 4), groups=2))
-    with pytest.raises(UnsupportedGraphError, match="^expected a convolution with constant weights, received two act"):
+    with pytest.raises(UnsupportedGraphError, match=r"^expected a convolution with constant weights, received two act"):
         conv_rows(conv2d(X, Y))
 
 

@@ -66,9 +66,10 @@ class Build:
     @property
     def report(self) -> dict[str, Any]:
         """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
-        access compiles the sources for the target. With the backend ``tflm`` there are ``tflm_arena_bytes`` instead, what
-        TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes, and ``tflm_firmware_arena_bytes``, an
-        arena for all that a firmware runs; None where the tflite-micro wheel is missing."""
+        access compiles the sources for the target. With the backend ``tflm`` there are ``tflm_arena_bytes`` instead,
+        what TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes, and
+        ``tflm_firmware_arena_bytes``, an arena for all that a firmware runs; None where the tflite-micro wheel is
+        missing."""
         report = json.loads(json.dumps(self.report_data))
         if self.backend == "tflm":
             return report | tflm_arena_bytes(self.models)
@@ -113,8 +114,8 @@ class Build:
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the backend
-                ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
+            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the
+                backend ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
             ToolchainError: a compiler or the emulator is missing.
         """
         if self.backend == "tflm":
@@ -209,7 +210,8 @@ def load_build(folder: str | Path) -> Build:
     for name, content in (("report.json", report), (_SIMULATION, simulation)):
         if content.get("schema_version") != SCHEMA_VERSION:
             raise InputError(
-                f"expected schema version {SCHEMA_VERSION} in '{root / name}', received {content.get('schema_version')!r}"
+                f"expected schema version {SCHEMA_VERSION} in '{root / name}', "
+                f"received {content.get('schema_version')!r}"
             )
     rows = {layer.name: array for layer, array in zip(layers, arrays, strict=True)}
     return Build(files, rows, layers, report, plan, simulation, models)

@@ -11,52 +11,33 @@ from typing import Any
 import numpy as np
 
 from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
-from tt_tflm.devices import Device
-from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
+from tt_tflm.build.settings import BuildSettings, Planned
+from tt_tflm.emit.c.library import emit_c, emit_cmake, largest_state_bytes
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
 from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.files.ops_path import ops_path
-from tt_tflm.options import Loss, Optimizer, PrototypeLoss
+from tt_tflm.options import Loss, PrototypeLoss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
-from tt_tflm.plan.cost_table import PlanCost
-from tt_tflm.plan.update_plan import UpdatePlan
+from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.static import ImportedModel, Program
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
 
 _FLOAT = 4
 
 
-def assemble(
-    model: ImportedModel,
-    program: Program,
-    loss: Loss,
-    optimizer: Optimizer,
-    device: Device,
-    placement: list[dict[str, Any]] | None,
-    input_scaling: tuple[float, float],
-    plan: UpdatePlan | None,
-    cost: PlanCost | None,
-    backward_macs_full: int,
-    budget: Budget,
-    backend: str,
-) -> Build:
+def assemble(model: ImportedModel, program: Program, settings: BuildSettings, planned: Planned) -> Build:
     """Make the build.
 
     Args:
-        model, program, loss, optimizer: what the program was made from.
-        device: the target.
-        placement: which memory goes where on it; None where its regions are not known.
-        input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
-        plan: the fixed plan; None where the board chooses.
-        cost: of that plan; None where the board chooses.
-        backward_macs_full: of training everything.
-        budget: as asked for.
-        backend: ``c`` or ``tflm``.
+        model, program: what is emitted.
+        settings: what was asked for.
+        planned: what planning found beside the program.
     """
-    profile = device.profile
+    loss, optimizer, budget, backend = settings.loss, settings.optimizer, settings.budget, settings.backend
+    profile = settings.device.profile
     prototypes = isinstance(loss, PrototypeLoss)
     emitted = EmittedModel(
         model.name,
@@ -75,8 +56,8 @@ def assemble(
         optimizer.learning_rate,
         program.row_pool,
         program.choice,
-        tuple(input_scaling),
-        tuple(budget.resolve(backward_macs_full).to_json().values()),
+        tuple(settings.input_scaling),
+        tuple(budget.resolve(planned.backward_macs_full).to_json().values()),
     )
     models, not_exported = _exported(model, emitted)
     tflm = None
@@ -91,10 +72,8 @@ def assemble(
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
         files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
-    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full) | {
-        "backend": backend
-    }
-    plan_data = plan.to_json() if plan is not None else {}
+    report = _report(model, program, settings, planned)
+    plan_data = planned.plan.to_json() if planned.plan is not None else {}
     if program.choice is not None:
         plan_data = {
             "schema_version": SCHEMA_VERSION,
@@ -102,12 +81,12 @@ def assemble(
             "strategy": "tinytrain",
             "layers": {},
         }
-        plan_data["budget"] = budget.resolve(backward_macs_full).to_json()
+        plan_data["budget"] = budget.resolve(planned.backward_macs_full).to_json()
     simulation = {
         "schema_version": SCHEMA_VERSION,
         "fingerprint": model.fingerprint,
         "input_shape": list(model.input_shape),
-        "input_scaling": list(input_scaling),
+        "input_scaling": list(settings.input_scaling),
         "classes": program.classes,
         "embedding_elements": model.output_elements if prototypes else None,
         "loss": loss.name,
@@ -117,14 +96,14 @@ def assemble(
         "tflm": tflm,
         "prototypes": _prototypes(program, loss),
         "adaptable": emitted.adaptable,
-        "target": device.name,
+        "target": settings.device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
         "state_bytes": largest_state_bytes(emitted),
         "rows": _trained_rows(model, program),
         "copies": 1 + len(program.optimizer.state),
         "learning_rate": optimizer.learning_rate,
-        "choice": _choice(model, program, budget, backward_macs_full),
+        "choice": _choice(model, program, budget, planned.backward_macs_full),
     }
     if not_exported is not None:
         simulation["not_exported"] = not_exported
@@ -154,29 +133,21 @@ def _channels(program: Program, layer: str) -> tuple[int, ...]:
     return program.plan[layer].channels if program.plan is not None and layer in program.plan else ()
 
 
-def _report(
-    model: ImportedModel,
-    program: Program,
-    loss: Loss,
-    optimizer: Optimizer,
-    device: Device,
-    placement: list[dict[str, Any]] | None,
-    cost: PlanCost | None,
-    backward_macs_full: int,
-) -> dict[str, Any]:
+def _report(model: ImportedModel, program: Program, settings: BuildSettings, planned: Planned) -> dict[str, Any]:
     functions = program.functions
+    cost = planned.cost
     predict, train = (function_macs(functions[name]) for name in ("predict", "train_step"))
     return {
         "schema_version": SCHEMA_VERSION,
         "model": model.name,
         "fingerprint": model.fingerprint,
-        "target": device.name,
-        "device": device.to_json(),
-        "placement": placement,
+        "target": settings.device.name,
+        "device": settings.device.to_json(),
+        "placement": planned.placement,
         "precision": model.precision,
         "mode": "static" if program.choice is None else "dynamic",
-        "loss": loss.name,
-        "optimizer": optimizer.name,
+        "loss": settings.loss.name,
+        "optimizer": settings.optimizer.name,
         "arena_bytes": program.arena_bytes,
         "arena_lower_bound_bytes": max(f.arena_lower_bound_bytes for f in functions.values()),
         "row_pool_bytes": program.row_pool.bytes,
@@ -186,7 +157,7 @@ def _report(
         "flash_bytes": {"code": None, "weights": model.weight_bytes},
         "forward_macs": predict["forward"]["nominal"],
         "backward_macs": cost.backward_macs if cost else None,
-        "backward_macs_full": backward_macs_full,
+        "backward_macs_full": planned.backward_macs_full,
         "executed_macs": {
             "predict": predict["forward"]["executed"],
             "forward": train["forward"]["executed"],
@@ -205,6 +176,7 @@ def _report(
             }
             for layer in model.layers
         ],
+        "backend": settings.backend,
     }
 
 
@@ -281,7 +253,8 @@ def _unused_sources(model: EmittedModel) -> set[str]:
 
 
 def _runtime_files(unused: set[str]) -> dict[str, str]:
-    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands alone."""
+    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands
+    alone."""
     root = ops_path()
     return {
         f"{folder}/{path.name}": path.read_text(encoding="utf-8")
@@ -292,7 +265,8 @@ def _runtime_files(unused: set[str]) -> dict[str, str]:
 
 
 def _tflm_files() -> dict[str, str]:
-    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite Micro."""
+    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite
+    Micro."""
     root = ops_path()
     folders = {
         "include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm",

@@ -13,11 +13,12 @@ import numpy as np
 from tt_tflm.boards.episode import InputScaling, fit_samples
 from tt_tflm.build.artefact import Build
 from tt_tflm.build.assemble import assemble
+from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.keras_model import check_model, load_keras
 from tt_tflm.frontend.layers import Layer
-from tt_tflm.options import SGD, Adam, Loss, Momentum, Optimizer, SoftmaxLoss
+from tt_tflm.options import SGD, Loss, Optimizer, SoftmaxLoss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import keras
 
 MODES = ("static", "dynamic")
-BACKENDS = ("c", "tflm")
 PRECISIONS = ("float32", "int8")
 
 
@@ -135,6 +135,7 @@ class TrainableConverter:
         """
         report = progress or (lambda _stage: None)
         device = get_device(self.target)
+        settings = BuildSettings(device, self.loss, self.optimizer, self.budget, self.input_scaling, self.backend)
         self._check_options()
         imported = self._import(report)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
@@ -163,38 +164,19 @@ class TrainableConverter:
         )
         placement = place_build(device, needs, dynamic=self.mode == "dynamic")
         report("print C" if self.backend == "c" else "write TFLM models")
-        return assemble(
-            imported,
-            program,
-            self.loss,
-            self.optimizer,
-            device,
-            placement,
-            self.input_scaling,
-            plan,
-            cost,
-            full,
-            self.budget,
-            self.backend,
-        )
+        return assemble(imported, program, settings, Planned(full, placement, plan, cost))
 
     def _check_options(self) -> None:
-        if not isinstance(self.optimizer, (SGD, Momentum, Adam)):
-            raise InputError(f"expected SGD(...), Momentum(...) or Adam(...), received {self.optimizer!r}")
         if self.plan is not None and not isinstance(self.plan, UpdatePlan):
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
         if self.mode not in MODES:
             raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
             raise InputError("expected no plan in dynamic mode, where the board chooses, received one")
-        if not isinstance(self.budget, Budget):
-            raise InputError(f"expected a Budget, received {type(self.budget).__name__}")
 
     def _import(self, report: Callable[[str], None] = lambda _stage: None) -> ImportedModel:
         """The model in the precision asked for."""

@@ -40,7 +40,8 @@ def export_arduino(build: Build, path: str | Path) -> None:
     Raises:
         InputError: the build is for the host or fits no Arduino board, or the zip exists, is not named ``.zip`` or
             cannot be written.
-        ToolchainError: the build is of the backend ``tflm``, and the wheel is missing that tells how large its arena is.
+        ToolchainError: the build is of the backend ``tflm``, and the wheel is missing that tells how large its
+            arena is.
     """
     target = Path(path)
     check_zip(target)
@@ -132,8 +133,9 @@ def _fitting(build: Build, model: Firmware) -> tuple[int, list[ArduinoBoard]]:
     own = next((board for board in BOARDS if board.device == build.device.name), None)
     if own is not None and own not in considered:
         raise InputError(
-            f"expected a build for a board that Arduino_TensorFlowLite knows ({', '.join(b.title for b in considered)}), "
-            f"received one for the {own.title}: convert with --target {considered[0].device}, or without --backend tflm"
+            "expected a build for a board that Arduino_TensorFlowLite knows "
+            f"({', '.join(b.title for b in considered)}), received one for the {own.title}: "
+            f"convert with --target {considered[0].device}, or without --backend tflm"
         )
     available = max(room.values(), default=-1) if own is None else room.get(own, -1)
     if available < classes:

@@ -23,8 +23,8 @@ class Firmware:
     """What is compiled.
 
     Args:
-        files: the model and its runtime: path below the build's folder -> text; for TensorFlow Lite Micro with the models
-            as arrays.
+        files: the model and its runtime: path below the build's folder -> text; for TensorFlow Lite Micro with the
+            models as arrays.
         kernels: of the files those that are compiled with the kernels' flags.
         arena_bytes: of ``tt_init``; with TensorFlow Lite Micro enough for a machine with pointers of 64 bits.
         row_pool_bytes: of ``tt_init``.
@@ -69,7 +69,8 @@ def firmware(build: Build) -> Firmware:
     arena = report.get("tflm_firmware_arena_bytes") or build.report["tflm_firmware_arena_bytes"]
     if arena is None:
         raise ToolchainError(
-            "expected the tflite-micro wheel, which tells how large the arena is, received none: pip install 'tt-tflm[tflm]'"
+            "expected the tflite-micro wheel, which tells how large the arena is, received none: "
+            "pip install 'tt-tflm[tflm]'"
         )
     return Firmware(files, kernels, arena, build.simulation["lists_bytes"], interpreted=True)
 

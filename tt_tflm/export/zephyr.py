@@ -32,12 +32,14 @@ _ITERATIONS = 100
 def export_zephyr(build: Build, folder: str | Path) -> None:
     """Write a module to a folder that does not exist yet or is empty; on any error nothing is left behind.
 
-    The module is found by ``zephyr/module.yml`` and enabled with ``CONFIG_TINYTRAIN=y``; an application below ``samples``
-    finds the module by itself. A build of the backend ``tflm`` becomes a module for Zephyr's TensorFlow Lite Micro.
+    The module is found by ``zephyr/module.yml`` and enabled with ``CONFIG_TINYTRAIN=y``; an application below
+    ``samples`` finds the module by itself. A build of the backend ``tflm`` becomes a module for Zephyr's TensorFlow
+    Lite Micro.
 
     Raises:
         InputError: the folder is not empty or cannot be written.
-        ToolchainError: the build is of the backend ``tflm``, and the wheel is missing that tells how large its arena is.
+        ToolchainError: the build is of the backend ``tflm``, and the wheel is missing that tells how large its arena
+        is.
     """
     with new_folder(folder) as draft:
         for name, text in zephyr_files(build).items():

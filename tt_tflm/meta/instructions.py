@@ -30,10 +30,10 @@ def count_instructions(
         device: an emulated core or a device with one.
 
     Returns:
-        ``predict``: one prediction. ``fisher``: the potentials of the support set; ``select``: the choice by them; both 0
-        where the board is told what to train. ``update``: the first iteration, with its pseudo-queries. Enrolling and the
-        tightness of the support set, a prediction for each sample and pass, are in none of them. None where the build is
-        too large for the emulated board.
+        ``predict``: one prediction. ``fisher``: the potentials of the support set; ``select``: the choice by them; both
+        0 where the board is told what to train. ``update``: the first iteration, with its pseudo-queries. Enrolling and
+        the tightness of the support set, a prediction for each sample and pass, are in none of them. None where the
+        build is too large for the emulated board.
 
     Raises:
         DeviceError: training diverged.

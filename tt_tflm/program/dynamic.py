@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tt_tflm.emit.c.library import BoardChoice
 from tt_tflm.errors import InputError
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
+from tt_tflm.program.emitted import BoardChoice
 from tt_tflm.program.layout.row_pool import ALIGNMENT, lay_out_dynamic
 from tt_tflm.program.layout.session import session_bytes
 from tt_tflm.program.static import ImportedModel, Program, Report, classes_of, loss_spec

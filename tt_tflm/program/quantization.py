@@ -13,12 +13,11 @@ from dataclasses import replace
 import numpy as np
 import tflite
 
-from tt_tflm.emit.tflm.infer_model import forward_pass
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.quiet import import_tensorflow, most_telling_line, silence
 from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.static import ImportedModel
-from tt_tflm.tflite.forward import bounds_of, has_fused_bounds
+from tt_tflm.tflite.forward import bounds_of, forward_pass, has_fused_bounds
 from tt_tflm.tflite.graph import TfliteGraph
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import Step, row_length

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tvm
 
-from tt_tflm.emit.c.library import BoardChoice
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
@@ -20,6 +19,7 @@ from tt_tflm.frontend.tflite_import import to_relax
 from tt_tflm.options import Loss, Optimizer, PrototypeLoss, SoftmaxLoss, optimizer_spec
 from tt_tflm.plan.cost import Cost, cost_of_training
 from tt_tflm.plan.update_plan import LayerPlan
+from tt_tflm.program.emitted import BoardChoice
 from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.layout.row_pool import RowPool, lay_out
 from tt_tflm.program.layout.session import session_bytes

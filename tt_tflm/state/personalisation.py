@@ -219,8 +219,8 @@ def load_states(path: str | Path) -> dict[int, Personalisation]:
     """The complete states in a file: one that was saved, or a dump of a whole storage. Offset -> state.
 
     Raises:
-        InputError: the file cannot be read, or there is no complete state in it; the message says what is wrong with the
-            one at its beginning.
+        InputError: the file cannot be read, or there is no complete state in it; the message says what is wrong with
+            the one at its beginning.
     """
     try:
         data = Path(path).read_bytes()
@@ -253,8 +253,8 @@ def merge(model: keras.Model, state: Personalisation) -> None:
     imported = import_model(model)
     if imported.fingerprint != state.fingerprint:
         raise InputError(
-            f"expected a state saved by a build of model '{model.name}' ({imported.fingerprint}), received one of model "
-            f"{state.fingerprint}: merge it into the model that was converted"
+            f"expected a state saved by a build of model '{model.name}' ({imported.fingerprint}), received one of "
+            f"model {state.fingerprint}: merge it into the model that was converted"
         )
     rows = {}
     for saved in state.layers:

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tflite
+from tvm import relax
 
 from tt_tflm.emit.tflm.params import FROZEN, Flag, Op, pack
 from tt_tflm.tflite.expression import as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph, Value
-from tvm_passes.kernel import Kernel, row_length
+from tvm_passes.kernel import ROWS, Kernel, Step, row_length
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.ops import OPS
+from tvm_passes.sparse_gradient import layer_of
 
 _NONE = tflite.ActivationFunctionType.NONE
 _FUSED = {
@@ -66,6 +68,48 @@ def filter_of(kernel: Kernel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     if is_vector(kernel):
         return np.ascontiguousarray(weights), bias
     return np.ascontiguousarray(weights).reshape(w.O, w.kh, w.kw, w.C), bias
+
+
+def forward_pass(
+    graph: TfliteGraph,
+    image: relax.Var,
+    steps: Sequence[Step],
+    rows: Sequence[np.ndarray],
+    shape: tuple[int, ...],
+    *,
+    fully_connected: bool = True,
+) -> dict[relax.Expr, Value]:
+    """Add a forward pass to a graph, the tensor of each variable under its name.
+
+    Args:
+        graph: to add to.
+        image: the input variable.
+        steps: of a canonical ``predict``, from the first on.
+        rows: base rows of every layer, float32 (channels, stride).
+        shape: of the input, without the batch.
+        fully_connected: see ``ForwardEmitter``.
+
+    Returns:
+        The tensor of the input and of what each step defines.
+    """
+    forward = ForwardEmitter(graph, rows, plain=True, fully_connected=fully_connected)
+    values = {image: graph.tensor("x", (1, 1, *shape) if len(shape) == 2 else (1, *shape))}
+
+    def operands(step: Step) -> list[Value]:
+        read = [a for a, p in zip(step.args, step.kernel.params, strict=False) if p.role != ROWS]
+        return [values[a] if a in values else graph.constant("constant", a.value.numpy()) for a in read]
+
+    for step in steps:
+        inputs, layer = operands(step), layer_of(step)
+
+        def new(shape: Sequence[int], name: str = str(step.var.name)) -> Value:
+            return graph.tensor(name, shape)
+
+        if layer is None:
+            values[step.var] = forward.emit(step.kernel, inputs, new)
+        else:
+            values[step.var] = forward.weighted(step.kernel, layer, inputs[0], new)
+    return values
 
 
 class ForwardEmitter:

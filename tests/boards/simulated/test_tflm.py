@@ -85,7 +85,7 @@ def test_classes_without_samples_are_refused(fixed: tt_tflm.Build) -> None:
 
 def test_what_other_boards_refuse_is_refused(fixed: tt_tflm.Build) -> None:
     with fixed.simulate() as board:
-        with pytest.raises(InputError, match="expected a label in 0..2, received 3"):
+        with pytest.raises(InputError, match=r"expected a label in 0..2, received 3"):
             board.enroll(X, 3)
         with pytest.raises(InputError, match="expected x of shape"):
             board.predict(X[None])
@@ -148,7 +148,7 @@ def test_devices_of_the_other_backend_are_refused(fixed: tt_tflm.Build) -> None:
 def test_a_depth_multiplier_is_refused_where_it_would_be_trained() -> None:
     converter = tt_tflm.TrainableConverter.from_keras_model(net(multiplier=2))
     converter.backend, converter.plan = "tflm", tt_tflm.UpdatePlan(layers={"depthwise": "all"})
-    with pytest.raises(UnsupportedLayerError, match="layer 'depthwise': expected depth_multiplier 1 .* received 2"):
+    with pytest.raises(UnsupportedLayerError, match=r"layer 'depthwise': expected depth_multiplier 1 .* received 2"):
         converter.convert()
     converter.plan = tt_tflm.UpdatePlan(layers={"point": "all"})
     with converter.convert().simulate() as board:

@@ -113,15 +113,15 @@ def test_the_arena_is_what_tflm_says():
 def test_an_arena_of_the_reported_size_is_enough_and_a_smaller_one_refused():
     needed = TflmInterpreter(relu(404)).arena.total
     TflmInterpreter(relu(404), arena_bytes=needed + 64)
-    with pytest.raises(InputError, match="TFLM refused the model: Failed to .*"):
+    with pytest.raises(InputError, match=r"TFLM refused the model: Failed to .*"):
         TflmInterpreter(relu(404), arena_bytes=needed // 2)
 
 
 def test_inputs_of_another_shape_or_type_are_refused():
     interpreter = TflmInterpreter(relu())
-    with pytest.raises(InputError, match="TFLM refused input 0: .*Got 3 but expected 4"):
+    with pytest.raises(InputError, match=r"TFLM refused input 0: .*Got 3 but expected 4"):
         interpreter.set_input(0, np.zeros(3, np.float32))
-    with pytest.raises(InputError, match="TFLM refused input 0: .*expected type FLOAT32"):
+    with pytest.raises(InputError, match=r"TFLM refused input 0: .*expected type FLOAT32"):
         interpreter.set_input(0, np.zeros(4, np.float64))
 
 

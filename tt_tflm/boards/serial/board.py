@@ -160,7 +160,8 @@ class Board:
         """Scores of a sample.
 
         Args:
-            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's input_scaling says.
+            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's
+                input_scaling says.
 
         Returns:
             float32 (classes,): logits, or temperature times cosine to each prototype; a class without enrolled
@@ -270,7 +271,8 @@ class Board:
         return self._pieces("dump", "offset", 1)
 
     def reset(self) -> None:
-        """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is not."""
+        """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is
+        not."""
         self._ask("reset")
 
     def _ask(self, *words: object, **options: object) -> Answer:

@@ -26,7 +26,7 @@ class AdaptiveBoard(Board, ABC):
         self._inspected = 0
 
     def reset(self) -> None:
-        """Back to the conversion: trained rows, optimiser state, prototypes, potentials and the choice are forgotten."""
+        """Back to the conversion: trained rows, optimiser state, prototypes, potentials and choice are forgotten."""
         super().reset()
         self._inspected = 0
 

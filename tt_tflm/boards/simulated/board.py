@@ -235,8 +235,8 @@ class Board(ABC):
     def export_tflite(self, path: str | Path | None = None) -> bytes:
         """The model as it is now, as a plain float model for any TensorFlow Lite runtime.
 
-        Input: float32 (1, *input_shape), a signal (length, channels) as (1, 1, length, channels). Output: the scores that
-        `predict` gives, (1, classes); with prototypes the embedding as a second one.
+        Input: float32 (1, *input_shape), a signal (length, channels) as (1, 1, length, channels). Output: the scores
+        that `predict` gives, (1, classes); with prototypes the embedding as a second one.
 
         Args:
             path: file to write it to as well.

@@ -26,8 +26,8 @@ def pack_choice(plan: UpdatePlan, choice: Mapping[str, Any], fingerprint: str) -
     """A plan as ``tt_choose`` takes it: the counts of all candidates, then a room for all channels of each.
 
     Raises:
-        InputError: the plan is none, is another model's, names a layer or channel that is not inspected, or parts the weights of
-            a row from its bias.
+        InputError: the plan is none, is another model's, names a layer or channel that is not inspected, or parts the
+            weights of a row from its bias.
     """
     if not isinstance(plan, UpdatePlan):
         raise InputError(f"expected an UpdatePlan, received {type(plan).__name__}")
@@ -37,8 +37,8 @@ def pack_choice(plan: UpdatePlan, choice: Mapping[str, Any], fingerprint: str) -
         if not (layer.bias and layer.weights):
             left_out = "biases" if layer.weights else "weights"
             raise InputError(
-                f"layer '{name}': expected weights and biases, as a build of mode 'dynamic' trains both, received a plan "
-                f"that leaves {left_out} out: convert with that plan in mode 'static'"
+                f"layer '{name}': expected weights and biases, as a build of mode 'dynamic' trains both, received a "
+                f"plan that leaves {left_out} out: convert with that plan in mode 'static'"
             )
     counts = np.zeros(len(candidates), "<u2")
     rooms = []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards with a console at a pseudo-terminal, on this machine or emulated: what ``tt_tflm.Board`` drives without hardware."""
+"""Boards with a console at a pseudo-terminal, on this machine or emulated: what ``tt_tflm.Board`` drives without
+hardware."""
 
 from __future__ import annotations
 

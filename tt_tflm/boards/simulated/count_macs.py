@@ -20,7 +20,8 @@ class _CountingBoard(HostBoard):
 
 
 def count_macs(files: SimulationFiles) -> dict[str, int]:
-    """Multiply-accumulates of one ``predict`` and one ``train_step``, counted one by one in an instrumented host build."""
+    """Multiply-accumulates of one ``predict`` and one ``train_step``, counted one by one in an instrumented host
+    build."""
     x = np.zeros(files.description["input_shape"], np.float32)
     with _CountingBoard(files, _INSTRUMENTED) as board:
         marks = [board.counted()]

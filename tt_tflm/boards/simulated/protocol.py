@@ -121,8 +121,8 @@ class Description:
 
 @dataclass(frozen=True)
 class Reply:
-    """A board's answer; `instructions` and `stack_bytes` are None where they are not measured, `payload` is empty unless the
-    status is OK."""
+    """A board's answer; `instructions` and `stack_bytes` are None where they are not measured, `payload` is empty
+    unless the status is OK."""
 
     status: int
     instructions: int | None = None

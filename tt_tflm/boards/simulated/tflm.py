@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TFLM board: a build of the backend ``tflm`` in the interpreter of the tflite-micro wheel.
 
-Its state is that of the models' variable tensors; requests that ask for the row pool get it laid out as a board of the C
-backend would, so that everything above works alike.
+Its state is that of the models' variable tensors; requests that ask for the row pool get it laid out as a board of the
+C backend would, so that everything above works alike.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ DEVICE = "tflm"
 _NO_LIMIT = 2**64 - 1
 _FROZEN_SLOT = 0xFFFF
 _FLOAT = 4
-# Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of an
-# interpreter, of the resolver, and of each op in it.
+# Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of
+# an interpreter, of the resolver, and of each op in it.
 _PLANNING_BYTES, _OBJECT_BYTES, _OP_BYTES = 128, 1024, 80
 # A rate of 0 stands for the one that the model was made with; this one moves a weight by a denormal number at most.
 _NO_RATE = np.finfo(np.float32).smallest_subnormal
@@ -52,8 +52,8 @@ def tflm_arena_bytes(models: Mapping[str, bytes]) -> dict[str, int | None]:
     """TFLM's own figures on this machine, None where the wheel is missing.
 
     Returns:
-        ``tflm_arena_bytes``, the arena of ``train.tflite``, and ``tflm_firmware_arena_bytes``, one that holds every model
-        and the objects around them: what ``tt_init`` of the build is given.
+        ``tflm_arena_bytes``, the arena of ``train.tflite``, and ``tflm_firmware_arena_bytes``, one that holds every
+        model and the objects around them: what ``tt_init`` of the build is given.
     """
     names = [name for name in (TRAIN, FISHER) if name in models]
     try:

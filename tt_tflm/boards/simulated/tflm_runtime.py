@@ -66,8 +66,8 @@ def pseudo_query(x: np.ndarray, options: Augment, seed: int, iteration: int, ind
     """A randomly changed copy of a sample (ops/include/tt_augment.h).
 
     Args:
-        x: float32 (H, W, C), contiguous; a signal (length, C) counts as an image of one row, a vector as a signal of one
-            channel.
+        x: float32 (H, W, C), contiguous; a signal (length, C) counts as an image of one row, a vector as a signal of
+            one channel.
         options: how far it may be from the sample.
         seed, iteration, index: which of the copies it is.
 

@@ -202,8 +202,9 @@ def _run(command: list[str], target: Path, what: str) -> None:
             overflow = _OVERFLOW.search(result.stderr)
             if overflow:
                 raise OverflowingMemoryError(
-                    f"expected a program that fits the memory of the emulated board, received one of {int(overflow[2]):,} B too "
-                    "much: simulate on a core whose board has more, such as cortex-m55, or train less"
+                    f"expected a program that fits the memory of the emulated board, received one of "
+                    f"{int(overflow[2]):,} B too much: "
+                    "simulate on a core whose board has more, such as cortex-m55, or train less"
                 )
             raise ToolchainError(f"{Path(command[0]).name} failed on {what}: {_first_error(result.stderr)}")
         # Put in place whole: another thread may be waiting for the same object.

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
-import tvm
 from tvm import relax
 
 from tt_tflm.emit.c.constant_arrays import ConstantArray, float_array, int8_arrays
+from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool
 from tt_tflm.program.layout.session import state_bytes
 from tvm_passes.guards import ALWAYS
@@ -20,11 +18,6 @@ from tvm_passes.kernels.tiling import Tiling
 from tvm_passes.ops import LOSSES
 from tvm_passes.pipeline import KERNEL_PREFIX, lower_to_c, planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
-from tvm_passes.update_in_place import OptimizerSpec
-
-if TYPE_CHECKING:
-    from tt_tflm.plan.cost_table import CostTable
-    from tt_tflm.program.layout.int8_layer import Int8Layer
 
 C_TYPES = {"float32": "float", "uint32": "uint32_t", "int32": "int32_t", "int8": "int8_t"}
 KERNEL_SOURCE = "src/tt_kernels.c"
@@ -38,86 +31,14 @@ _SESSION_FIELDS = {
 }
 
 
-@dataclass(frozen=True)
-class EmittedLayer:
-    """A layer as the emitter needs it: name, rows float32 (channels, stride), chosen channels (empty when frozen), and
-    its codes where the forward pass is int8."""
-
-    name: str
-    rows: np.ndarray
-    channels: tuple[int, ...] = ()
-    int8: Int8Layer | None = None
-
-
-@dataclass(frozen=True)
-class BoardChoice:
-    """What a build needs that chooses its plan on the board.
-
-    Args:
-        candidates: numbers of the layers that may be trained, in the order of the cost table.
-        table: cost of any plan over them; its ``fixed_ram_bytes`` is everything but ``rows_bytes``.
-        rows_bytes: room for trained rows, gradients and moments.
-        share: of a layer's channels that selection aims at first.
-    """
-
-    candidates: tuple[int, ...]
-    table: CostTable
-    rows_bytes: int
-    share: float
-
-
-@dataclass(frozen=True)
-class EmittedModel:
-    """What the C sources are made from.
-
-    Args:
-        name: for comments.
-        fingerprint: identifies architecture and base weights.
-        module: the planned module (``tvm_passes.pipeline.training_program``).
-        layers: in the order of the module's ``rows_<n>`` parameters.
-        input_shape: of one sample, without the batch.
-        classes: length of the scores.
-        temperature: of the prototype loss; None for the softmax loss.
-        optimizer: as given to the passes.
-        learning_rate: of the optimiser.
-        row_pool: layout of the persistent memory.
-        choice: for builds that choose on the board; None where the plan is fixed.
-        input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
-        limits: what the board chooses under: training memory and RAM in bytes, backward MACs; None for no limit.
-    """
-
-    name: str
-    fingerprint: str
-    module: tvm.IRModule
-    layers: Sequence[EmittedLayer]
-    input_shape: tuple[int, ...]
-    classes: int
-    temperature: float | None
-    optimizer: OptimizerSpec
-    learning_rate: float
-    row_pool: RowPool
-    choice: BoardChoice | None = None
-    input_scaling: tuple[float, float] = (1 / 127.5, -1.0)
-    limits: tuple[int | None, int | None, int | None] = (None, None, None)
-
-    @property
-    def int8(self) -> bool:
-        """Whether the forward pass is integer arithmetic."""
-        return any(layer.int8 is not None for layer in self.layers)
-
-    @property
-    def adaptable(self) -> bool:
-        """Whether the build has ``tt_adapt``: prototypes, and gradients that can be accumulated over an episode."""
-        return self.temperature is not None and self.optimizer.accumulates
-
-
 def emit_c(model: EmittedModel, tiling: Tiling) -> dict[str, str]:
     """The model's own sources and headers: path below the build folder -> text."""
     return _Emitter(model).files(tiling)
 
 
 def render_model(model: EmittedModel, template: str, row_pool: RowPool, **more: object) -> str:
-    """A source of the model, for an emitter with a row pool of its own: its regions are those that the template names."""
+    """A source of the model, for an emitter with a row pool of its own: its regions are those that the template
+    names."""
     return _Emitter(model, row_pool).render(template, interpreted=True, **more)
 
 

@@ -6,14 +6,15 @@ adaptable builds a backward pass from a given gradient and an update of their ow
 own operators, trained layers and what lies behind them in custom ops (ops/tflm), and its state in variable tensors that
 are inputs and outputs of the model too. Its tensors, in order:
 
-- inputs: ``x``, ``label`` int32 (1,), ``command`` int32 (1,), in adaptable builds ``seed`` (elements,), the gradient with
-  respect to the embedding for the command ACCUMULATE, then the state;
-- outputs: ``loss`` (1,), NaN unless trained, ``scores`` (classes,), with the prototype loss ``embedding``, then the state;
-- state: ``pool`` (rows and what belongs to them), ``control`` int32 (3,), ``rate`` (1,), with the prototype loss ``sums``
-  and ``counts``, where the board chooses ``choice``.
+- inputs: ``x``, ``label`` int32 (1,), ``command`` int32 (1,), in adaptable builds ``seed`` (elements,), the gradient
+  with respect to the embedding for the command ACCUMULATE, then the state;
+- outputs: ``loss`` (1,), NaN unless trained, ``scores`` (classes,), with the prototype loss ``embedding``, then the
+  state;
+- state: ``pool`` (rows and what belongs to them), ``control`` int32 (3,), ``rate`` (1,), with the prototype loss
+  ``sums`` and ``counts``, where the board chooses ``choice``.
 
-``fisher.tflite``, for builds that choose on the board, adds to Fisher potentials instead: no ``rate``, and at the end of
-the state ``potential_<candidate>`` (channels,) for every candidate.
+``fisher.tflite``, for builds that choose on the board, adds to Fisher potentials instead: no ``rate``, and at the end
+of the state ``potential_<candidate>`` (channels,) for every candidate.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import relax
 
-from tt_tflm.emit.c.library import EmittedModel
 from tt_tflm.emit.tflm.backward import emit_backward
 from tt_tflm.emit.tflm.params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
+from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.guards import ALWAYS
@@ -239,8 +240,9 @@ class _Emitter:
         w = Window.of(kernel.attrs)
         if kernel.op.startswith("depthwise") and w.O != w.C:
             raise UnsupportedLayerError(
-                f"layer '{self._model.layers[layer].name}': expected depth_multiplier 1 where TFLM's ops train or pass a "
-                f"gradient, received {w.O // w.C}: leave it out of the plan and of the tail, or convert with backend 'c'"
+                f"layer '{self._model.layers[layer].name}': expected depth_multiplier 1 where TFLM's ops train or pass "
+                f"a gradient, received {w.O // w.C}: leave it out of the plan and of the tail, or convert with backend "
+                "'c'"
             )
         window = w.attrs()
         if layer not in self._candidates:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C interface of a build for TensorFlow Lite Micro: tt_model.h over interpreters of its models.
 
-Calls, statuses and saved states are those of the C backend, so that everything written against them (the console, tasks,
-exports) drives either. The order of an adaptation, choosing and saving come from the same templates.
+Calls, statuses and saved states are those of the C backend, so that everything written against them (the console,
+tasks, exports) drives either. The order of an adaptation, choosing and saving come from the same templates.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import tflite
 
-from tt_tflm.emit.c.library import EmittedModel, render_model
+from tt_tflm.emit.c.library import render_model
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
 from tt_tflm.emit.tflm.params import FISHER, TRAIN
+from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
 
 _OWN_INPUTS = ("x", "label", "command")

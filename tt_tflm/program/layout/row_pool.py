@@ -90,8 +90,8 @@ def lay_out_dynamic(channels: Sequence[int], rows_bytes: int, classes: int, embe
 
 
 def lay_out_lists(channels: Sequence[int]) -> RowPool:
-    """What a build for TFLM keeps beside its models: nothing but lists of channels, and nothing at all where the plan is
-    fixed, but for the bytes that an array has to have.
+    """What a build for TFLM keeps beside its models: nothing but lists of channels, and nothing at all where the plan
+    is fixed, but for the bytes that an array has to have.
 
     Args:
         channels: output channels of every candidate; empty where the plan is fixed.

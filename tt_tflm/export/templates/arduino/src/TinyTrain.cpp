@@ -8,7 +8,9 @@ bool TinyTrain::ends(tt_status_t status) {
     return status == TT_OK;
 }
 
-bool TinyTrain::begin() { return ends(tt_init(&session_, arena_, sizeof arena_, row_pool_, sizeof row_pool_)); }
+bool TinyTrain::begin() {
+    return ends(tt_init(&session_, arena_, sizeof arena_, row_pool_, sizeof row_pool_));
+}
 
 int TinyTrain::predict(const float *x, float *scores) {
     float own_scores[TT_MODEL_CLASSES];
@@ -32,7 +34,9 @@ bool TinyTrain::train(const float *x, uint32_t label, float *loss) {
 }
 
 #if TT_MODEL_HAS_PROTOTYPES
-bool TinyTrain::enroll(const float *x, uint32_t label) { return ends(tt_enroll(&session_, x, label)); }
+bool TinyTrain::enroll(const float *x, uint32_t label) {
+    return ends(tt_enroll(&session_, x, label));
+}
 #endif
 
 #if TT_MODEL_ADAPTABLE
@@ -73,4 +77,6 @@ bool TinyTrain::load() {
     return place != nullptr && ends(tt_load(&session_, place));
 }
 
-bool TinyTrain::reset() { return ends(tt_reset(&session_)); }
+bool TinyTrain::reset() {
+    return ends(tt_reset(&session_));
+}

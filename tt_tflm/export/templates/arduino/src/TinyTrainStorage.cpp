@@ -12,9 +12,11 @@ namespace {
 /* A whole number of programmable pages on every mbed core (4 bytes on nRF52, 32 on STM32H7, 256 on RP2040 at most). */
 constexpr uint32_t kPageBytes = TT_STORAGE_MAX_PAGE_BYTES;
 
-constexpr uint32_t roundedUp(uint32_t bytes, uint32_t unit) { return (bytes + unit - 1u) / unit * unit; }
+constexpr uint32_t roundedUp(uint32_t bytes, uint32_t unit) {
+    return (bytes + unit - 1u) / unit * unit;
+}
 
-}  // namespace
+} // namespace
 
 tt_status_t TinyTrainStorage::begin() {
     if (bytes_ != 0u) {
@@ -26,7 +28,8 @@ tt_status_t TinyTrainStorage::begin() {
     const uint32_t flash_bytes = flash_.get_flash_size();
     const uint32_t end = flash_.get_flash_start() + flash_bytes;
     const uint32_t sector = flash_.get_sector_size(end - 1u);
-    if (sector == 0u || sector > flash_bytes / 2u || sector % kPageBytes != 0u || kPageBytes % flash_.get_page_size() != 0u) {
+    if (sector == 0u || sector > flash_bytes / 2u || sector % kPageBytes != 0u ||
+        kPageBytes % flash_.get_page_size() != 0u) {
         return TT_ERROR_STORAGE;
     }
     const uint32_t both = 2u * roundedUp(TT_MODEL_STATE_BYTES, sector);
@@ -51,9 +54,13 @@ bool TinyTrainStorage::erase(void *context, uint32_t offset, uint32_t count) {
     return of(context).flash_.erase(of(context).origin_ + offset, count) == 0;
 }
 
-const char *TinyTrainStorage::name() { return "internal flash"; }
+const char *TinyTrainStorage::name() {
+    return "internal flash";
+}
 
-bool TinyTrainStorage::isPermanent() { return true; }
+bool TinyTrainStorage::isPermanent() {
+    return true;
+}
 
 #elif defined(TINYTRAIN_STORAGE_EEPROM)
 
@@ -86,11 +93,17 @@ bool TinyTrainStorage::write(void *, uint32_t offset, const void *bytes, uint32_
     return true;
 }
 
-bool TinyTrainStorage::erase(void *, uint32_t, uint32_t) { return true; }
+bool TinyTrainStorage::erase(void *, uint32_t, uint32_t) {
+    return true;
+}
 
-const char *TinyTrainStorage::name() { return "EEPROM"; }
+const char *TinyTrainStorage::name() {
+    return "EEPROM";
+}
 
-bool TinyTrainStorage::isPermanent() { return true; }
+bool TinyTrainStorage::isPermanent() {
+    return true;
+}
 
 #else
 
@@ -100,12 +113,18 @@ tt_status_t TinyTrainStorage::begin() {
     return TT_OK;
 }
 
-const char *TinyTrainStorage::name() { return "RAM"; }
+const char *TinyTrainStorage::name() {
+    return "RAM";
+}
 
-bool TinyTrainStorage::isPermanent() { return false; }
+bool TinyTrainStorage::isPermanent() {
+    return false;
+}
 
 #endif
 
 #if !defined(TINYTRAIN_STORAGE_RAM)
-uint32_t TinyTrainStorage::size(void *context) { return of(context).bytes_; }
+uint32_t TinyTrainStorage::size(void *context) {
+    return of(context).bytes_;
+}
 #endif
