@@ -15,7 +15,15 @@ from tvm.relax.dpl import CallPattern, DFPattern
 
 @tvm_ffi.register_error
 class UnsupportedGraphError(ValueError):
-    """The imported graph holds an operator, or a use of one, that has no kernel here."""
+    """The imported graph holds an operator, or a use of one, that has no kernel here.
+
+    Attributes:
+        layer: number of the last layer with weights before it; None where there is none, or it is not known.
+    """
+
+    def __init__(self, message: str, layer: int | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from tvm.ir import PrimType
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
 ITEM_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "int8": 1}
+LOSS, UPDATE = "loss", "optimizer_update"  # the kernels that are calls of a loss and of an optimiser
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ INTRINSICS = {
     "tirx.sqrt": "sqrtf",
     "tirx.sigmoid": "tt_sigmoid",
 }
-_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
+_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
 
@@ -105,7 +105,7 @@ class _Printer:
         )
         self._opaque = {str(k): _OPAQUE[str(v)] for k, v in attrs["tt.opaque"].items()} if "tt.opaque" in attrs else {}
         self._statements: dict[type, Callable[[tirx.Stmt, int], None]] = {
-            tirx.SeqStmt: lambda s, d: [self._statement(q, d) for q in s.seq],
+            tirx.SeqStmt: self._sequence,
             tirx.Bind: self._bind,
             tirx.DeclBuffer: self._declare,
             tirx.AllocBuffer: lambda s, _d: self._scalars.add(s.buffer),
@@ -176,6 +176,10 @@ class _Printer:
 
     def _declare(self, statement: tirx.DeclBuffer, _depth: int) -> None:
         self._names[statement.buffer] = self._name(statement.data)
+
+    def _sequence(self, statement: tirx.SeqStmt, depth: int) -> None:
+        for part in statement.seq:
+            self._statement(part, depth)
 
     def _for(self, statement: tirx.For, depth: int) -> None:
         var = self._name(statement.loop_var)

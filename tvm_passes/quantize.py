@@ -82,10 +82,12 @@ def quantized_steps(module: tvm.IRModule) -> list[Step]:
     """
     steps, (output,) = steps_of(module, "predict")
     steps = [s for s in steps if not (s.kernel.op == "softmax" and s.var.same_as(output))]
+    layer = None
     for step in steps:
+        layer = layer_of(step) if step.kernel.op in WEIGHTED else layer
         if step.kernel.op not in QUANTIZERS:
             known = f"{', '.join(QUANTIZERS)}, a softmax at the end"
-            raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}")
+            raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}", layer)
     return steps
 
 

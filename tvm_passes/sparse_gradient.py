@@ -6,7 +6,7 @@ Before::
     def train_step(x, rows_0, rows_1, label, loss):
         v = R.call_tir(cls.conv2d, (x, rows_0), ...)              # clips at 0 and 6
         w = R.call_tir(cls.conv2d_1, (v, rows_1), ...)
-        g = ... softmax_cross_entropy (w, label, loss)
+        g = ... loss (w, label, loss)
         return g
 
 After, with 3 channels of layer 0 chosen and layer 1 frozen::

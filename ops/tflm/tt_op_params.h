@@ -204,7 +204,7 @@ typedef struct {
  * PROTOTYPE_LOSS:        embedding, label int32[1], command int32[1], sums [classes, elements], counts int32[classes]
  *                        [, seed [elements]] -> loss [1], scores [classes], g. Flag SEED: there is a seed. Every command
  *                        writes the scores (-FLT_MAX for a class without samples, and for all by UPDATE, for which any
- *                        embedding will do), ENROLL adds to sums and counts before, TRAIN and FISHER write loss and g,
+ *                        embedding will do, and by ENROLL where they are not finite), ENROLL adds to sums and counts before, TRAIN and FISHER write loss and g,
  *                        ACCUMULATE writes batch_size * seed to g, since the ops after it divide by the batch; a loss that
  *                        is not asked for is NaN.
  */

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.frontend.quiet import import_keras
 
 # Axes of a Keras kernel, those of the output channel first: transposed so, a channel's weights are one run.
 _CHANNELS_FIRST = {
@@ -212,3 +213,11 @@ def _trains(layer: str, ops: tuple[str, ...]) -> str:
     if layer == "InputLayer" or not all(op in GRADIENTS for op in ops):
         return "nothing"
     return "weights" if any(op in WEIGHTED for op in ops) else "passes gradients"
+
+
+def activation_name(function: object) -> str | None:
+    """Which of ``activations()`` a Keras activation is, None where it is another; without one it is ``linear``."""
+    known = import_keras().activations
+    if function is None:
+        return "linear"
+    return next((name for name in activations() if getattr(known, name, None) is function), None)

@@ -68,10 +68,11 @@ def _checked_steps(model: ImportedModel) -> list[Step]:
     try:
         steps = quantized_steps(model.module)
     except UnsupportedGraphError as error:
-        raise UnsupportedLayerError(f"model '{model.name}', precision int8: {error}; use precision float32") from None
+        about = _about(model, error.layer)
+        raise UnsupportedLayerError(f"{about}, precision int8: {error}; use precision float32") from None
     for step in steps:
         number = layer_of(step)
-        about = f"model '{model.name}'" if number is None else f"layer '{model.layers[number].name}'"
+        about = _about(model, number)
         if not has_fused_bounds(step.kernel):
             raise UnsupportedLayerError(
                 f"{about}, precision int8: expected a ReLU or a ReLU with max_value 6, received bounds "
@@ -83,6 +84,10 @@ def _checked_steps(model: ImportedModel) -> list[Step]:
                 f"{row_length(step.kernel)}; use precision float32"
             )
     return steps
+
+
+def _about(model: ImportedModel, layer: int | None) -> str:
+    return f"model '{model.name}'" if layer is None else f"layer '{model.layers[layer].name}'"
 
 
 def _quantize(model: ImportedModel, steps: list[Step], samples: np.ndarray) -> bytes:

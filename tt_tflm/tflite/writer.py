@@ -261,7 +261,7 @@ def _operator(builder: flatbuffers.Builder, operator: _Operator, code: int) -> i
     tflite.OperatorAddOpcodeIndex(builder, code)
     tflite.OperatorAddInputs(builder, ins)
     tflite.OperatorAddOutputs(builder, outs)
-    if table is not None:
+    if table is not None and operator.options is not None:
         tflite.OperatorAddBuiltinOptionsType(builder, getattr(tflite.BuiltinOptions, operator.options[0]))
         tflite.OperatorAddBuiltinOptions(builder, table)
     if params is not None:

@@ -193,7 +193,6 @@ class Op:
         activation: whether it is an activation of the layer before it, to which it then belongs for Fisher potentials.
         activation_names: what front ends call it as an activation.
         weighted: whether it has rows that can be trained.
-        loss: whether it ends a forward pass.
         macs: multiply-accumulates of its kernel for one position and one tap of the window; None for no window.
     """
 
@@ -209,7 +208,6 @@ class Op:
     activation: bool = False
     activation_names: tuple[str, ...] = ()
     weighted: bool = False
-    loss: bool = False
     macs: Callable[[Kernel, Window], int] | None = None
 
 
@@ -282,7 +280,6 @@ class Column(Mapping[str, T]):
 
 
 WEIGHTED: Column[bool] = Column(lambda op: op.weighted)
-LOSSES: Column[bool] = Column(lambda op: op.loss)
 ACTIVATIONS: Column[bool] = Column(lambda op: op.activation)
 KERNELS: Column[Schedule] = Column(lambda op: op.schedule)
 INT8_KERNELS: Column[Schedule] = Column(lambda op: None if op.int8 is None else op.int8.schedule)
