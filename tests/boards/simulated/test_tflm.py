@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TFLM board: its state, what it refuses, and builds of its backend on disk."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -254,6 +255,12 @@ def test_a_saved_build_does_the_same(fixed: tt_tflm.Build, tmp_path: Path) -> No
         with build.simulate("tflm") as board:
             weights.append(trained(board))
     assert all(np.array_equal(weights[1][name], value) for name, value in weights[0].items())
+
+
+def test_a_build_without_sources_for_an_interpreter_is_refused(fixed: tt_tflm.Build) -> None:
+    simulation = {name: value for name, value in fixed.simulation.items() if name != "lists_bytes"}
+    with pytest.raises(InputError, match=r"expected a build with include/tt_model.h, .*: convert again"):
+        dataclasses.replace(fixed, simulation=simulation).simulate()
 
 
 def test_devices_of_the_other_backend_are_refused(fixed: tt_tflm.Build) -> None:
