@@ -16,7 +16,7 @@ from emit.workshop import need
 
 import tt_tflm
 from tt_tflm.emit.tflm.session import resolver_method
-from tt_tflm.export import export_zephyr, zephyr_files
+from tt_tflm.export.zephyr.module import export_zephyr, zephyr_files
 from tt_tflm.state.personalisation import Personalisation
 
 from . import zephyr_host

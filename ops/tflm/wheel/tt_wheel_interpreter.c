@@ -3,11 +3,15 @@
 
 #include <string.h>
 
-/* What firmware supplies the models as. The wheel has their content: here they are names. */
-extern const uint8_t tt_train_model[];
-extern const uint8_t tt_fisher_model[];
-const uint8_t tt_train_model[1] = {0};
-const uint8_t tt_fisher_model[1] = {0};
+/* What firmware supplies the models as, under the names of the build. The wheel has their content: here they are names. */
+#ifndef TT_WHEEL_TRAIN
+#define TT_WHEEL_TRAIN tt_model_train
+#define TT_WHEEL_FISHER tt_model_fisher
+#endif
+extern const uint8_t TT_WHEEL_TRAIN[];
+extern const uint8_t TT_WHEEL_FISHER[];
+const uint8_t TT_WHEEL_TRAIN[1] = {0};
+const uint8_t TT_WHEEL_FISHER[1] = {0};
 
 static tt_interpreter_t *held[TT_WHEEL_MODELS];
 static uint32_t held_count;

@@ -19,7 +19,7 @@ _LIMITS = ("training_memory_bytes", "ram_bytes", "backward_macs")
 
 def pack_budget(limits: Mapping[str, int | None]) -> bytes:
     """The limits as a ``tt_sim_budget_t``."""
-    return struct.pack("<3Q", *(_NO_LIMIT if limits.get(name) is None else int(limits[name]) for name in _LIMITS))
+    return struct.pack("<3Q", *(_NO_LIMIT if limit is None else int(limit) for limit in map(limits.get, _LIMITS)))
 
 
 def pack_choice(plan: UpdatePlan, choice: Mapping[str, Any], fingerprint: str) -> bytes:
@@ -70,7 +70,8 @@ def read_choice(pool: bytes, choice: Mapping[str, Any]) -> dict[str, np.ndarray]
 
 def placed_rows(pool: bytes, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Where the trained rows of each chosen layer lie: entries as in simulation.json's ``rows``."""
-    offset, placed = int(choice["rows_offset"]), []
+    offset = int(choice["rows_offset"])
+    placed: list[Mapping[str, Any]] = []
     strides = {c["layer"]: int(c["stride"]) for c in choice["candidates"]}
     shadows = {c["layer"]: int(c.get("int8_row_bytes", 0)) for c in choice["candidates"]}
     for layer, channels in read_choice(pool, choice).items():

@@ -16,16 +16,16 @@ from types import TracebackType
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.host import build_library
-from tt_tflm.boards.simulated.qemu import build_elf
+from tt_tflm.boards.simulated.qemu import build_elf, emulator_command
 from tt_tflm.boards.simulated.tflm_console import start_console
 from tt_tflm.boards.simulated.tflm_models import TflmModels, files_for_wheel
-from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import InputError
 
 _SOURCES = ("tt_sim_console.c",)
 _HOST_SOURCES = (*_SOURCES, "tt_sim_console_host.c")
-_DEVICE_SOURCES = (*_SOURCES, "tt_sim_console_uart.c", "tt_sim_paint.c", "tt_sim_start.c", "tt_sim_semihost.c")
+_DEVICE_SOURCES = (*_SOURCES, "tt_sim_console_uart.c")
 _TFLM_DEVICES = ("host", "tflm")
 STORAGE_FILE = "storage.bin"
 STACK_FILE = "stack_bytes.bin"
@@ -139,17 +139,11 @@ def _command(files: SimulationFiles, device: str, defines: tuple[str, ...]) -> l
     console = files.sim_dir.parent / "console"
     sources = sorted(console.glob("*.c"))
     profile = get_profile(device)
-    if profile.board is not None:
+    if not profile.is_host:
         own = [*sources, *(files.sim_dir / name for name in _DEVICE_SOURCES)]
         elf = build_elf(files, device, own, (console,), defines)
-        return [
-            find_emulator(),
-            *("-M", profile.board.machine),
-            *("-display", "none", "-monitor", "none"),
-            *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
-            *("-semihosting-config", "enable=on,target=native"),
-            *("-kernel", str(elf)),
-        ]
+        serial = ("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
+        return emulator_command(device, elf, serial=serial, counted=False)
     base, kernel = (profile.compile_flags(kernel=flag) for flag in (False, True))
     units = [
         *(CompileUnit(path, (*base, *defines)) for path in sources),

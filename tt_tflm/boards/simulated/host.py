@@ -79,10 +79,10 @@ class HostBoard(AdaptiveBoard):
     def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = (), *, device: str = "host") -> None:
         super().__init__(files, device)
         self._library: ctypes.CDLL | None = self._load(defines)
-        size = self._describe().session_bytes
-        self._session = _aligned(size)
+        described = self._describe()
+        self._session = _aligned(described.session_bytes)
         self._arena = _aligned(int(files.description["arena_bytes"]))
-        self._row_pool = _aligned(int(files.description["row_pool_bytes"]))
+        self._row_pool = _aligned(described.row_pool_bytes)
         self._x = _aligned(4 * int(np.prod(self._input_shape)))
         outputs = max(self._classes, int(files.description.get("embedding_elements") or 0))
         self._output = _aligned(4 * outputs)
@@ -128,13 +128,13 @@ class HostBoard(AdaptiveBoard):
         return Reply(status, payload=payload)
 
     def _read_row_pool(self) -> bytes:
-        return self._row_pool.tobytes()
+        return self._row_pool[: int(self._files.description["regions_bytes"])].tobytes()
 
     def _run(self, library: ctypes.CDLL, command: Command, argument: int) -> int:
         session, x, output = _address(self._session), _address(self._x), _address(self._output)
         label = ctypes.c_uint32(argument)
         if command is Command.INIT:
-            return library.tt_init(
+            return library.tt_sim_init(
                 session,
                 _address(self._arena),
                 ctypes.c_size_t(self._arena.size),
@@ -150,9 +150,9 @@ class HostBoard(AdaptiveBoard):
         if command is Command.EMBEDDING:
             return library.tt_embedding(session, x, output)
         if command is Command.FISHER_ACCUMULATE:
-            return library.tt_sim_fisher_accumulate(session, x, label)
+            return library.tt_fisher_accumulate(session, x, label)
         if command is Command.FISHER_CLEAR:
-            return library.tt_sim_fisher_clear(session)
+            return library.tt_fisher_clear(session)
         if command is Command.RESET:
             return library.tt_reset(session)
         if command is Command.FORGET_PROTOTYPES:

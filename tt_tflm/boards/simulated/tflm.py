@@ -71,7 +71,7 @@ class TflmBoard(HostBoard):
 
     def __init__(self, files: SimulationFiles) -> None:
         self._models = TflmModels(files.description["tflm"], files.models)
-        self._pool_bytes = int(files.description["row_pool_bytes"])
+        self._pool_bytes = int(files.description["regions_bytes"])
         with _starting:
             super().__init__(*files_for_wheel(files, self._models.arena_bytes), device=DEVICE)
 

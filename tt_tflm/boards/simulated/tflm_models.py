@@ -17,6 +17,7 @@ import tflite
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.tflm_wheel import ArenaUse, TflmInterpreter
 from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
+from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.files.ops_path import ops_path
 
@@ -177,11 +178,15 @@ def files_for_wheel(files: SimulationFiles, arena_bytes: int) -> tuple[Simulatio
         sources=(*sources, wheel / "tt_wheel_interpreter.c"),
         kernel_sources=(),
         include_dirs=(*files.include_dirs, folder / "tflm", wheel),
-        sim_dir=ops / "sim",
         description={
             **files.description,
             "arena_bytes": arena_bytes,
-            "row_pool_bytes": files.description["lists_bytes"],
+            "regions_bytes": files.description["lists_regions_bytes"],
         },
     )
-    return compiled, (f"-DTT_MODEL_ARENA_BYTES={arena_bytes}",)
+    symbol = str(files.description["symbol"])
+    return compiled, (
+        f"-D{symbol.upper()}_ARENA_BYTES={arena_bytes}",
+        f"-DTT_WHEEL_TRAIN={model_array(symbol, TRAIN)}",
+        f"-DTT_WHEEL_FISHER={model_array(symbol, FISHER)}",
+    )

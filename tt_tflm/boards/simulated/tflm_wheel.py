@@ -30,7 +30,7 @@ import tflite
 
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
-from tt_tflm.devices.profiles import BASE_FLAGS, HOST_KERNEL_FLAGS
+from tt_tflm.devices.cores import BASE_FLAGS, KERNEL_FLAGS
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
@@ -42,8 +42,6 @@ DEFAULT_ARENA_BYTES = 64 << 20
 
 _REGISTERER = "TtRegisterOps"
 _SELF_CHECK = "tflite_micro.python.tflite_micro.postinstall_check"
-# The library stays in a cache that may meet another processor.
-_KERNEL_FLAGS = tuple(flag for flag in HOST_KERNEL_FLAGS if flag != "-march=native")
 _CPP_FLAGS = (
     "-std=c++17",
     *(flag for flag in BASE_FLAGS if not flag.startswith("-std")),
@@ -202,7 +200,7 @@ def build_ops() -> Path:
 
 def _units() -> tuple[list[CompileUnit], tuple[Path, ...]]:
     ops = ops_path()
-    base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, _KERNEL_FLAGS, _CPP_FLAGS))
+    base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, KERNEL_FLAGS, _CPP_FLAGS))
     units = [
         *(CompileUnit(path, base) for path in sorted((ops / "src").glob("*.c"))),
         *(CompileUnit(path, kernel) for path in sorted((ops / "kernels/src").glob("*.c"))),
@@ -223,7 +221,7 @@ def _cache_folder() -> Path:
 
 
 @functools.cache
-def _loaded():
+def _loaded() -> Any:
     """The wheel's runtime module, with the ops where it looks for them. Loaded once in a process."""
     check_wheel()
     # What the wheel imports to check itself after its installation needs pkg_resources, which setuptools has given up.
@@ -244,7 +242,7 @@ def _ops() -> ctypes.CDLL:
     return library
 
 
-def _interpreter(runtime, model: bytes, arena_bytes: int) -> tuple[Any, int | None]:
+def _interpreter(runtime: Any, model: bytes, arena_bytes: int) -> tuple[Any, int | None]:
     """An interpreter, and the address of its context; None where the model has no op of ours."""
     _ops().TtTakeContext()
     # The wheel prints to standard output how many resource variables it has found.
@@ -261,7 +259,7 @@ def _tensor(context: int, number: int) -> np.ndarray:
     return np.frombuffer((ctypes.c_uint8 * size.value).from_address(address), np.uint8)
 
 
-def _check_layout(runtime) -> None:
+def _check_layout(runtime: Any) -> None:
     """Run one op and compare: parameters, tensors and their sizes must arrive where the ops look for them."""
     writer = TfliteWriter()
     x, y = (writer.add_tensor(name, (5,), "float32") for name in "xy")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tflite
+import tvm
 
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.tflite.forward import forward_pass
@@ -22,7 +23,7 @@ _FILTERS = ("filter", "depthwise_filter")
 _PROTOTYPES, _MISSING = "prototypes", "missing_classes"
 
 
-def emit_infer(model: EmittedModel, canonical) -> bytes:
+def emit_infer(model: EmittedModel, canonical: tvm.IRModule) -> bytes:
     """The model with base weights.
 
     Args:
