@@ -13,7 +13,7 @@ import pytest
 from .test_compile import COMPILERS, OPS, RUNTIME, WARNINGS, compile_quietly
 
 HERE = Path(__file__).parent
-TRIALS, CORRUPTIONS, ROUNDS = 60, 10_000, 3
+TRIALS, CORRUPTIONS, ROUNDS = 60, 10_000, 2
 
 
 def counts(line: str) -> dict[str, int]:
