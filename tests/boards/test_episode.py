@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tt_tflm.boards.episode import InputScaling, load_episode, resize_bilinear
+from tt_tflm.boards.episode import load_episode, resize_bilinear
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 
 SHAPE = (6, 5, 3)
@@ -80,7 +81,7 @@ def test_colour_becomes_grey_for_a_grey_model_as_in_files(save, arrays) -> None:
 
 
 def test_float_samples_are_taken_as_they_are(save, arrays) -> None:
-    arrays["support_x"] = arrays["support_x"].astype(np.float32)
+    arrays["support_x"] = arrays["support_x"].astype(np.float32) - 128
     arrays["query_x"] = arrays["query_x"].astype(np.float32)
     episode = load_episode(save(arrays), SHAPE)
     np.testing.assert_array_equal(episode.query_x, arrays["query_x"])
@@ -205,8 +206,8 @@ def test_damaged_member(save, arrays) -> None:
 
 @pytest.mark.data
 def test_examples(data_folder: Path) -> None:
-    paths = sorted((data_folder / "examples").glob("*.npz"))
-    assert paths
+    paths = [*(data_folder / "examples").glob("cifar10*.npz"), *(data_folder / "examples").glob("gtsrb*.npz")]
+    assert len(paths) == 2
     for path in paths:
         episode = load_episode(path, (128, 128, 3))
         assert episode.support_x.shape == (25, 128, 128, 3)

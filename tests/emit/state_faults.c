@@ -100,7 +100,7 @@ int main(void) {
     for (k = 0; k < TT_MODEL_INPUT_ELEMENTS; ++k) {
         x[k] = (float)(k * 37u % 255u) / 127.5f - 1.0f;
     }
-    EXPECT(tt_init(session, arena, TT_MODEL_ARENA_BYTES, pool, TT_MODEL_ROW_POOL_BYTES) == TT_OK);
+    EXPECT(tt_init(session, &tt_model, arena, TT_MODEL_ARENA_BYTES, pool, TT_MODEL_ROW_POOL_BYTES) == TT_OK);
     base = ask(session);
 #if TT_MODEL_DYNAMIC
     {

@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from passes.programs import dense, module_of, unary
 
 import tt_tflm
-from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake
+from tt_tflm.emit.c.library import emit_c, emit_cmake
+from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import SGD
+from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.layout.row_pool import lay_out
-from tvm_passes.attach_loss import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.kernels.tiling import HOST
 from tvm_passes.pipeline import training_program
-from tvm_passes.update_in_place import OptimizerSpec
 
-from .models import MATRIX, NETS, RECIPES
+from .models import RECIPES
 from .workshop import WARNINGS, need, run_quietly
 
 OPS = Path(__file__).parents[2] / "ops"
@@ -57,10 +58,11 @@ def _emitted(
     """Two Dense layers of 4 and 3 channels on 5 inputs, of which channels 0 and 2 of the first are trained."""
     calls = [("h", dense(5, 4), ["x", "rows_0"]), ("t", unary("tanh", 4), ["h"]), ("z", dense(4, 3), ["t", "rows_1"])]
     module = module_of("predict", {"x": 5, "rows_0": rows.size, "rows_1": head.size}, calls, "z")
-    planned = training_program(module, LossSpec("softmax", 3), {0: Trained(2)}, OptimizerSpec("sgd"))
+    planned = training_program(module, SoftmaxLoss().spec(3), {0: Trained(2)}, SGD().spec())
     layers = [EmittedLayer(names[0], rows, (0, 2)), EmittedLayer(names[1], head)]
     pool = lay_out({0: (names[0], 2 * rows.shape[1])}, (), 3, None)
-    return EmittedModel(model, "0123456789abcdef", planned, layers, (5,), 3, None, OptimizerSpec("sgd"), 0.1, pool)
+    loss = SoftmaxLoss().spec(3)
+    return EmittedModel(model, "0123456789abcdef", planned, layers, (5,), loss, None, SGD().spec(), 0.1, pool)
 
 
 def _rows() -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +86,14 @@ def test_a_build_has_its_files_and_says_whose_they_are(name, saved):
     build = saved(name)
     present = {str(p.relative_to(build.folder)) for p in build.folder.rglob("*") if p.is_file()}
     assert {
-        *("include/tt_model.h", "src/tt_model.c", "src/tt_kernels.c", "src/tt_kernels.h", "src/tt_weights.c"),
-        *("src/tt_weights.h", "CMakeLists.txt", "sources.txt", "plan.json", "report.json"),
+        *(
+            "include/tt_model.h",
+            "src/tt_model.c",
+            "src/tt_model_kernels.c",
+            "src/tt_model_kernels.h",
+            "src/tt_model_weights.c",
+        ),
+        *("src/tt_model_weights.h", "CMakeLists.txt", "sources.txt", "plan.json", "report.json"),
         *("sim/simulation.json", "sim/weights.npz"),
     } <= present
     for path in present:
@@ -110,28 +118,30 @@ def test_the_header_says_what_the_report_says(name, saved):
         "TT_MODEL_CLASSES": str(simulation["classes"]),
         "TT_MODEL_HAS_PROTOTYPES": str(int(prototypes)),
         "TT_MODEL_ARENA_BYTES": str(report["arena_bytes"]),
-        "TT_MODEL_ROW_POOL_BYTES": str(report["row_pool_bytes"]),
+        "TT_MODEL_REGIONS_BYTES": str(simulation["regions_bytes"]),
         "TT_MODEL_BATCH_SIZE": str(recipe.batch_size),
         "TT_MODEL_DYNAMIC": str(int(recipe.mode == "dynamic")),
     }
     assert {key: macros[key] for key in expected} == expected
+    on_32_bits = re.search(
+        r"ROW_POOL_BYTES .* /\* (\d+) where a pointer has four bytes", build.text("include/tt_model.h")
+    )
+    assert int(on_32_bits[1]) == report["row_pool_bytes"]
     assert macros.get("TT_MODEL_EMBEDDING_ELEMENTS") == (str(simulation["embedding_elements"]) if prototypes else None)
 
 
-@pytest.mark.parametrize("name", [*MATRIX, *NETS])
-def test_the_header_declares_what_the_build_can_do_and_nothing_else(name, saved):
-    header = saved(name).text("include/tt_model.h")
-    declared = set(re.findall(r"^tt_status_t (tt_\w+)\(", header, re.MULTILINE))
-    always = {"tt_init", "tt_predict", "tt_train_step", "tt_reset", "tt_set_learning_rate"}
-    prototypes = {"tt_enroll", "tt_embedding", "tt_forget_prototypes"}
-    assert always <= declared
-    assert declared & prototypes == (prototypes if RECIPES[name].loss == "prototype" else set())
-    assert ("tt_select" in declared) == (RECIPES[name].mode == "dynamic")
-    defined = set(re.findall(r"^tt_status_t (tt_\w+)\(", saved(name).text("src/tt_model.c"), re.MULTILINE))
-    assert declared == defined
+@pytest.mark.parametrize("name", ["softmax_sgd_1", "dynamic"])
+def test_the_model_is_all_that_its_sources_define(name, saved, tmp_path):
+    build = saved(name)
+    need("gcc", "nm")
+    build.compile("gcc", tmp_path, "-std=c99", sources=build.model_sources())
+    lines = run_quietly("nm", "-g", "--defined-only", *sorted(tmp_path.glob("*.o"))).splitlines()
+    symbols = {line.split()[-1] for line in lines if len(line.split()) == 3}
+    assert "tt_model" in symbols
+    assert [symbol for symbol in symbols if symbol != "tt_model" and not symbol.startswith("tt_model_")] == []
+    header = build.text("include/tt_model.h")
     assert 'extern "C" {' in header
-    for word in ("arena", "row_pool", "x:", "label:", "loss:"):
-        assert word in header
+    assert "extern const tt_model_t tt_model;" in header
 
 
 def test_shapes_are_told_for_people(saved):
@@ -145,13 +155,13 @@ def test_shapes_are_told_for_people(saved):
 @pytest.mark.parametrize("name", ["softmax_sgd_1", "everything", "sequence"])
 def test_weights_come_back_to_the_bit(name, saved):
     build = saved(name)
-    arrays = _parse(build.text("src/tt_weights.c"))
+    arrays = _parse(build.text("src/tt_model_weights.c"))
     with np.load(build.folder / "sim/weights.npz") as stored:
         for key in stored.files:
-            assert _bits(arrays[f"tt_{key}"]) == _bits(stored[key])
+            assert _bits(arrays[f"tt_model_{key}"]) == _bits(stored[key])
     loaded = tt_tflm.load_build(build.folder)
     assert [_bits(rows) for rows in loaded.rows.values()] == [
-        _bits(arrays[f"tt_rows_{i}"]) for i in range(len(loaded.rows))
+        _bits(arrays[f"tt_model_rows_{i}"]) for i in range(len(loaded.rows))
     ]
 
 
@@ -166,7 +176,7 @@ def _files_with(values: np.ndarray) -> dict[str, str]:
 def test_every_finite_float_round_trips(values):
     rows, head = np.float32(values).reshape(4, 6), _rows()[1]
     arrays = _parse(_cached_weights(rows, head))
-    assert _bits(arrays["tt_rows_0"]) == _bits(rows)
+    assert _bits(arrays["tt_model_rows_0"]) == _bits(rows)
 
 
 def _cached_weights(rows: np.ndarray, head: np.ndarray) -> str:
@@ -174,7 +184,7 @@ def _cached_weights(rows: np.ndarray, head: np.ndarray) -> str:
     if not _CACHE:
         _CACHE.append(_emitted(rows, head))
     layers = [dataclasses.replace(_CACHE[0].layers[0], rows=rows), _CACHE[0].layers[1]]
-    return emit_c(dataclasses.replace(_CACHE[0], layers=layers), HOST)["src/tt_weights.c"]
+    return emit_c(dataclasses.replace(_CACHE[0], layers=layers), HOST)["src/tt_model_weights.c"]
 
 
 _CACHE: list[EmittedModel] = []
@@ -185,26 +195,28 @@ def test_the_compiler_reads_the_same_floats(tmp_path):
     folder = _write(_files_with(FLOATS), tmp_path)
     library = tmp_path / "weights.so"
     flags = (*WARNINGS, "-shared", "-fPIC", f"-I{OPS / 'include'}")
-    run_quietly("gcc", *flags, folder / "src/tt_weights.c", "-o", library)
-    array = (ctypes.c_float * FLOATS.size).in_dll(ctypes.CDLL(str(library)), "tt_rows_0")
+    run_quietly("gcc", *flags, folder / "src/tt_model_weights.c", "-o", library)
+    array = (ctypes.c_float * FLOATS.size).in_dll(ctypes.CDLL(str(library)), "tt_model_rows_0")
     assert _bits(np.ctypeslib.as_array(array)) == _bits(FLOATS)
 
 
 def test_constants_are_emitted_once_and_aligned(saved):
-    text = saved("everything").text("src/tt_weights.c")
+    text = saved("everything").text("src/tt_model_weights.c")
     names = re.findall(r"^TT_ALIGNED const float (\w+)\[", text, re.MULTILINE)
-    assert "tt_constant_0" in names
+    assert "tt_model_constant_0" in names
     assert len(names) == len(set(names))
-    contents = re.findall(r"tt_constant_\d+\[\d+\] = (\{[^}]*\})", text)
+    contents = re.findall(r"tt_model_constant_\d+\[\d+\] = (\{[^}]*\})", text)
     assert len(contents) == len(set(contents))
-    declared = re.findall(r"^extern const float (\w+)\[", saved("everything").text("src/tt_weights.h"), re.MULTILINE)
+    declared = re.findall(
+        r"^extern const float (\w+)\[", saved("everything").text("src/tt_model_weights.h"), re.MULTILINE
+    )
     assert declared == names
 
 
 def test_slots_and_channels_tell_which_rows_are_trained():
     main = emit_c(_emitted(*_rows()), HOST)["src/tt_model.c"]
-    assert re.search(r"slots_0\[4\] = \{\s*0, TT_SLOT_FROZEN, 1, TT_SLOT_FROZEN\}", main)
-    assert re.search(r"channels_0\[2\] = \{\s*0, 2\}", main)
+    assert re.search(r"slots_0\[4\] = \{\s*0u, TT_SLOT_FROZEN, 1u, TT_SLOT_FROZEN\}", main)
+    assert re.search(r"channels_0\[2\] = \{\s*0u, 2u\}", main)
 
 
 # -------------------------------------------------------------- names
@@ -215,7 +227,7 @@ def test_names_are_harmless_in_comments(name, tmp_path):
     need("gcc", "clang")
     model = _emitted(*_rows(), names=(name, name), model=name)
     folder = _write(emit_c(model, HOST), tmp_path)
-    sources = [folder / f"src/{source}.c" for source in ("tt_model", "tt_weights", "tt_kernels")]
+    sources = [folder / f"src/{source}.c" for source in ("tt_model", "tt_model_weights", "tt_model_kernels")]
     for compiler in ("gcc", "clang"):
         includes = (f"-I{folder / 'include'}", f"-I{OPS / 'include'}")
         run_quietly(compiler, *WARNINGS, *includes, "-fsyntax-only", *sources, cwd=tmp_path)
@@ -224,7 +236,11 @@ def test_names_are_harmless_in_comments(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_harmless_in_cmake(name):
     plain, other = (
-        [line for line in emit_cmake(model, ["src/tt_kernels.c"], ["-O3"]).splitlines() if not line.startswith("#")]
+        [
+            line
+            for line in emit_cmake(_emitted(*_rows(), model=model), ["src/tt_model_kernels.c"], ["-O3"]).splitlines()
+            if not line.startswith("#")
+        ]
         for model in ("plain", name)
     )
     assert other == plain

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.fisher import Fisher
 from tvm_passes.kernel import INOUT, Kernel, Param
 from tvm_passes.kernels.geometry import Window, row_stride
@@ -29,19 +30,19 @@ def _before(activation: tuple | None = None, **bounds: float) -> tvm.IRModule:
     if activation:
         calls.append(activation)
     calls.append(("z", dense(N, 3), [calls[-1][0], "rows_1"]))
-    return AttachLoss(LossSpec("softmax", 3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
+    return AttachLoss(SoftmaxLoss().spec(3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
 
 
 def _tail(module: tvm.IRModule) -> list[str]:
     lines = lines_of(module, "fisher")
-    return lines[next(i for i, line in enumerate(lines) if "softmax_cross_entropy" in line) :]
+    return lines[next(i for i, line in enumerate(lines) if " loss(" in line) :]
 
 
 def test_the_potential_takes_activation_and_gradient_of_the_output():
     module = Fisher([0])(_before(low=0.0))
     assert params_of(module, "fisher") == ["x", "rows_0", "rows_1", "label", "loss", "potential_0"]
     assert _tail(module) == [
-        "%2 = softmax_cross_entropy(%1, label, loss)",
+        "%2 = loss(%1, label, loss)",
         "%3 = conv2d_grad_input(%2, rows_1)",
         "potential_0 := fisher_potential(%0, %3, potential_0)",
     ]

@@ -4,41 +4,41 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import OPTIMIZERS, SGD, Adam, Momentum
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.kernel import INOUT, OUT, steps_of
+from tvm_passes.kernel import INOUT, OUT, UPDATE, steps_of
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.order import dependencies
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.update_in_place import UpdateInPlace
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of
 
 FORWARD = ["x", "rows_0", "rows_1", "label", "loss", "scale"]
-MOMENTUM = {"momentum": 0.9}
 
 
 def _before() -> tvm.IRModule:
     calls = [("h", dense(6, 4, low=0.0), ["x", "rows_0"]), ("z", dense(4, 3), ["h", "rows_1"])]
     rows = {"rows_0": 4 * row_stride(6), "rows_1": 3 * row_stride(4)}
-    module = AttachLoss(LossSpec("softmax", 3))(module_of("predict", {"x": 6, **rows}, calls, "z"))
+    module = AttachLoss(SoftmaxLoss().spec(3))(module_of("predict", {"x": 6, **rows}, calls, "z"))
     return SparseGradient({0: Trained(2), 1: Trained(3)})(module)
 
 
 def _after(kind: str, batch_size: int = 1, **options: object) -> tvm.IRModule:
-    constants = MOMENTUM if kind == "momentum" else {}
-    return UpdateInPlace(OptimizerSpec(kind, batch_size, constants=constants, **options))(_before())
+    return UpdateInPlace(OPTIMIZERS[kind](batch_size=batch_size).spec(**options))(_before())
 
 
 def _tail(module: tvm.IRModule) -> list[str]:
     """The lines of train_step after the loss."""
     lines = lines_of(module, "train_step")
-    return lines[next(i for i, line in enumerate(lines) if "softmax_cross_entropy" in line) + 1 :]
+    return lines[next(i for i, line in enumerate(lines) if " loss(" in line) + 1 :]
 
 
 def _update(kind: str, gradient: str, layer: int, hyper: str, moments: list[str]) -> str:
     arguments = [gradient, f"rows_{layer}", hyper, *(f"{moment}_{layer}" for moment in moments), f"pool_{layer}"]
-    return f"pool_{layer} := {kind}({', '.join(arguments)})"
+    return f"pool_{layer} := {UPDATE}({', '.join(arguments)})"
 
 
 def test_plain_sgd_is_part_of_the_gradient_kernel():
@@ -55,7 +55,7 @@ def test_plain_sgd_is_part_of_the_gradient_kernel():
 
 @pytest.mark.parametrize(
     ("kind", "hyper", "moments"),
-    [("momentum", "rate", ["velocity"]), ("adam", "adam", ["first_moment", "second_moment"])],
+    [("momentum", "hyper", ["velocity"]), ("adam", "hyper", ["first_moment", "second_moment"])],
 )
 def test_optimisers_with_state_take_the_gradient_from_the_arena(kind, hyper, moments):
     module = _after(kind)
@@ -66,9 +66,9 @@ def test_optimisers_with_state_take_the_gradient_from_the_arena(kind, hyper, mom
     assert [k.param("d").role for k in kernels_of(module, "train_step", "conv2d_grad_weights")] == [OUT, OUT]
 
 
-def test_the_constants_of_the_optimiser_stand_in_its_kernel():
-    (kernel, *_) = kernels_of(_after("momentum"), "train_step", "momentum")
-    assert dict(kernel.attrs) == MOMENTUM
+def test_the_kernel_of_an_optimiser_names_its_function_and_takes_its_numbers():
+    (kernel, *_) = kernels_of(_after("momentum"), "train_step", UPDATE)
+    assert dict(kernel.attrs) == {"kind": "momentum", "function": "tt_momentum_update"}
     assert [(p.name, p.role) for p in kernel.params] == [
         ("g", "in"),
         ("rows", "rows"),
@@ -76,13 +76,14 @@ def test_the_constants_of_the_optimiser_stand_in_its_kernel():
         ("velocity", "inout"),
         ("pool", "inout"),
     ]
-    (kernel, *_) = kernels_of(_after("adam"), "train_step", "adam")
-    assert kernel.param("hyper").role == "adam"
+    assert kernel.param("hyper").elements == 2  # learning rate, momentum
+    (kernel, *_) = kernels_of(_after("adam"), "train_step", UPDATE)
+    assert kernel.param("hyper").elements == 6  # learning rate, two rates of decay, epsilon, two powers
 
 
 @pytest.mark.parametrize(
     ("kind", "hyper", "moments"),
-    [("sgd", "rate", []), ("momentum", "rate", ["velocity"]), ("adam", "adam", ["first_moment", "second_moment"])],
+    [("sgd", "hyper", []), ("momentum", "hyper", ["velocity"]), ("adam", "hyper", ["first_moment", "second_moment"])],
 )
 def test_batches_accumulate_and_update_in_a_function_of_their_own(kind, hyper, moments):
     module = _after(kind, 4)
@@ -112,12 +113,12 @@ def test_channels_chosen_on_the_board_accumulate_too():
 @pytest.mark.parametrize(
     ("spec", "fused", "accumulates", "state"),
     [
-        (OptimizerSpec("sgd"), True, False, ()),
-        (OptimizerSpec("sgd", 2), False, True, ("gradient",)),
-        (OptimizerSpec("momentum"), False, False, ("velocity",)),
-        (OptimizerSpec("adam", 2), False, True, ("first_moment", "second_moment", "gradient")),
-        (OptimizerSpec("adam", at_run_time=True), False, True, ("first_moment", "second_moment", "gradient")),
-        (OptimizerSpec("sgd", at_run_time=True), True, False, ()),
+        (SGD().spec(), True, False, ()),
+        (SGD(batch_size=2).spec(), False, True, ("gradient",)),
+        (Momentum().spec(), False, False, ("velocity",)),
+        (Adam(batch_size=2).spec(), False, True, ("first_moment", "second_moment", "gradient")),
+        (Adam().spec(at_run_time=True), False, True, ("first_moment", "second_moment", "gradient")),
+        (SGD().spec(at_run_time=True), True, False, ()),
     ],
 )
 def test_what_persists_for_an_optimiser(spec, fused, accumulates, state):
