@@ -178,16 +178,17 @@ TT_COLD size_t tt_state_bytes(const tt_session_t *session);
 /*
  * Save what was learned (plan, rows, prototypes, number of updates) so that it outlives a cut of power: whenever the
  * power goes, tt_load finds this state or the one before. storage: two slots, see tt_storage.h.
- * TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE: training has diverged; TT_ERROR_STORAGE: the state before can still
- * be loaded.
+ * TT_OK: it has been read back, and is what tt_load finds. TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE: training has
+ * diverged; TT_ERROR_STORAGE: the state before can still be loaded.
  */
 TT_COLD tt_status_t tt_save(tt_session_t *session, const tt_storage_t *storage);
 
 /*
  * Take up the newest complete state of this model and plan again. Scores are those of the moment it was saved, to the
  * bit. The optimiser starts anew, the learning rate stays, Fisher potentials are forgotten.
- * TT_ERROR_NO_STATE, TT_ERROR_OTHER_STATE: nothing has changed. TT_ERROR_STORAGE: nothing has changed, or, where the
- * storage failed while it was read for the second time, the session is as tt_reset leaves it.
+ * TT_ERROR_NO_STATE, TT_ERROR_OTHER_STATE, TT_ERROR_NOT_FINITE (a number of the state): nothing has changed.
+ * TT_ERROR_STORAGE: nothing has changed, or, where what was read for the second time was not what had been found, the
+ * session is as tt_reset leaves it.
  */
 TT_COLD tt_status_t tt_load(tt_session_t *session, const tt_storage_t *storage);
 
