@@ -131,6 +131,17 @@ def _read_keras(path: Path) -> None:
     list(KerasArchive(config, 0).objects())
 
 
+def _load_keras(path: Path) -> None:
+    from tt_tflm.frontend.keras_model import load_keras
+
+    load_keras(path)
+
+
+def _spoil_config(data: bytes, random_: random.Random) -> bytes:
+    """Only what gets as far as Keras: another value in the configuration."""
+    return specimens.keras_file(mutate.spoil_value(specimens.KERAS_CONFIG, random_))
+
+
 def _spoil_member(name: str, data: bytes, random_: random.Random) -> bytes:
     return mutate.spoil_json(data, random_) if name.endswith(".json") else mutate.spoil_bytes(data, random_)
 
@@ -170,15 +181,25 @@ KINDS = {
     "build": Kind(
         ".bin", tuple(bytes([i]) + content for i, content in enumerate(_BUILD.values())), _spoil_build, _read_build
     ),
-    "device": Kind(".toml", (specimens.board_profile(),), mutate.spoil_toml, lambda path: get_device(str(path)).profile),
+    "device": Kind(
+        ".toml", (specimens.board_profile(),), mutate.spoil_toml, lambda path: get_device(str(path)).profile
+    ),
     "episode": Kind(".npz", (specimens.episode(), specimens.episode(compressed=True)), _spoil_npz, _read_episode),
     "data": Kind(".npz", (specimens.data_set(), specimens.jpeg_set()), _spoil_npz, _read_data),
     "episodes": Kind(".json", (specimens.episode_rows(),), mutate.spoil_json, _read_rows),
     "image": Kind(
-        ".png", tuple(specimens.as_image(*form) for form in _IMAGES), mutate.spoil_bytes, lambda path: read_image(path, 3)
+        ".png",
+        tuple(specimens.as_image(*form) for form in _IMAGES),
+        mutate.spoil_bytes,
+        lambda path: read_image(path, 3),
     ),
+    "model": Kind(".keras", (specimens.keras_file(),), _spoil_config, _load_keras),
     "state": Kind(".bin", (specimens.state(), specimens.dump()), mutate.spoil_bytes, _read_states),
 }
+
+
+SLOW = ("model",)
+"""Kinds that Keras itself reads, half a second each."""
 
 
 def run_case(kind: Kind, seed: int, folder: Path) -> bool:

@@ -135,11 +135,16 @@ def spoil_zip(data: bytes, random_: random.Random, member: Callable[[str, bytes,
     elif kind < 0.12:
         parts.append(parts[at])
     elif kind < 0.18:
-        parts[at] = (random_.choice(("../x", "/x", "\x01", "x" * 1000, parts[0][0], "config.json/", "ü.npy")), parts[at][1])
+        parts[at] = (
+            random_.choice(("../x", "/x", "\x01", "x" * 1000, parts[0][0], "config.json/", "ü.npy")),
+            parts[at][1],
+        )
     else:
         parts[at] = (parts[at][0], member(*parts[at], random_))
     stream = io.BytesIO()
-    method = random_.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    method = random_.choice(
+        (zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    )
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", method) as archive:
         warnings.simplefilter("ignore")  # of names that stand twice
         for name, content in parts:

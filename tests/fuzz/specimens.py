@@ -88,7 +88,14 @@ REPORT: dict[str, Any] = {
     "training_memory_bytes": None,
     "updated_parameters": None,
     "layers": [
-        {"name": "logits", "kind": "dense", "parameters": 15, "forward_macs": 12, "channels_total": 3, "channels_trained": 2}
+        {
+            "name": "logits",
+            "kind": "dense",
+            "parameters": 15,
+            "forward_macs": 12,
+            "channels_total": 3,
+            "channels_trained": 2,
+        }
     ],
 }
 
@@ -161,7 +168,10 @@ def episode_rows() -> bytes:
 _DTYPE = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
 _LAYERS = (
     ("InputLayer", {"batch_shape": [None, 8, 8, 3], "dtype": "float32", "sparse": False, "name": "input_layer"}),
-    ("Conv2D", {"name": "conv", "dtype": _DTYPE, "filters": 4, "kernel_size": [3, 3], "strides": [1, 1], "padding": "same"}),
+    (
+        "Conv2D",
+        {"name": "conv", "dtype": _DTYPE, "filters": 4, "kernel_size": [3, 3], "strides": [1, 1], "padding": "same"},
+    ),
     ("ReLU", {"name": "relu", "dtype": _DTYPE, "max_value": 6.0, "negative_slope": 0.0, "threshold": 0.0}),
     ("GlobalAveragePooling2D", {"name": "pool", "dtype": _DTYPE, "data_format": "channels_last", "keepdims": False}),
     ("Dense", {"name": "logits", "dtype": _DTYPE, "units": 3, "activation": "linear", "use_bias": True}),

@@ -107,15 +107,15 @@ class Device:
         return {**asdict(self), "ram": [asdict(region) for region in self.ram]}
 
 
-def device_from_json(content: Any) -> Device:
+def device_from_json(content: Any, where: str = "device") -> Device:
     """The device that `Device.to_json` described.
 
     Raises:
-        InputError: a key is missing or of another type, or the core is unknown.
+        InputError: a key is missing or of another type, or the core is unknown; the message begins with ``where``.
     """
-    device = checked(content, Device, "device")
+    device = checked(content, Device, where)
     if device.core not in core_names():
-        raise InputError(f"device: core: expected one of {', '.join(core_names())}, received {device.core!r}")
+        raise InputError(f"{where}: core: expected one of {', '.join(core_names())}, received {device.core!r}")
     return device
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tt_tflm.errors import InputError
 
+
 @contextmanager
 def told(expected: str) -> Iterator[None]:
     """Turns whatever the parsers of the standard library and numpy raise inside of the block into an InputError.
