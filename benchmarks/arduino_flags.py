@@ -17,7 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 # The core's command line: cflags.txt of the Nano 33 BLE; the float ABI is that of the simulation's C library.
-ARDUINO_FLAGS = ("-std=gnu11", "-Os", "-fdata-sections", "-ffunction-sections", "-fno-exceptions", "-fomit-frame-pointer", "-funsigned-char")  # fmt: skip
+ARDUINO_FLAGS = (
+    "-std=gnu11",
+    "-Os",
+    "-fdata-sections",
+    "-ffunction-sections",
+    "-fno-exceptions",
+    "-fomit-frame-pointer",
+    "-funsigned-char",
+)
 CALLS = ("predict", "train_step")
 
 
@@ -26,7 +34,7 @@ def measure(folder: Path) -> dict[str, dict[str, int]]:
     import tt_tflm
     from tt_tflm.boards.simulated import QemuBoard, qemu
     from tt_tflm.devices import get_profile
-    from tt_tflm.export.arduino import arduino_files
+    from tt_tflm.export.arduino.library import arduino_files
 
     build = tt_tflm.load_build(folder)
     exported = {Path(name).name: text for name, text in arduino_files(build).items() if name.startswith("src/")}

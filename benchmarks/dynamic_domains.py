@@ -3,8 +3,8 @@
 
     python benchmarks/dynamic_domains.py [--data FOLDER] [--episode omniglot_dev00 ...] [--iterations N] [--queries N]
 
-Stops with exit code 1 where the boards differ in a plan or an accuracy. An iteration of mcunet-5fps takes a board of 350
-million instructions a second about 15 seconds.
+Stops with exit code 1 where the boards differ in a plan or an accuracy. An iteration of mcunet-5fps takes a board of
+350 million instructions a second about 15 seconds.
 """
 
 from __future__ import annotations

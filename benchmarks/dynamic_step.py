@@ -43,8 +43,8 @@ class Settings:
         target: an emulated core.
         budget: of the selection.
         tail: layers inspected; None for all.
-        optimizer: one of ``OPTIMIZERS``; the share of selecting is measured with all but ``sgd``, which has no gradients
-            to accumulate.
+        optimizer: one of ``OPTIMIZERS``; the share of selecting is measured with all but ``sgd``, which has no
+            gradients to accumulate.
         samples: support samples a class.
     """
 
@@ -60,7 +60,7 @@ class Settings:
 def measure(settings: Settings, progress: Progress = lambda _stage: None) -> dict:
     """All figures."""
     import tt_tflm
-    from tt_tflm.options import OPTIMIZERS as RULES
+    from tt_tflm.optimizers import OPTIMIZERS as RULES
 
     converter = tt_tflm.TrainableConverter.from_keras_file(settings.model)
     x, labels = support_of(settings, converter.input_scaling)
@@ -147,8 +147,8 @@ def show(figures: dict) -> None:
     console = Console()
     layers = ", ".join(f"{name} {count}" for name, count in figures["plan"].items())
     console.print(
-        f"{figures['model']} on {figures['target']}, {figures['optimizer']}, {figures['inspected_layers']} layers inspected, "
-        f"{figures['support_samples']} support samples\nplan: {layers}"
+        f"{figures['model']} on {figures['target']}, {figures['optimizer']}, {figures['inspected_layers']} layers "
+        f"inspected, {figures['support_samples']} support samples\nplan: {layers}"
     )
     table = Table()
     table.add_column("what")

@@ -4,8 +4,8 @@
     python -m benchmarks.int8_figures [--model FILE] [--target cortex-m7]
 
 Two builds of the model, by default the one that comes with the package, of whose last six layers every fourth channel
-is trained by Adam with the prototype loss. The samples are noise: none of these figures depends on what they show. Exits
-with 1 if an embedding differs from that of TensorFlow Lite's reference kernels by a bit.
+is trained by Adam with the prototype loss. The samples are noise: none of these figures depends on what they show.
+Exits with 1 if an embedding differs from that of TensorFlow Lite's reference kernels by a bit.
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ Two accountings, both in float32 and in MB of 2^20 bytes:
   outputs of each convolution, its batch norm, its activation and each addition from the earliest trained layer on, and
   that layer's input, as a desktop framework holds them (within 1% of the paper's figures for ``full``); and
   *kept*, what backward reads here: the inputs of trained layers, and one bit an element of a ReLU6 on the way.
-- ours, of one sample at a time: *training memory*, as stored (rows padded, gradients counted, 16 bytes a parameter), and
-  the arena, row pool and RAM of a static build of that plan.
+- ours, of one sample at a time: *training memory*, as stored (rows padded, gradients counted, 16 bytes a parameter),
+  and the arena, row pool and RAM of a static build of that plan.
 
 MACs are those of one sample's backward pass, taps on padding included. The plan of ``tinytrain`` is chosen on this
-machine, from the Fisher potentials of an example episode, and keeps the paper's own figures for the model by both counts.
+machine, from the Fisher potentials of an example episode, and keeps the paper's own figures for the model by both
+counts.
 """
 
 from __future__ import annotations
@@ -131,8 +132,8 @@ def _figures(
 
 def tensor_bytes(model: keras.Model, earliest: str) -> int:
     """What a framework that fuses nothing holds for a sample: the input of the layer ``earliest``, and all outputs from
-    there on. Batch norms are folded into the convolutions of these models: each stands for two tensors. Padding is part of
-    a convolution there."""
+    there on. Batch norms are folded into the convolutions of these models: each stands for two tensors. Padding is part
+    of a convolution there."""
     layers = [layer for layer in model.layers if not type(layer).__name__.startswith("ZeroPadding")]
     start = next(index for index, layer in enumerate(layers) if layer.name == earliest)
     elements = math.prod(layers[start].input.shape[1:])
@@ -186,8 +187,8 @@ def main(data: Path, names: tuple[str, ...], episode: str, json_path: Path | Non
     figures = {}
     Console().print(
         "As the paper counts: updated weights, Adam's moments and activations, float32, batch "
-        f"{LARGE_BATCH} where marked. Activations are all tensors from the earliest trained layer on, or those kept for "
-        "backward here. As held: one sample at a time, gradients and the forward pass included.\n"
+        f"{LARGE_BATCH} where marked. Activations are all tensors from the earliest trained layer on, or those kept "
+        "for backward here. As held: one sample at a time, gradients and the forward pass included.\n"
     )
     for name in names or PAPER:
         figures[name] = measure_model(name, data, episode, lambda stage: status.print(stage, style="dim"))

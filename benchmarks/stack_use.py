@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of the stack the calls of dynamic builds take on an emulated core, for a small model of this script and a large
-one; and the serial console, with all that it calls. The stack is painted before and looked at afterwards.
+"""How much of the stack the calls of dynamic builds take on an emulated core, for a small model of this script and a
+large one; and the serial console, with all that it calls. The stack is painted before and looked at afterwards.
 
     python benchmarks/stack_use.py [--model MODEL.keras] [--target cortex-m7] [--json FILE]
 

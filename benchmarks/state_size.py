@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Size of the state that a board saves after TinyTrain's selection on an episode, over what has to be in it: the trained
-parameters (weights and biases, four bytes each) and the prototypes.
+"""Size of the state that a board saves after TinyTrain's selection on an episode, over what has to be in it: the
+trained parameters (weights and biases, four bytes each) and the prototypes.
 
     python benchmarks/state_size.py [--model MODEL.keras] [--episode EPISODE.npz] [--json FILE]
 
@@ -45,7 +45,7 @@ def measure(model: Path, episode_path: Path, training_memory: str, backward_macs
             board.fisher_accumulate(episode.support_x[i], int(episode.support_y[i]))
         board.select()
         state = Personalisation.from_bytes(board.save())
-    layers = {i: layer for i, layer in enumerate(build.layers)}
+    layers = dict(enumerate(build.layers))
     parameters = sum(
         len(saved.channels) * (layers[saved.number].row_length + int(layers[saved.number].bias))
         for saved in state.layers

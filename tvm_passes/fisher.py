@@ -24,9 +24,8 @@ from tvm import relax
 
 from .choice import Trained
 from .kernel import INOUT, Kernel, Param, Step, flat
+from .ops import ACTIVATIONS
 from .sparse_gradient import ReverseWalk, layer_of, replace_function
-
-ACTIVATIONS = ("clip", "leaky_relu", "sigmoid", "tanh", "hard_swish")
 
 
 def Fisher(layers: Sequence[int]) -> tvm.transform.Pass:
@@ -59,7 +58,7 @@ class _FisherWalk(ReverseWalk):
         return list(self._potentials.values())
 
     def _find_inspected(self) -> dict[relax.Var, Step]:
-        """The output of each inspected layer: that of the activation right after it, where nothing else reads between."""
+        """The output of each inspected layer: that of the activation right after it, where nothing reads between."""
         readers: dict[relax.Expr, list[Step]] = {}
         for step in self._steps:
             for argument in step.args:

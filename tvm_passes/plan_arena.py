@@ -133,7 +133,7 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
     """The planned function ``name`` as plain data."""
     function = module[name]
     places: dict[relax.Var, Place] = {}
-    calls = []
+    calls: list[PlannedCall] = []
     alloc_tensor = tvm.ir.Op.get("relax.memory.alloc_tensor")
     params = {p: str(p.name) for p in function.params}
     masks = [int(str(g), 16) for g in function.attrs["guards"]] if "guards" in function.attrs else None

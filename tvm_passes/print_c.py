@@ -68,14 +68,15 @@ _PRECEDENCE = {
     "&&": 1,
     "||": 0,
 }
-_INTRINSICS = {
+INTRINSICS = {
     "tirx.exp": "expf",
+    "tirx.log": "logf",
     "tirx.tanh": "tanhf",
     "tirx.fabs": "fabsf",
     "tirx.sqrt": "sqrtf",
     "tirx.sigmoid": "tt_sigmoid",
 }
-_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
+_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
 
@@ -104,7 +105,7 @@ class _Printer:
         )
         self._opaque = {str(k): _OPAQUE[str(v)] for k, v in attrs["tt.opaque"].items()} if "tt.opaque" in attrs else {}
         self._statements: dict[type, Callable[[tirx.Stmt, int], None]] = {
-            tirx.SeqStmt: lambda s, d: [self._statement(q, d) for q in s.seq],
+            tirx.SeqStmt: self._sequence,
             tirx.Bind: self._bind,
             tirx.DeclBuffer: self._declare,
             tirx.AllocBuffer: lambda s, _d: self._scalars.add(s.buffer),
@@ -168,15 +169,17 @@ class _Printer:
         self._bound.append((name, len(self._lines)))
         if dtype == "float32x2":
             load = statement.value
-            self._line(
-                f"const tt_pair_t {name} = TT_LOAD_PAIR(&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]);",
-                depth,
-            )
+            pair = f"&{self._buffer(load.source)}[{self._expr(load.indices[0].base)}]"
+            self._line(f"const tt_pair_t {name} = TT_LOAD_PAIR({pair});", depth)
         else:
             self._line(f"const {C_TYPES[dtype]} {name} = {self._expr(statement.value)};", depth)
 
     def _declare(self, statement: tirx.DeclBuffer, _depth: int) -> None:
         self._names[statement.buffer] = self._name(statement.data)
+
+    def _sequence(self, statement: tirx.SeqStmt, depth: int) -> None:
+        for part in statement.seq:
+            self._statement(part, depth)
 
     def _for(self, statement: tirx.For, depth: int) -> None:
         var = self._name(statement.loop_var)
@@ -271,8 +274,8 @@ class _Printer:
             return name if index == "0" else f"{name} + {index}"
         if op in ("tirx.call_extern", "tirx.call_pure_extern"):
             return f"{call.args[0].value}({', '.join(self._expr(a) for a in call.args[1:])})"
-        if op in _INTRINSICS:
-            return f"{_INTRINSICS[op]}({self._expr(call.args[0])})"
+        if op in INTRINSICS:
+            return f"{INTRINSICS[op]}({self._expr(call.args[0])})"
         raise ValueError(f"expected an intrinsic that kernels use, received {op}")
 
 

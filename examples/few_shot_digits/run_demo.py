@@ -16,7 +16,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
-from make_episode import WAYS, make_episode
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -24,6 +23,7 @@ from rich.table import Table
 import tt_tflm
 from tt_tflm.boards.adaptation import AdaptationResult, adapt_on_board
 from tt_tflm.boards.episode import load_episode
+from tt_tflm.meta.sample_data import WAYS, digit_episode
 from tt_tflm.models import STARTER
 
 HERE = Path(__file__).parent
@@ -148,7 +148,7 @@ def main() -> None:
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.episodes)
     paths = [arguments.work / f"episode_{seed}.npz" for seed in seeds]
     for seed, path in zip(seeds, paths, strict=True):
-        make_episode(path, seed)
+        np.savez_compressed(path, **digit_episode(seed))
     with console.status("Converting"):
         build = convert(arguments.model)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())

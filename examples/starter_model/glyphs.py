@@ -57,7 +57,8 @@ def render_letters() -> tuple[np.ndarray, np.ndarray]:
         letters = [_draw(chr(code), font) for font, codes in fonts if code in codes]
         if len(letters) < FEWEST_GLYPHS:
             continue
-        # Latin O and o, Greek Omicron, Cyrillic O are one shape: as four classes they would teach what cannot be learnt.
+        # Latin O and o, Greek Omicron, Cyrillic O are one shape: as four classes they would teach what cannot be
+        # learnt.
         shape = letters[0].astype(np.float32) / 255.0
         if any(np.abs(shape - other).mean() < SAME_SHAPE for other in shapes):
             continue

@@ -111,7 +111,7 @@ def test_iterations_below_zero(episode: Episode) -> None:
 
 def test_more_classes_than_the_build_knows(episode: Episode) -> None:
     check_classes(episode, 2)
-    with pytest.raises(InputError, match="expected an episode of at most 1 classes.*received 2"):
+    with pytest.raises(InputError, match=r"expected an episode of at most 1 classes.*received 2"):
         check_classes(episode, 1)
 
 

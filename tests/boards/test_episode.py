@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tt_tflm.boards.episode import InputScaling, load_episode, resize_bilinear
+from tt_tflm.boards.episode import load_episode, resize_bilinear
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 
 SHAPE = (6, 5, 3)

@@ -86,7 +86,7 @@ def test_the_budget_of_the_refusal_fits(converter, profile):
 
 def test_weights_beyond_the_flash(converter, profile):
     converter.target = profile(1 << 20, flash=1024)
-    with pytest.raises(InputError, match="^expected weights of at most 1,024 B, the flash of tiny, received "):
+    with pytest.raises(InputError, match=r"^expected weights of at most 1,024 B, the flash of tiny, received "):
         converter.convert()
 
 

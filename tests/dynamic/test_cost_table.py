@@ -23,8 +23,8 @@ from dynamic.builds import (
     small_dynamic_build,
     table_of,
 )
-from tt_tflm.plan.strategies import combine
 from tt_tflm.plan.update_plan import LayerPlan
+from tt_tflm.plan.wish import combine
 
 OPTIMIZERS = (SGD(), SGD(batch_size=4), Momentum(), Adam(), Adam(batch_size=4))
 PLANS_PER_NET = 6
@@ -117,7 +117,7 @@ def test_selected_plans_keep_their_budgets_as_measured(optimizer) -> None:
     loss = PrototypeLoss(CLASSES)
     model = unpadded_embedding()
     build = convert_dynamic(model, loss, optimizer)
-    imported, table = table_of(model, loss, optimizer, fixed_ram_bytes=build.simulation["choice"]["fixed_ram_bytes"])
+    _, table = table_of(model, loss, optimizer, fixed_ram_bytes=build.simulation["choice"]["fixed_ram_bytes"])
     everything = table.cost({i: c.channels for i, c in enumerate(table.candidates)})
     numbers = {c.layer: i for i, c in enumerate(table.candidates)}
     generator = np.random.default_rng(3)

@@ -17,7 +17,16 @@ SHIM = Path(__file__).parent / "arduino_shim"
 TFLM_SHIM = Path(__file__).parent / "tflm_shim"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 # What the mbed cores give every source (cflags.txt and cxxflags.txt of their variants).
-_BOTH = ("-Os", "-fdata-sections", "-ffunction-sections", "-fmessage-length=0", "-fno-exceptions", "-fomit-frame-pointer", "-funsigned-char", "-mthumb")  # fmt: skip
+_BOTH = (
+    "-Os",
+    "-fdata-sections",
+    "-ffunction-sections",
+    "-fmessage-length=0",
+    "-fno-exceptions",
+    "-fomit-frame-pointer",
+    "-funsigned-char",
+    "-mthumb",
+)
 _C = ("-std=gnu11", "-Wvla")
 _CPP = ("-std=gnu++14", "-fno-rtti")
 CORES = {

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of Arduino's linter for libraries, at its strict level, over an unpacked library.
 
-The numbers are the linter's own (LS: structure, LP: library.properties, LC: code, LD: documentation, SS: sketches). Left
-out are those that ask the network or a git history. Rules called X are ours: what keeps a zip from working elsewhere.
+The numbers are the linter's own (LS: structure, LP: library.properties, LC: code, LD: documentation, SS: sketches).
+Left out are those that ask the network or a git history. Rules called X are ours: what keeps a zip from working
+elsewhere.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import tt_tflm
 from tt_tflm.errors import InputError
-from tt_tflm.export.arduino import arduino_files, export_arduino
+from tt_tflm.export.arduino.library import arduino_files, export_arduino
 
 from .arduino_builds import build
 from .arduino_rules import properties
@@ -71,7 +71,7 @@ def test_what_fails_on_the_way_leaves_nothing_behind(saved, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
-    with pytest.raises(InputError, match="can be written.*No space left"):
+    with pytest.raises(InputError, match=r"can be written.*No space left"):
         export_arduino(tt_tflm.load_build(saved), tmp_path / "lib.zip")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The class TinyTrain on the host, under the sanitisers: the same scores and the same adaptation as the host board of the
-same build, and a memory that outlives the program."""
+"""The class TinyTrain on the host, under the sanitisers: the same scores and the same adaptation as the host board of
+the same build, and a memory that outlives the program."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Zephyr module of a build of the backend tflm: what is in it, and its applications around an interpreter of the tests."""
+"""The Zephyr module of a build of the backend tflm: what is in it, and its applications around an interpreter of the
+tests."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from emit.workshop import need
 
 import tt_tflm
 from tt_tflm.emit.tflm.session import resolver_method
-from tt_tflm.export import export_zephyr, zephyr_files
+from tt_tflm.export.zephyr.module import export_zephyr, zephyr_files
 from tt_tflm.state.personalisation import Personalisation
 
 from . import zephyr_host
@@ -85,7 +86,12 @@ def test_every_source_is_compiled_and_kernels_with_their_flags(module):
     config = zephyr_host.configure(module, **CONFIG)
     sources = {source.resolve() for source in zephyr_host.sources_of(module, config)}
     retained = module / "zephyr" / "src" / "tt_zephyr_storage_retained.c"
-    present = {path for folder in ("src", "tflm", "console", "zephyr") for path in (module / folder).rglob("*.c*") if path.suffix in (".c", ".cc")}  # fmt: skip
+    present = {
+        path
+        for folder in ("src", "tflm", "console", "zephyr")
+        for path in (module / folder).rglob("*.c*")
+        if path.suffix in {".c", ".cc"}
+    }
     assert sources == present - {retained}
     fast = (
         (module / "zephyr" / "CMakeLists.txt")
@@ -130,11 +136,6 @@ def test_a_build_of_before_is_refused(build):
         zephyr_files(dataclasses.replace(build, simulation=simulation))
 
 
-def test_the_console_wants_a_board(build, tmp_path):
-    with pytest.raises(tt_tflm.InputError, match="console: .* 'tflm': export it for a board"):
-        build.console("host", tmp_path)
-
-
 def test_builtin_operators_are_called_as_the_resolver_calls_them():
     names = "ADD AVERAGE_POOL_2D CONV_2D FULLY_CONNECTED HARD_SWISH LEAKY_RELU PADV2 RELU6 SOFTMAX"
     methods = re.findall(r"resolver\.Add(\w+)\(", FIRMWARE.read_text())
@@ -171,7 +172,7 @@ def test_the_sample_adapts_as_the_simulated_board_and_remembers(
     builds,
     modules,
     kind,
-    task,
+    task,  # noqa: F811
     tmp_path,
     monkeypatch,
 ):

@@ -32,5 +32,5 @@ def test_installed_runtime_comes_before_a_folder_beside_the_package(tmp_path: Pa
 
 def test_no_runtime(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(module, "_PACKAGE", tmp_path / "tt_tflm")
-    with pytest.raises(ToolchainError, match="expected the C runtime in .* received no such folder"):
+    with pytest.raises(ToolchainError, match=r"expected the C runtime in .* received no such folder"):
         ops_path()

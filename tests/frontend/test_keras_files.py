@@ -41,7 +41,7 @@ CASES = {
     ),
     "an escape": (declared(2, name="a\x1b[31m"), "one printable line"),
     "half a character": (declared(2, name="\ud800"), "printable"),
-    "code": (declared(2, **{"class_name": "Lambda", "config": {"name": "twice"}}), "layer 'twice' (Lambda)"),
+    "code": (declared(2, class_name="Lambda", config={"name": "twice"}), "layer 'twice' (Lambda)"),
 }
 
 
@@ -59,7 +59,7 @@ def test_what_declares_more_than_it_holds_is_refused(case: str, tmp_path: Path) 
 def test_weights_that_hdf5_cannot_read_are_refused(tmp_path: Path) -> None:
     weights = specimens.keras_weights()
     (tmp_path / "m.keras").write_bytes(specimens.keras_file(weights=weights[: len(weights) // 2]))
-    with pytest.raises(InputError, match="sound weights, received .*truncated"):
+    with pytest.raises(InputError, match=r"sound weights, received .*truncated"):
         load_keras(tmp_path / "m.keras")
 
 

@@ -42,7 +42,7 @@ def saved(tmp_path: Path) -> Path:
 class TestLoad:
     def test_a_saved_model_comes_back(self, saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
         model = load_keras(saved)
-        assert [layer.name for layer in model.layers][0] == "stem"
+        assert model.layers[0].name == "stem"
         assert capfd.readouterr() == ("", "")
 
     def test_missing_file(self, tmp_path: Path) -> None:

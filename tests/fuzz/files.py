@@ -20,7 +20,6 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 from fuzz.kinds import KINDS, SLOW, run_case
-
 from tt_tflm.frontend.quiet import import_keras
 
 _SECONDS = 20

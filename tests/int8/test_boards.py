@@ -176,12 +176,12 @@ def test_pixels_are_scaled_as_inputs_are(converter) -> None:
 def test_what_cannot_be_quantised_is_refused(converter, build, tmp_path: Path) -> None:
     other = tt_tflm.TrainableConverter.from_keras_model(embedding_net("tanh"))
     other.precision, other.representative_data = "int8", samples(2)
-    with pytest.raises(UnsupportedLayerError, match="precision int8: expected operations of int8 .*, received tanh"):
+    with pytest.raises(UnsupportedLayerError, match=r"precision int8: expected operations of int8 .*, received tanh"):
         other.convert()
     bounded = keras.Sequential([keras.Input((4,)), kl.Dense(3, name="dense"), kl.ReLU(3.0)])
     other = tt_tflm.TrainableConverter.from_keras_model(bounded)
     other.precision, other.representative_data = "int8", np.zeros((2, 4), np.float32)
-    with pytest.raises(UnsupportedLayerError, match="'dense', precision int8: expected a ReLU .* bounds .0.0, 3.0"):
+    with pytest.raises(UnsupportedLayerError, match=r"'dense', precision int8: expected a ReLU .* bounds .0.0, 3.0"):
         other.convert()
     for data, message in (
         (None, "representative_data: expected .*, received none"),
@@ -199,5 +199,5 @@ def test_what_cannot_be_quantised_is_refused(converter, build, tmp_path: Path) -
     other.precision = "int4"
     with pytest.raises(InputError, match="precision: expected one of float32, int8, received 'int4'"):
         other.convert()
-    with build.simulate("host") as board, pytest.raises(InputError, match="export_tflite: .* received one of int8"):
+    with build.simulate("host") as board, pytest.raises(InputError, match=r"export_tflite: .* received one of int8"):
         board.export_tflite(tmp_path / "m.tflite")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.meta.images import load_images
 
@@ -113,10 +113,10 @@ def test_jpeg_bytes(tmp_path: Path) -> None:
     broken = content["jpeg"].copy()
     broken[offset[1] : offset[1] + 10] = 0
     np.savez(tmp_path / "broken.npz", **{**content, "jpeg": broken})
-    with pytest.raises(InputError, match="1 of 4 that cannot .*image 1"):
+    with pytest.raises(InputError, match=r"1 of 4 that cannot .*image 1"):
         load_images(tmp_path / "broken.npz")
     np.savez(tmp_path / "short.npz", **{**content, "jpeg": content["jpeg"][:-1]})
-    with pytest.raises(InputError, match="offset .* that rises within it"):
+    with pytest.raises(InputError, match=r"offset .* that rises within it"):
         load_images(tmp_path / "short.npz")
 
 

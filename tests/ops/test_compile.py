@@ -20,11 +20,11 @@ TIMERS = {
     "up": ("-DTT_SIM_TIMER_COUNTS_DOWN=0", "-DTT_SIM_TICK_NUMERATOR=125", "-DTT_SIM_TICK_DENOMINATOR=4"),
 }
 ADDRESSES = ("-DTT_SIM_TIMER_CONTROL=0x40000000", "-DTT_SIM_TIMER_COUNT=0x40000004")
-FAKE_MODEL = Path(__file__).parents[1] / "simulate/fake_model"
+FAKE_MODEL = Path(__file__).parents[1] / "boards/simulated/fake_model"
 
 COMPILERS = [pytest.param((compiler,), id=compiler) for compiler in ("gcc", "clang")]
 CORES = [
-    pytest.param(("arm-none-eabi-gcc", *get_profile(name).cpu_flags), id=name)
+    pytest.param((get_profile(name).toolchain.compilers[0], *get_profile(name).cpu_flags), id=name)
     for name in core_names()
     if not get_profile(name).is_host
 ]

@@ -60,7 +60,7 @@ def test_nearly_certain_class_keeps_its_digits(runtime):
 def test_gradient_may_replace_the_logits_or_be_left_out(runtime):
     logits = np.random.default_rng(0).normal(size=7).astype(np.float32)
     apart = np.empty_like(logits)
-    status, loss = runtime.softmax_cross_entropy(logits, 4, gradient=apart)
+    _, loss = runtime.softmax_cross_entropy(logits, 4, gradient=apart)
     assert runtime.softmax_cross_entropy(logits, 4) == (Status.OK, loss)
     replaced = logits.copy()
     assert runtime.softmax_cross_entropy(replaced, 4, gradient=replaced) == (Status.OK, loss)

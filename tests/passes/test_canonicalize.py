@@ -100,15 +100,15 @@ GRAPHS = {
     ),
     "conv_alone": Graph(IMAGE, lambda e, x: e(conv2d(x, constant(2, 3, 4, 3))), ["%0 = conv2d(x, rows_0)"]),
     "conv_padding_of_its_own": Graph(
-        IMAGE, lambda e, x: e(conv2d(x, constant(3, 3, 4, 3), 2, padding=[0, 1, 1, 2])), ["%0 = conv2d(x, rows_0)"],
+        IMAGE,
+        lambda e, x: e(conv2d(x, constant(3, 3, 4, 3), 2, padding=[0, 1, 1, 2])),
+        ["%0 = conv2d(x, rows_0)"],
         {"pt": 0, "pl": 1, "OH": 2, "OW": 4},
-    ),  # fmt: skip
+    ),
     "conv_relu": Graph(
         IMAGE, lambda e, x: e(nn.relu(e(conv2d(x, constant(1, 1, 4, 3))))), ["%0 = conv2d(x, rows_0)"], {"low": 0.0}
     ),
-    "conv_of_two_readers": Graph(
-        IMAGE, _two_readers, ["%0 = conv2d(x, rows_0)", "%1 = clip(%0)", "%2 = add(%1, %0)"]
-    ),
+    "conv_of_two_readers": Graph(IMAGE, _two_readers, ["%0 = conv2d(x, rows_0)", "%1 = clip(%0)", "%2 = add(%1, %0)"]),
     "depthwise": Graph(
         IMAGE,
         lambda e, x: e(conv2d(x, constant(3, 3, 4, 1), 2, groups=4, kernel_layout="HWOI")),
@@ -158,7 +158,9 @@ GRAPHS = {
     ),
     "concat_rows": Graph(IMAGE, lambda e, x: e(op.concat([x, x, x], 1)), ["%0 = concat(x, x, x)"], {"outer": 1}),
     "max_pool": Graph(
-        IMAGE, lambda e, x: e(nn.max_pool2d(x, (3, 2), (2, 3), [1, 0, 1, 1], layout="NHWC")), ["%0 = max_pool(x)"],
+        IMAGE,
+        lambda e, x: e(nn.max_pool2d(x, (3, 2), (2, 3), [1, 0, 1, 1], layout="NHWC")),
+        ["%0 = max_pool(x)"],
         dict(kh=3, kw=2, sh=2, sw=3, pt=1, pl=0, OH=3, OW=3),
     ),
     "avg_pool": Graph(
@@ -171,7 +173,7 @@ GRAPHS = {
         lambda e, x: e(op.squeeze(e(op.expand_dims(e(op.tanh(e(op.reshape(x, (1, 20, 7))))), 2)), 2)),
         ["%0 = tanh(x)"],
     ),
-}  # fmt: skip
+}
 
 
 def _canonical(graph: Graph) -> tvm.IRModule:

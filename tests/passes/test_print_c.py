@@ -216,7 +216,7 @@ def test_constants_must_be_finite(value):
 def test_what_no_kernel_builds_is_refused():
     (y,) = _buffers("y")
     loop = tirx.While(tirx.const(1, "bool"), tirx.BufferStore(y, constant(1), [0]))
-    with pytest.raises(ValueError, match="^expected a statement that kernels build, received While: "):
+    with pytest.raises(ValueError, match=r"^expected a statement that kernels build, received While: "):
         _text(tirx.PrimFunc([y], loop, PrimType("void")))
     with pytest.raises(ValueError, match=r"^expected an intrinsic that kernels use, received tirx\.erf$"):
         _assigned(tirx.erf(tirx.Cast("float32", ROW)), ROW)

@@ -84,7 +84,7 @@ def test_bad_sizes_are_refused_in_one_line(name, given):
 
 @pytest.mark.parametrize("given", BAD_MACS, ids=kind)
 def test_bad_macs_are_refused_in_one_line(given):
-    with pytest.raises(InputError, match="^backward_macs: expected .*received") as caught:
+    with pytest.raises(InputError, match=r"^backward_macs: expected .*received") as caught:
         Budget(backward_macs=given)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
@@ -113,7 +113,7 @@ def test_absolute_limits_stay_as_they_are():
 
 
 def test_a_share_of_less_than_one_mac_is_refused():
-    with pytest.raises(InputError, match="0.001.*") as caught:
+    with pytest.raises(InputError, match=r"0.001.*") as caught:
         Budget(backward_macs=0.001).resolve(999)
     assert "999" in str(caught.value)
 

@@ -230,7 +230,7 @@ def test_bad_potentials_are_refused_in_one_line(changes, words):
 
 
 def test_missing_potentials_are_refused():
-    with pytest.raises(InputError, match="'c'.*received none"):
+    with pytest.raises(InputError, match=r"'c'.*received none"):
         select(small_table(), {"a": FISHER["a"], "b": FISHER["b"]}, Budget())
     with pytest.raises(InputError, match="mapping"):
         select(small_table(), None, Budget())
@@ -239,9 +239,9 @@ def test_missing_potentials_are_refused():
 
 
 def test_other_bad_arguments_are_refused():
-    with pytest.raises(InputError, match="tinytrain.*'tinytran'"):
+    with pytest.raises(InputError, match=r"tinytrain.*'tinytran'"):
         select(small_table(), FISHER, Budget(), "tinytran")
-    with pytest.raises(InputError, match="Budget.*dict"):
+    with pytest.raises(InputError, match=r"Budget.*dict"):
         select(small_table(), FISHER, {"ram": 5})
     with pytest.raises(InputError, match="at least one layer"):
         select(small_table(candidates=(), tensors=(), mac_items=()), {}, Budget())
@@ -286,12 +286,12 @@ def test_plan_cost_of_biases_alone_and_of_weights_alone():
     assert plan_cost(table, alone, biases) == PlanCost(16 + 48, 5016, 1300, 2)
     mixed = UpdatePlan({"a": {"channels": [0, 1], "weights": False}, "c": {"channels": "all", "bias": False}})
     assert plan_cost(table, mixed, biases) == PlanCost(16 + 32 + 500 + 80, 5096, 1340, 2 + 10 - 2)
-    with pytest.raises(InputError, match="'a'.*bias_table"):
+    with pytest.raises(InputError, match=r"'a'.*bias_table"):
         plan_cost(table, alone)
 
 
 def test_plan_cost_refuses_plans_of_other_layers():
     with pytest.raises(InputError, match="'z'"):
         plan_cost(small_table(), UpdatePlan({"z": [0]}))
-    with pytest.raises(InputError, match="'a'.*below 4.*received 4"):
+    with pytest.raises(InputError, match=r"'a'.*below 4.*received 4"):
         plan_cost(small_table(), UpdatePlan({"a": [4]}))

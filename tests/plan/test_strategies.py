@@ -154,7 +154,7 @@ def test_costs_of_biases_alone_have_to_be_given(strategy):
 
 
 def test_bias_only_of_a_network_without_biases_is_refused():
-    with pytest.raises(InputError, match="bias.*none"):
+    with pytest.raises(InputError, match=r"bias.*none"):
         select(TABLE, None, Budget(), "bias_only", bias_table=bias_table(tuple(NAMES)))
 
 

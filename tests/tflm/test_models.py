@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds of both backends do the same: every loss with every optimiser, nets of every kind of layer, and real models."""
+"""Builds of both backends do the same: every loss with every optimiser, nets of every layer kind, and real models."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ BACKBONES = ("mcunet-5fps", "mbv2-w0.35", "proxyless-w0.3")
 
 
 def small_net(head: str) -> keras.Model:
-    """Odd sizes, explicit padding, an inverted residual block and a ReLU6; ends in a softmax, logits or an embedding."""
+    """Odd sizes, explicit padding, an inverted residual block, a ReLU6; ends in a softmax, logits or an embedding."""
     image = keras.Input((11, 9, 3), name="image")
     x = kl.ZeroPadding2D(((0, 1), (2, 0)), name="pad")(image)
     x = trunk = kl.Conv2D(4, 3, strides=2, activation="relu6", name="stem")(x)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange, check_image_scale, check_support
 from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Augment
 from tt_tflm.errors import InputError
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.boards.simulated import Board
+    from tt_tflm.boards.simulated import AdaptiveBoard
     from tt_tflm.plan import UpdatePlan
 
 Progress = Callable[[str, int, int], None]
@@ -39,7 +40,7 @@ class AdaptationResult:
 
     accuracy_before: float
     accuracy_after: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...] = field(repr=False)
     instructions: dict[str, int | None]
     plan: UpdatePlan | None = None
     stack_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -65,13 +66,12 @@ def augment_for(input_scaling: tuple[float, float], flip: bool) -> Augment:
         input_scaling: (scale, shift), as in simulation.json.
         flip: whether left and right may be swapped.
     """
-    scale, shift = input_scaling
-    low, high = sorted((shift, 255 * scale + shift))
+    low, high = InputRange.of(input_scaling)
     return Augment(flip=flip, low=low, high=high)
 
 
 def adapt(
-    board: Board,
+    board: AdaptiveBoard,
     episode: Episode,
     iterations: int,
     progress: Progress | None = None,
@@ -99,6 +99,7 @@ def adapt(
     """
     if iterations < 0:
         raise InputError(f"expected iterations not below 0, received {iterations}")
+    check_image_scale("support", episode.support_x, board.input_range)
     enrolments = len(episode.support_x) * (iterations + 1) if prototypes else 0
     calls = enrolments + len(episode.support_x) * (iterations + chooses) + 2 * len(episode.query_x)
     run = _Run(board, episode, progress or _no_progress, calls)
@@ -120,7 +121,7 @@ def adapt(
 
 
 def adapt_on_board(
-    board: Board,
+    board: AdaptiveBoard,
     episode: Episode,
     iterations: int,
     progress: Progress | None = None,
@@ -142,6 +143,7 @@ def adapt_on_board(
         InputError: an argument is not as described, or the build cannot adapt.
         DeviceError: the board failed, nothing fits the budget, or training diverged.
     """
+    check_support("support", episode.support_x, (augment.low, augment.high))
     run = _Run(board, episode, progress or _no_progress, len(episode.support_x) + 2 * len(episode.query_x))
     run.enroll()
     before = run.accuracy("judging before training")
@@ -157,7 +159,7 @@ def _instructions(counted: Mapping[str, int | None]) -> dict[str, int | None]:
     return {name: counted.get(name) or None for name in INSTRUCTIONS}
 
 
-def _stack_bytes(board: Board) -> dict[str, int]:
+def _stack_bytes(board: AdaptiveBoard) -> dict[str, int]:
     if board.stack_bytes:
         board.save()  # for its stack
     return {name: size for name, size in board.stack_bytes.items() if name != "describe"}
@@ -166,7 +168,7 @@ def _stack_bytes(board: Board) -> dict[str, int]:
 class _Run:
     """The calls of one adaptation, counted for the progress display."""
 
-    def __init__(self, board: Board, episode: Episode, progress: Progress, calls: int) -> None:
+    def __init__(self, board: AdaptiveBoard, episode: Episode, progress: Progress, calls: int) -> None:
         self._board = board
         self._episode = episode
         self._progress = progress

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
-from typing import NamedTuple
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale
 from tt_tflm.errors import InputError
 from tt_tflm.files.npz_arrays import open_arrays
 
@@ -16,14 +16,7 @@ _LARGEST_LABEL = 2**31 - 1
 _ARRAYS = ("support_x", "support_y", "query_x", "query_y")
 
 
-class InputScaling(NamedTuple):
-    """How a pixel value from 0 to 255 becomes a model input: ``pixel * scale + shift``."""
-
-    scale: float = 1 / 127.5
-    shift: float = -1.0
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Episode:
     """A few-shot task, ready for a board.
 
@@ -38,6 +31,9 @@ class Episode:
     support_y: np.ndarray
     query_x: np.ndarray
     query_y: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Episode(support {self.support_x.shape}, query {self.query_x.shape}, {self.classes} classes)"
 
     @property
     def classes(self) -> int:
@@ -63,7 +59,7 @@ def load_episode(
         input_scaling: (scale, shift) for uint8 images.
 
     Raises:
-        InputError: the file or an array in it is not as described.
+        InputError: the file or an array in it is not as described, or float32 images are not scaled as the model's.
     """
     arrays = _read(path, "episode", _ARRAYS)
     support_y = _labels(arrays, "support")
@@ -75,6 +71,8 @@ def load_episode(
         )
         for name in ("support", "query")
     }
+    if arrays["support_x"].dtype == np.float32:
+        check_image_scale("episode array support_x", samples["support"], InputRange.of(input_scaling))
     return Episode(samples["support"], support_y, samples["query"], query_y)
 
 

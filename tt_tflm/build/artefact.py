@@ -19,7 +19,7 @@ from tt_tflm.boards.simulated.count_macs import count_macs
 from tt_tflm.boards.simulated.tflm import tflm_arena_bytes
 from tt_tflm.build.schema import SCHEMA_VERSION, Plan, Report, Simulation, check_report, check_simulation
 from tt_tflm.devices import Device, device_from_json
-from tt_tflm.emit.c.library import KERNEL_SOURCE
+from tt_tflm.emit.c.library import kernel_source, weight_source
 from tt_tflm.errors import InputError
 from tt_tflm.files.damage import reason
 from tt_tflm.files.json_input import read_json, read_object
@@ -36,7 +36,7 @@ INFER_MODEL = "sim/infer.tflite"
 _Description = TypeVar("_Description")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Build:
     """A trainable build.
 
@@ -59,6 +59,13 @@ class Build:
     simulation: Mapping[str, Any]
     models: Mapping[str, bytes] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        about = self.report_data
+        return (
+            f"Build(model={about['model']!r}, target={about['target']!r}, backend={self.backend!r}, "
+            f"mode={about['mode']!r}, loss={about['loss']!r}, ram_bytes={about['ram_bytes']})"
+        )
+
     @property
     def backend(self) -> str:
         """``c`` or ``tflm``."""
@@ -72,9 +79,10 @@ class Build:
     @property
     def report(self) -> dict[str, Any]:
         """The figures of report.json. ``flash_bytes.code`` is None where the target's compiler is missing; the first
-        access compiles the sources for the target. With the backend ``tflm`` there are ``tflm_arena_bytes`` instead, what
-        TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes, and ``tflm_firmware_arena_bytes``, an
-        arena for all that a firmware runs; None where the tflite-micro wheel is missing."""
+        access compiles the sources for the target. With the backend ``tflm`` there are ``tflm_arena_bytes`` instead,
+        what TFLM needs for ``train.tflite`` on this machine, whose pointers have 8 bytes, and
+        ``tflm_firmware_arena_bytes``, an arena for all that a firmware runs; None where the tflite-micro wheel is
+        missing."""
         report = json.loads(json.dumps(self.report_data))
         if self.backend == "tflm":
             return report | tflm_arena_bytes(self.models)
@@ -113,25 +121,20 @@ class Build:
         """A board with this build and the serial console on it, at a pseudo-terminal: for `tt_tflm.Board`.
 
         Args:
-            device: as for `simulate`.
+            device: as for `simulate`; ``host`` for a build of the backend ``tflm`` too.
             folder: where the board keeps what it saves, in a file ``storage.bin``.
             capacity: samples that it can keep.
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the backend
-                ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
+            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
             ToolchainError: a compiler or the emulator is missing.
         """
-        if self.backend == "tflm":
-            raise InputError(
-                "console: expected a build of backend 'c', received one of backend 'tflm': export it for a board"
-            )
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:
             files = self._simulation_files(Path(scratch))
-            return ConsoleProcess(files, device or "host", folder, capacity=capacity, pixels=pixels)
+            return ConsoleProcess(files, device or self.default_device, folder, capacity=capacity, pixels=pixels)
 
     def count_macs(self) -> dict[str, int]:
         """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``.
@@ -165,15 +168,18 @@ class Build:
         (folder / "plan.json").write_text(json.dumps(self.plan, indent=2) + "\n", encoding="utf-8")
         description = {**self.simulation, "layers": [asdict(layer) for layer in self.layers]}
         (folder / _SIMULATION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        np.savez(folder / _WEIGHTS, **{f"rows_{i}": self.rows[layer.name] for i, layer in enumerate(self.layers)})
+        rows: dict[str, Any] = {f"rows_{i}": self.rows[layer.name] for i, layer in enumerate(self.layers)}
+        np.savez(folder / _WEIGHTS, **rows)
 
     def _simulation_files(self, scratch: Path) -> SimulationFiles:
         folder = scratch / "build"
         sources = sorted((folder / "src").glob("*.c"))
-        kernel = folder / KERNEL_SOURCE
+        symbol = str(self.simulation["symbol"])
+        kernel = folder / kernel_source(symbol)
         return SimulationFiles(
             sources=tuple(path for path in sources if path != kernel),
             kernel_sources=(kernel,),
+            weight_sources=(folder / weight_source(symbol),),
             include_dirs=(folder / "include", folder / "src"),
             sim_dir=folder / "sim",
             description=self.simulation,

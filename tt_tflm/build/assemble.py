@@ -5,58 +5,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
-from tt_tflm.devices import Device
-from tt_tflm.emit.c.library import EmittedLayer, EmittedModel, emit_c, emit_cmake, largest_state_bytes
+from tt_tflm.build.settings import BuildSettings, Planned
+from tt_tflm.emit.c.library import emit_c, emit_cmake
+from tt_tflm.emit.descriptor import largest_state_bytes
+from tt_tflm.emit.runtime import runtime_files, sim_model_header
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
-from tt_tflm.files.ops_path import ops_path
-from tt_tflm.options import Loss, Optimizer, PrototypeLoss
+from tt_tflm.errors import UnsupportedLayerError
+from tt_tflm.losses import Loss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
-from tt_tflm.plan.cost_table import PlanCost
-from tt_tflm.plan.update_plan import UpdatePlan
+from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.static import ImportedModel, Program
-from tvm_passes.kernels.tiling import CORTEX_M, HOST
+from tvm_passes.kernels.tiling import tiling_for
 
 _FLOAT = 4
 
 
-def assemble(
-    model: ImportedModel,
-    program: Program,
-    loss: Loss,
-    optimizer: Optimizer,
-    device: Device,
-    placement: list[dict[str, Any]] | None,
-    input_scaling: tuple[float, float],
-    plan: UpdatePlan | None,
-    cost: PlanCost | None,
-    backward_macs_full: int,
-    budget: Budget,
-    backend: str,
-) -> Build:
+def assemble(model: ImportedModel, program: Program, settings: BuildSettings, planned: Planned) -> Build:
     """Make the build.
 
     Args:
-        model, program, loss, optimizer: what the program was made from.
-        device: the target.
-        placement: which memory goes where on it; None where its regions are not known.
-        input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
-        plan: the fixed plan; None where the board chooses.
-        cost: of that plan; None where the board chooses.
-        backward_macs_full: of training everything.
-        budget: as asked for.
-        backend: ``c`` or ``tflm``.
+        model, program: what is emitted.
+        settings: what was asked for.
+        planned: what planning found beside the program.
     """
-    profile = device.profile
-    prototypes = isinstance(loss, PrototypeLoss)
+    loss, optimizer, budget, backend = settings.loss, settings.optimizer, settings.budget, settings.backend
+    profile = settings.device.profile
     emitted = EmittedModel(
         model.name,
         model.fingerprint,
@@ -68,32 +49,32 @@ def assemble(
             )
         ],
         model.input_shape,
-        program.classes,
-        loss.temperature if prototypes else None,
+        program.loss,
+        loss.temperature,
         program.optimizer,
         optimizer.learning_rate,
         program.row_pool,
         program.choice,
-        tuple(input_scaling),
-        tuple(budget.resolve(backward_macs_full).to_json().values()),
+        tuple(settings.input_scaling),
+        tuple(budget.resolve(planned.backward_macs_full).to_json().values()),
     )
-    models = {} if model.int8_layers else {INFER_MODEL: emit_infer(emitted, model.module)}
+    models, not_exported = _exported(model, emitted)
     tflm = None
     if backend == "tflm":
         emitted_models = emit_tflm(emitted)
         models |= {name: entry.content for name, entry in emitted_models.items()}
         tflm = layout(emitted_models)
-        files = _tflm_files() | emit_session(emitted, emitted_models)
+        files = emit_session(emitted, emitted_models)
     else:
-        files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
+        files = emit_c(emitted, tiling_for(profile.isa))
+    files |= runtime_files(backend, (*loss.sources, *optimizer.sources))
+    files["sim/tt_sim_model.h"] = sim_model_header(emitted.symbol, files[f"include/{emitted.symbol}.h"])
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
-        files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
-    report = _report(model, program, loss, optimizer, device, placement, cost, backward_macs_full) | {
-        "backend": backend
-    }
-    plan_data = plan.to_json() if plan is not None else {}
+        files["CMakeLists.txt"] = emit_cmake(emitted, sources, profile.kernel_flags)
+    report = _report(model, program, settings, planned)
+    plan_data = planned.plan.to_json() if planned.plan is not None else {}
     if program.choice is not None:
         plan_data = {
             "schema_version": SCHEMA_VERSION,
@@ -101,14 +82,15 @@ def assemble(
             "strategy": "tinytrain",
             "layers": {},
         }
-        plan_data["budget"] = budget.resolve(backward_macs_full).to_json()
+        plan_data["budget"] = budget.resolve(planned.backward_macs_full).to_json()
     simulation = {
         "schema_version": SCHEMA_VERSION,
         "fingerprint": model.fingerprint,
         "input_shape": list(model.input_shape),
-        "input_scaling": list(input_scaling),
-        "classes": program.classes,
-        "embedding_elements": model.output_elements if prototypes else None,
+        "input_scaling": list(settings.input_scaling),
+        "symbol": emitted.symbol,
+        "classes": program.loss.classes,
+        "embedding_elements": model.output_elements if program.loss.prototypes else None,
         "loss": loss.name,
         "precision": model.precision,
         "mode": report["mode"],
@@ -116,17 +98,21 @@ def assemble(
         "tflm": tflm,
         "prototypes": _prototypes(program, loss),
         "adaptable": emitted.adaptable,
-        "target": device.name,
+        "target": settings.device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
+        "regions_bytes": program.row_pool.regions_bytes,
         "state_bytes": largest_state_bytes(emitted),
         "rows": _trained_rows(model, program),
         "copies": 1 + len(program.optimizer.state),
         "learning_rate": optimizer.learning_rate,
-        "choice": _choice(model, program, budget, backward_macs_full),
+        "choice": _choice(model, program, budget, planned.backward_macs_full),
     }
+    if not_exported is not None:
+        simulation["not_exported"] = not_exported
     if backend == "tflm":
-        simulation["lists_bytes"] = lists_pool(emitted).bytes
+        lists = lists_pool(emitted)
+        simulation |= {"lists_bytes": lists.bytes, "lists_regions_bytes": lists.regions_bytes}
     if backend == "tflm" and program.choice is not None:
         simulation["choice"] |= {
             "table": asdict(program.choice.table),
@@ -137,33 +123,35 @@ def assemble(
     return Build(files, rows, model.layers, report, plan_data, simulation, models)
 
 
+def _exported(model: ImportedModel, emitted: EmittedModel) -> tuple[dict[str, bytes], str | None]:
+    """The forward pass for other runtimes, and why there is none where an operation is the C backend's alone."""
+    if model.int8_layers:
+        return {}, None
+    try:
+        return {INFER_MODEL: emit_infer(emitted, model.module)}, None
+    except UnsupportedLayerError as error:
+        return {}, str(error)
+
+
 def _channels(program: Program, layer: str) -> tuple[int, ...]:
     return program.plan[layer].channels if program.plan is not None and layer in program.plan else ()
 
 
-def _report(
-    model: ImportedModel,
-    program: Program,
-    loss: Loss,
-    optimizer: Optimizer,
-    device: Device,
-    placement: list[dict[str, Any]] | None,
-    cost: PlanCost | None,
-    backward_macs_full: int,
-) -> dict[str, Any]:
+def _report(model: ImportedModel, program: Program, settings: BuildSettings, planned: Planned) -> dict[str, Any]:
     functions = program.functions
+    cost = planned.cost
     predict, train = (function_macs(functions[name]) for name in ("predict", "train_step"))
     return {
         "schema_version": SCHEMA_VERSION,
         "model": model.name,
         "fingerprint": model.fingerprint,
-        "target": device.name,
-        "device": device.to_json(),
-        "placement": placement,
+        "target": settings.device.name,
+        "device": settings.device.to_json(),
+        "placement": planned.placement,
         "precision": model.precision,
         "mode": "static" if program.choice is None else "dynamic",
-        "loss": loss.name,
-        "optimizer": optimizer.name,
+        "loss": settings.loss.name,
+        "optimizer": settings.optimizer.name,
         "arena_bytes": program.arena_bytes,
         "arena_lower_bound_bytes": max(f.arena_lower_bound_bytes for f in functions.values()),
         "row_pool_bytes": program.row_pool.bytes,
@@ -173,7 +161,7 @@ def _report(
         "flash_bytes": {"code": None, "weights": model.weight_bytes},
         "forward_macs": predict["forward"]["nominal"],
         "backward_macs": cost.backward_macs if cost else None,
-        "backward_macs_full": backward_macs_full,
+        "backward_macs_full": planned.backward_macs_full,
         "executed_macs": {
             "predict": predict["forward"]["executed"],
             "forward": train["forward"]["executed"],
@@ -192,6 +180,7 @@ def _report(
             }
             for layer in model.layers
         ],
+        "backend": settings.backend,
     }
 
 
@@ -240,54 +229,10 @@ def _choice(
 
 def _prototypes(program: Program, loss: Loss) -> dict[str, Any] | None:
     """Where the row pool holds prototypes, and what makes scores of them."""
-    if not isinstance(loss, PrototypeLoss):
+    if not program.loss.prototypes:
         return None
     return {
         "sums_offset": program.row_pool.offset("prototypes", 0),
         "counts_offset": program.row_pool.offset("prototypes", 1),
         "temperature": loss.temperature,
-    }
-
-
-def _unused_sources(model: EmittedModel) -> set[str]:
-    """Runtime sources that a build of this kind never calls."""
-    optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
-    unused = {f"tt_{kind}_update.c" for kind in optimizers}
-    if model.int8:
-        unused.add("tt_fisher.c")
-    else:
-        unused |= {f"tt_int8_{name}.c" for name in ("rows", "quantize", "requantize", "fisher")}
-        unused |= {"tt_int8.h", "tt_int8_rows.h"}
-    if model.temperature is None:
-        unused.add("tt_prototypes.c")
-    if model.choice is None:
-        unused |= {"tt_select.c", "tt_fisher.c", "tt_int8_fisher.c"}
-    if not model.adaptable:
-        unused |= {"tt_augment.c", "tt_random.c", "tt_episode.c"}
-    return unused
-
-
-def _runtime_files(unused: set[str]) -> dict[str, str]:
-    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands alone."""
-    root = ops_path()
-    return {
-        f"{folder}/{path.name}": path.read_text(encoding="utf-8")
-        for folder in ("include", "src", "sim", "console")
-        for path in sorted((root / folder).iterdir())
-        if path.is_file() and path.name not in unused
-    }
-
-
-def _tflm_files() -> dict[str, str]:
-    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite Micro."""
-    root = ops_path()
-    folders = {
-        "include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm",
-        "tflm/interpreter": "tflm", "console": "console",
-    }  # fmt: skip
-    return {
-        f"{target}/{path.name}": path.read_text(encoding="utf-8")
-        for folder, target in folders.items()
-        for path in sorted(Path(root / folder).iterdir())
-        if path.is_file() and path.suffix in (".h", ".c", ".cc") and not path.name.startswith("tt_int8")
     }

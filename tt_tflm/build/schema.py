@@ -25,6 +25,7 @@ _Size = Annotated[int, Meta(ge=1, lt=2**31)]
 _Macs = Annotated[int, Meta(ge=0, le=2**62)]
 _Shape = Annotated[tuple[_Size, ...], Meta(min_length=1, max_length=4)]
 _Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Symbol = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 _Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 
 
@@ -83,6 +84,7 @@ class Simulation(Struct):
     """sim/simulation.json."""
 
     schema_version: int
+    symbol: _Symbol
     fingerprint: _Fingerprint
     input_shape: _Shape
     input_scaling: tuple[float, float]
@@ -95,6 +97,7 @@ class Simulation(Struct):
     adaptable: bool
     arena_bytes: _Bytes
     row_pool_bytes: _Bytes
+    regions_bytes: _Bytes
     state_bytes: _Bytes
     rows: list[TrainedRows]
     copies: _Count
@@ -102,6 +105,9 @@ class Simulation(Struct):
     choice: Choice | None
     layers: Annotated[tuple[Layer, ...], Meta(min_length=1)]
     backend: Literal["c", "tflm"] = "c"
+    not_exported: _Line | None = None
+    lists_bytes: _Bytes | None = None
+    lists_regions_bytes: _Bytes | None = None
 
 
 class FlashBytes(Struct):

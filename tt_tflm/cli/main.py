@@ -15,6 +15,7 @@ from tt_tflm.cli.devices import devices
 from tt_tflm.cli.evaluate import evaluate
 from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
+from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
 from tt_tflm.files.new_folder import check_new_folder
@@ -53,9 +54,10 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.model_argument
 @options.episode_option
 @options.budget_options
-@click.option("--strategy", type=terminal.OneOf(options.STRATEGY_NAMES), default="tinytrain", show_default=True)
+@click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the strategy random.")
 @options.training_options
+@options.input_scaling_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Plan to write (plan.json)."
 )
@@ -67,6 +69,7 @@ def plan(
     strategy: str,
     seed: int,
     training: options.TrainingOptions,
+    input_scaling: tuple[float, float] | None,
     output: Path,
     json_path: Path | None,
 ) -> None:
@@ -86,6 +89,7 @@ def plan(
         loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
         converter.loss, converter.optimizer = loss, optimizer
+        converter.input_scaling = input_scaling
         episode = load_episode(episode_path, converter.input_shape, converter.input_scaling)
         check_classes(episode, converter.classes)
         chosen = plan_on_host(converter, episode, limits.make(), strategy, seed=seed, report=stage)
@@ -95,7 +99,7 @@ def plan(
     terminal.show(report.plan_table(content, channels))
     terminal.show(report.spending_table(content))
     if json_path:
-        used = {"loss": training.loss, "optimizer": training.optimizer}
+        used = {"loss": converter.objective.name, "optimizer": training.optimizer}
         report.write_json(json_path, {"schema_version": 1, "model": model.name, **used, "plan": content})
 
 
@@ -148,6 +152,7 @@ def plan(
     help="Samples that inputs are like, for int8: an .npz file with x, or an episode's.",
 )
 @options.training_options
+@options.input_scaling_option
 @options.json_option
 def convert(
     model: Path,
@@ -162,6 +167,7 @@ def convert(
     precision: str,
     representative_path: Path | None,
     training: options.TrainingOptions,
+    input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
     """Make a trainable build of MODEL (.keras) in the folder OUT."""
@@ -184,7 +190,7 @@ def convert(
         converter.backend = backend
         converter.plan, converter.mode, converter.tail = plan, mode, tail
         converter.budget = limits.make()
-        converter.precision = precision
+        converter.input_scaling, converter.precision = input_scaling, precision
         if representative_path is not None:
             from tt_tflm.boards.episode import load_samples
 
@@ -283,12 +289,13 @@ def supported_ops(json_path: Path | None) -> None:
     from dataclasses import asdict
 
     from tt_tflm import report
-    from tt_tflm.frontend.layers import SUPPORTED
+    from tt_tflm.frontend.layers import supported_layers
 
     _check_json(json_path)
-    terminal.show(report.supported_table(SUPPORTED))
+    layers = supported_layers()
+    terminal.show(report.supported_table(layers))
     if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
+        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in layers]})
 
 
 cli.add_command(board)
@@ -297,6 +304,7 @@ cli.add_command(export)
 cli.add_command(inspect)
 cli.add_command(merge)
 cli.add_command(meta_train)
+cli.add_command(sample_data)
 cli.add_command(evaluate)
 
 

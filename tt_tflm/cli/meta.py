@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tt_tflm.cli import options, terminal
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, TinyTrainError
 from tt_tflm.files.output import check_writable
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
@@ -43,7 +44,7 @@ class CountOrRange(click.ParamType):
 
 
 @click.command("meta-train")
-@click.argument("backbone", type=click.Path(path_type=Path))
+@click.argument("backbone", type=options.ModelPath(path_type=Path))
 @options.data_option
 @options.skip_corrupt_option
 @click.option(
@@ -110,6 +111,7 @@ class CountOrRange(click.ParamType):
     type=terminal.OneOf(("mirrored", "multiworker")),
     help="Several devices, or machines as TF_CONFIG has them.  [default: one device]",
 )
+@options.input_scaling_option
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @options.json_option
 def meta_train(
@@ -126,7 +128,8 @@ def meta_train(
 ) -> None:
     """Train BACKBONE (.keras, ends in an embedding) on episodes, so that few samples of new classes are enough.
 
-    A run that was killed goes on where its checkpoint stands when it is started again in the same way.
+    A run that was killed goes on where its checkpoint stands when it is started again in the same way. Where no
+    validation is better than that of BACKBONE, nothing is written and the exit status is 1.
     """
     from tt_tflm import report
 
@@ -161,13 +164,24 @@ def meta_train(
             **settings,
         )
     if is_chief(made):
-        save_model(result.model, output)
+        if result.best_episode:
+            save_model(result.model, output)
         checkpoint.unlink(missing_ok=True)
     figures = _figures(backbone.name, data_path.name, result)
     terminal.show(report.history_table(figures))
     terminal.show(report.meta_training_table(figures, time.monotonic() - began))
     if json_path and is_chief(made):
         report.write_json(json_path, figures)
+    if not result.best_episode:
+        raise TinyTrainError(
+            f"expected a validation better than that of {backbone.name} ({_best(result.history[:1])}), received at most "
+            f"{_best(result.history[1:])} in {result.episodes} episodes: {output.name} was not written; train longer, "
+            "with another --learning-rate, or without comparing (--validation 0)"
+        )
+
+
+def _best(history: Sequence[Mapping[str, Any]]) -> str:
+    return f"{max((row['validation_accuracy'] for row in history), default=0):.1%}"
 
 
 def check_output(path: Path) -> None:
@@ -187,6 +201,7 @@ def _figures(backbone: str, data: str, result: Any) -> dict[str, Any]:
         "backbone": backbone,
         "data": data,
         "episodes": result.episodes,
+        "best_episode": result.best_episode,
         "stopped": result.stopped,
         "temperature": result.temperature,
         "skipped": list(result.skipped),

@@ -118,9 +118,9 @@ def _refusal(device: Device, needs: MemoryNeeds, *, dynamic: bool) -> str:
         )
     limit = f"{_budget(device, needs) // _KIBIBYTE}KB"
     if dynamic:
-        cure = f"give a RAM budget, --ram {limit} or Budget(ram='{limit}')"
+        cure = f"give a RAM budget, --ram {limit} or Budget(ram='{limit}'), less what the rest of the firmware takes"
     else:
-        cure = f"train fewer layers or channels (tt-tflm plan --ram {limit})"
+        cure = f"train fewer layers or channels (tt-tflm plan --ram {limit}), less what the rest of the firmware takes"
     return f"{problem}: {cure}{_or_device(device, needs)}"
 
 

@@ -7,6 +7,7 @@ follows. The outputs stay the same, the gradients of that layer do not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -155,7 +156,7 @@ def _bias(node: Node) -> np.ndarray | None:
     return _array(node.layer.bias) if node.layer.use_bias else None
 
 
-def _one(kind: str):
+def _one(kind: str) -> Callable[[Node], list[tuple[Layer, np.ndarray, np.ndarray | None]]]:
     def weights(node: Node) -> list[tuple[Layer, np.ndarray, np.ndarray | None]]:
         kernel = _array(node.layer.kernel)
         exact = "pointwise" if kind == "conv2d" and kernel.shape[:2] == (1, 1) else kind

@@ -13,9 +13,10 @@ import numpy as np
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.files.keras_archive import KerasArchive, read_keras_archive
 from tt_tflm.files.limits import TENSOR_ELEMENTS
+from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss_in
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import Node, flatten
-from tt_tflm.frontend.layers import ACTIVATIONS
+from tt_tflm.frontend.layers import activation_name, activations
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"{path}: expected a Keras model, received {type(model).__name__}; save the whole model")
     return model
+
+
+def load_compiled_loss(path: str | os.PathLike[str]) -> CompiledLoss | None:
+    """The loss that the model of a `.keras` file was compiled with; None without one.
+
+    Raises:
+        InputError: as `load_keras`.
+    """
+    return compiled_loss_in(read_keras_archive(path).config)
 
 
 def _check_sizes(archive: KerasArchive, expected: str) -> None:
@@ -119,19 +129,24 @@ def _check_layer(node: Node) -> None:
         _refuse(node, "data_format channels_last", layer.data_format, "rebuild it with channels_last")
     if not 1 <= len(node.output_shape) <= 3:
         _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
-    if hasattr(layer, "activation") and _activation_name(layer.activation) is None:
-        name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-        _refuse(node, f"an activation of {', '.join(ACTIVATIONS)}", name, "use one of these, or a layer of its own")
+    if hasattr(layer, "activation") and activation_name(layer.activation) is None:
+        _refuse_activation(node)
     for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
         if not holds(node):
-            _refuse(node, expected, str(received(layer)), remedy)
+            _refuse(node, expected, str(received(layer)), remedy if isinstance(remedy, str) else remedy(layer))
 
 
-def _activation_name(function: object) -> str | None:
-    activations = import_keras().activations
-    if function is None:
-        return "linear"
-    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
+def _refuse_activation(node: Node) -> None:
+    activation = node.layer.activation
+    if isinstance(activation, import_keras().layers.Layer):
+        kind = type(activation).__name__
+        _refuse(
+            node, "a function as activation", f"the layer {kind}", f"leave the activation out and put {kind} after it"
+        )
+    name = getattr(activation, "__name__", type(activation).__name__)
+    known = f"one of Keras' activations {', '.join(activations())}"
+    remedy = f"write activation='{name}'" if name in activations() else "use one of these"
+    _refuse(node, known, f"'{name}' of {getattr(activation, '__module__', '?')}", remedy)
 
 
 def _check_weights(node: Node) -> None:
@@ -151,11 +166,16 @@ def _refuse(node: Node, expected: str, received: str, remedy: str) -> None:
     )
 
 
-_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str]
+_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str | Callable[[Any], str]]
 
 
 def _ones(value: object) -> bool:
     return all(size == 1 for size in np.atleast_1d(value))
+
+
+def _spread(layer: Any) -> tuple[int, ...]:
+    """Size of a kernel with the gaps that dilation leaves."""
+    return tuple((size - 1) * gap + 1 for size, gap in zip(layer.kernel_size, layer.dilation_rate, strict=True))
 
 
 def _is_last_axis(node: Node) -> bool:
@@ -168,7 +188,7 @@ _DILATION: _Option = (
     "dilation_rate 1",
     lambda node: _ones(node.layer.dilation_rate),
     lambda layer: layer.dilation_rate,
-    "use dilation_rate=1 with a larger kernel or stride",
+    lambda layer: f"use dilation_rate=1 and kernel_size={_spread(layer)}, with zeros between the weights",
 )
 _GROUPS: _Option = (
     "groups 1",
@@ -186,7 +206,7 @@ _NOT_CAUSAL: _Option = (
     "padding valid or same",
     lambda node: node.layer.padding in ("valid", "same"),
     lambda layer: layer.padding,
-    "put a ZeroPadding1D((kernel_size - 1, 0)) before it and use padding='valid'",
+    lambda layer: f"put a ZeroPadding1D(({_spread(layer)[0] - 1}, 0)) before it and use padding='valid'",
 )
 _LAST_AXIS: _Option = (
     "the last axis",

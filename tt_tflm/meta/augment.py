@@ -86,9 +86,11 @@ def sampled(image: np.ndarray, top: float, left: float, scale: float, *, flipped
         scale: pixels of the image per pixel of the result.
         flipped: columns in reverse order.
     """
-    top, left, scale = np.float32(top), np.float32(left), np.float32(scale)
-    upper, lower, down = _places(image.shape[0], top, scale)
-    first, second, across = (part[::-1] if flipped else part for part in _places(image.shape[1], left, scale))
+    step = np.float32(scale)
+    upper, lower, down = _places(image.shape[0], np.float32(top), step)
+    first, second, across = (
+        part[::-1] if flipped else part for part in _places(image.shape[1], np.float32(left), step)
+    )
     across, down = across[:, None], down[:, None, None]
     # Each row of the source once, though it is the upper neighbour of some rows and the lower one of others.
     rows = image[:, first] + (image[:, second] - image[:, first]) * across

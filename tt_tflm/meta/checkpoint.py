@@ -27,7 +27,7 @@ def save_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping
         InputError: the file cannot be written, for example because the disk is full.
     """
     text = json.dumps({"format": _FORMAT, **about})
-    content = {**arrays, _ABOUT: np.frombuffer(text.encode(), np.uint8)}
+    content: dict[str, Any] = {**arrays, _ABOUT: np.frombuffer(text.encode(), np.uint8)}
     write_whole(path, lambda file: np.savez(file, **content))
 
 

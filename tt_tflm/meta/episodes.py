@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import Episode, InputScaling
+from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.files.json_input import read_json
 from tt_tflm.meta.images import ImageSet
@@ -135,7 +136,7 @@ class Sampling:
 
 def span(value: Range) -> tuple[int, int]:
     """(fewest, most) of a number or a range."""
-    return value if isinstance(value, tuple) and len(value) == 2 else (value, value)  # type: ignore[return-value]
+    return value if isinstance(value, tuple) and len(value) == 2 else (value, value)
 
 
 def _whole(value: Any) -> bool:

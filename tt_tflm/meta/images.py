@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling, fit_samples
+from tt_tflm.boards.episode import fit_samples
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_support
 from tt_tflm.errors import InputError
 from tt_tflm.files.image_file import SUFFIXES, read_image
 from tt_tflm.files.npz_arrays import ArrayFile, open_arrays
@@ -35,9 +36,9 @@ class ImageSet:
     """
 
     name: str
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    read: Callable[[int], np.ndarray]
+    labels: np.ndarray = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    read: Callable[[int], np.ndarray] = field(repr=False)
     skipped: tuple[str, ...] = ()
 
     def members(self) -> list[np.ndarray]:
@@ -58,6 +59,17 @@ class ImageSet:
         fitted = [fit_samples(f"{self.name}, image {row}", self.read(row)[None], input_shape, scaling) for row in rows]
         return np.concatenate(fitted) if fitted else np.zeros((0, *input_shape), np.float32)
 
+    def check_scale(self, scaling: tuple[float, float]) -> None:
+        """Refuses float32 images of another scale than the model's, or beyond the range that augmentation clamps to.
+
+        Raises:
+            InputError: they are.
+        """
+        if self.read(0).dtype == np.float32:
+            # Their sizes may differ, and least and greatest value of them all tell enough.
+            ends = [(image.min(), image.max()) for image in map(self.read, range(len(self.labels)))]
+            check_support(self.name, np.array(ends, np.float32)[None, ..., None], InputRange.of(scaling))
+
 
 def load_images(
     source: Any, *, channels: int = 3, skip_corrupt: bool = False, progress: Progress | None = None
@@ -68,8 +80,7 @@ def load_images(
         source: an ``ImageSet``; (x, y) arrays; a ``tf.data.Dataset`` of (image, label), kept in memory; or a path:
 
             - ``.npz`` with ``x``, uint8 or float32 (N, H, W, C) or (N, H, W), and ``y``, integers (N,); ``names`` of
-            the
-              classes if wanted;
+              the classes if wanted;
             - ``.npz`` with ``jpeg``, the bytes of all files in a row (uint8), ``offset`` (N + 1,) and ``y``;
             - a folder with one folder of images for each class. Hidden files and files of other types are left alone.
         channels: of the model: 1 makes files grey, 3 makes them RGB (transparency is dropped).

@@ -85,7 +85,7 @@ class Personalisation:
     @property
     def prototype_bytes(self) -> int:
         """Of sums and counts as stored."""
-        return 0 if self.sums is None else self.sums.nbytes + self.counts.nbytes
+        return 0 if self.sums is None or self.counts is None else self.sums.nbytes + self.counts.nbytes
 
     @property
     def plan_fingerprint(self) -> int:
@@ -97,7 +97,7 @@ class Personalisation:
         plan = self._plan()
         body = plan + b"".join(layer.rows.astype("<f4").tobytes() for layer in self.layers)
         classes = elements = 0
-        if self.sums is not None:
+        if self.sums is not None and self.counts is not None:
             classes, elements = self.sums.shape
             body += self.sums.astype("<f4").tobytes() + self.counts.astype("<u4").tobytes()
         header = _HEADER.pack(
@@ -280,8 +280,8 @@ def load_states(path: str | Path) -> dict[int, Personalisation]:
     """The complete states in a file: one that was saved, or a dump of a whole storage. Offset -> state.
 
     Raises:
-        InputError: the file cannot be read, or there is no complete state in it; the message says what is wrong with the
-            one at its beginning.
+        InputError: the file cannot be read, or there is no complete state in it; the message says what is wrong with
+            the one at its beginning.
     """
     data = read_whole(path, "a saved state", STATE_BYTES)
     try:
@@ -311,8 +311,8 @@ def merge(model: keras.Model, state: Personalisation) -> None:
     imported = import_model(model)
     if imported.fingerprint != state.fingerprint:
         raise InputError(
-            f"expected a state saved by a build of model '{model.name}' ({imported.fingerprint}), received one of model "
-            f"{state.fingerprint}: merge it into the model that was converted"
+            f"expected a state saved by a build of model '{model.name}' ({imported.fingerprint}), received one of "
+            f"model {state.fingerprint}: merge it into the model that was converted"
         )
     rows = {}
     for saved in state.layers:

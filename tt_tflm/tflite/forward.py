@@ -11,11 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tflite
+from tvm import relax
 
 from tt_tflm.emit.tflm.params import FROZEN, Flag, Op, pack
+from tt_tflm.tflite.expression import as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph, Value
-from tvm_passes.kernel import Kernel, row_length
+from tvm_passes.kernel import ROWS, Kernel, Step, row_length
 from tvm_passes.kernels.geometry import Window
+from tvm_passes.ops import OPS
+from tvm_passes.sparse_gradient import layer_of
 
 _NONE = tflite.ActivationFunctionType.NONE
 _FUSED = {
@@ -25,7 +29,6 @@ _FUSED = {
     (-1.0, 1.0): tflite.ActivationFunctionType.RELU_N1_TO_1,
 }
 _CLIPS = {(0.0, None): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
-_SAME_SHAPE = {"sigmoid": "LOGISTIC", "tanh": "TANH", "hard_swish": "HARD_SWISH"}
 _POOLS = {"avg_pool": "AVERAGE_POOL_2D", "max_pool": "MAX_POOL_2D"}
 
 Bounds = tuple[float | None, float | None]
@@ -67,6 +70,48 @@ def filter_of(kernel: Kernel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.ascontiguousarray(weights).reshape(w.O, w.kh, w.kw, w.C), bias
 
 
+def forward_pass(
+    graph: TfliteGraph,
+    image: relax.Var,
+    steps: Sequence[Step],
+    rows: Sequence[np.ndarray],
+    shape: tuple[int, ...],
+    *,
+    fully_connected: bool = True,
+) -> dict[relax.Expr, Value]:
+    """Add a forward pass to a graph, the tensor of each variable under its name.
+
+    Args:
+        graph: to add to.
+        image: the input variable.
+        steps: of a canonical ``predict``, from the first on.
+        rows: base rows of every layer, float32 (channels, stride).
+        shape: of the input, without the batch.
+        fully_connected: see ``ForwardEmitter``.
+
+    Returns:
+        The tensor of the input and of what each step defines.
+    """
+    forward = ForwardEmitter(graph, rows, plain=True, fully_connected=fully_connected)
+    values = {image: graph.tensor("x", (1, 1, *shape) if len(shape) == 2 else (1, *shape))}
+
+    def operands(step: Step) -> list[Value]:
+        read = [a for a, p in zip(step.args, step.kernel.params, strict=False) if p.role != ROWS]
+        return [values[a] if a in values else graph.constant("constant", a.value.numpy()) for a in read]
+
+    for step in steps:
+        inputs, layer = operands(step), layer_of(step)
+
+        def new(shape: Sequence[int], name: str = str(step.var.name)) -> Value:
+            return graph.tensor(name, shape)
+
+        if layer is None:
+            values[step.var] = forward.emit(step.kernel, inputs, new)
+        else:
+            values[step.var] = forward.weighted(step.kernel, layer, inputs[0], new)
+    return values
+
+
 class ForwardEmitter:
     """Adds forward kernels to a graph.
 
@@ -94,7 +139,6 @@ class ForwardEmitter:
             "affine": self._affine,
             "concat": self._concat,
             "pad2d": self._pad2d,
-            **dict.fromkeys(_SAME_SHAPE, self._same_shape),
             **dict.fromkeys(_POOLS, self._pool),
         }
 
@@ -105,8 +149,21 @@ class ForwardEmitter:
             kernel: what.
             operands: its inputs, in order.
             new: makes the output, of a given shape.
+
+        Raises:
+            UnsupportedLayerError: there is neither an operator of TFLite nor an expression of it.
         """
-        return self._handlers[kernel.op](kernel, list(operands), new)
+        handler = self._handlers.get(kernel.op)
+        if handler is not None:
+            return handler(kernel, list(operands), new)
+        builtin = OPS[kernel.op].tflite
+        if builtin is not None:
+            return self._graph.builtin(builtin, operands, new(operands[0].shape))
+        if self._plain:
+            return as_operators(self._graph, kernel, operands, new)
+        y, params = new(operands[0].shape), pack(Op.EXPRESSION, expression=program(kernel))
+        self._graph.custom(Op.EXPRESSION.tflite_name, operands, [y], params)
+        return y
 
     def filter(self, layer: int, kernel: Kernel) -> Value:
         """The filter of a frozen layer."""
@@ -199,9 +256,6 @@ class ForwardEmitter:
     def _leaky_relu(self, kernel: Kernel, operands: list[Value], new: NewValue) -> Value:
         y = new(operands[0].shape)
         return self._graph.builtin("LEAKY_RELU", operands, y, "LeakyReluOptions", Alpha=float(kernel["alpha"]))
-
-    def _same_shape(self, kernel: Kernel, operands: list[Value], new: NewValue) -> Value:
-        return self._graph.builtin(_SAME_SHAPE[kernel.op], operands, new(operands[0].shape))
 
     def _softmax(self, kernel: Kernel, operands: list[Value], new: NewValue) -> Value:
         classes = int(kernel["classes"])

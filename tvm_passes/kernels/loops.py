@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 from tvm import tirx
 from tvm.ir import PrimType
 
-Expr = tirx.Var | int
+# A tirx expression or an int; TVM has no types of its own that a checker could follow.
+Expr: TypeAlias = Any
 
 
 class LoopNest:

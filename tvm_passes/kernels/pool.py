@@ -24,8 +24,8 @@ def _area(y0: Expr, y1: Expr, x0: Expr, x1: Expr) -> tirx.Var:
 
 
 def avg_pool(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """y = mean over the part of the window that lies on the image; int8 tensors have one scale, and their mean is rounded
-    as TensorFlow Lite's reference kernel does it."""
+    """y = mean over the part of the window that lies on the image; int8 tensors have one scale, and their mean is
+    rounded as TensorFlow Lite's reference kernel does it."""
     w = Window.of(kernel.attrs)
     x, y = buffers(kernel)
     integer = kernel.params[0].dtype == "int8"

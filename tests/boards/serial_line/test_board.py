@@ -143,9 +143,9 @@ def test_refusals_come_in_one_line_and_the_board_goes_on(board, support):
         with pytest.raises(tt_tflm.InputError, match=message) as refused:
             call()
         assert "\n" not in str(refused.value)
-    with pytest.raises(tt_tflm.DeviceError, match="adapt on .*: no complete sample has been given: call enroll"):
+    with pytest.raises(tt_tflm.DeviceError, match=r"adapt on .*: no complete sample has been given: call enroll"):
         board.adapt(1)
-    with pytest.raises(tt_tflm.DeviceError, match="predict on .*no enrolled sample"):
+    with pytest.raises(tt_tflm.DeviceError, match=r"predict on .*no enrolled sample"):
         board.predict(x)
     enroll(board, images, labels)
     with pytest.raises(tt_tflm.DeviceError, match="no room for more samples"):
@@ -170,11 +170,11 @@ def test_options_out_of_range(options, message):
 def test_ports_that_lead_nowhere(tmp_path):
     with pytest.raises(tt_tflm.InputError, match="name of a serial port such as"):
         tt_tflm.Board(3)
-    with pytest.raises(tt_tflm.DeviceError, match="expected a serial port that can be opened, received .*nowhere"):
+    with pytest.raises(tt_tflm.DeviceError, match=r"expected a serial port that can be opened, received .*nowhere"):
         tt_tflm.Board(str(tmp_path / "nowhere"))
     ours, theirs = pty.openpty()
     try:
-        with pytest.raises(tt_tflm.DeviceError, match="no answer after 2 attempts, silence for 0.05 s") as silent:
+        with pytest.raises(tt_tflm.DeviceError, match=r"no answer after 2 attempts, silence for 0.05 s") as silent:
             tt_tflm.Board(os.ttyname(theirs), timeout_s=0.05, retries=1)
         assert "\n" not in str(silent.value)
     finally:

@@ -103,7 +103,7 @@ def test_prototype_training(prototype_board, sample):
         np.testing.assert_allclose(scores[label], 10 * cosine, rtol=1e-5)
     losses = [board.train_step(sample, 2) for _ in range(5)]
     assert losses == sorted(losses, reverse=True)
-    with pytest.raises(DeviceError, match="train_step on .*: the class has no enrolled sample"):
+    with pytest.raises(DeviceError, match=r"train_step on .*: the class has no enrolled sample"):
         board.train_step(sample, 1)
     board.reset()
     with pytest.raises(DeviceError, match="no enrolled sample"):
@@ -170,7 +170,7 @@ def test_learning_rates_are_checked(device, softmax_files):
 @pytest.mark.parametrize("device", ONE_OF_EACH)
 def test_prototype_calls_need_prototypes(device, softmax_files, sample):
     with open_board(softmax_files, device) as board:
-        with pytest.raises(InputError, match="expected a build with prototype loss for enroll, .* softmax loss"):
+        with pytest.raises(InputError, match=r"expected a build with prototype loss for enroll, .* softmax loss"):
             board.enroll(sample, 0)
         with pytest.raises(InputError, match="expected a build with prototype loss for embedding"):
             board.embedding(sample)
@@ -218,5 +218,5 @@ def test_a_description_of_another_build_is_refused(device, name, value, message,
 
 
 def test_unknown_device(softmax_files):
-    with pytest.raises(InputError, match="expected a target of host, .* received 'cortex-m99'"):
+    with pytest.raises(InputError, match=r"expected a target of host, .* received 'cortex-m99'"):
         open_board(softmax_files, "cortex-m99")

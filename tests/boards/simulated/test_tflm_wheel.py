@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,29 @@ def test_a_run():
     assert interpreter.output(0).tolist() == [0, 2, 0, 4]
 
 
+def test_tensors_are_where_tflm_keeps_them():
+    interpreter = TflmInterpreter(relu())
+    (x,), (y,) = interpreter.tensors()
+    x.view("<f4")[:] = [-1, 2, -3, 4]
+    interpreter.invoke()
+    assert y.view("<f4").tolist() == interpreter.output(0).tolist() == [0, 2, 0, 4]
+
+
+def test_a_model_without_an_op_of_ours_has_none_to_show():
+    writer = TfliteWriter()
+    x, y = (writer.add_tensor(name, (4,), "float32") for name in "xy")
+    writer.add_builtin("RELU", [x], [y])
+    TflmInterpreter(relu())
+    interpreter = TflmInterpreter(writer.finish([x], [y]))
+    with pytest.raises(InputError, match="expected a model with an op of tt-tflm"):
+        interpreter.tensors()
+
+
+def test_the_wheel_is_loaded_without_what_it_checks_itself_with():
+    TflmInterpreter(relu())
+    assert not hasattr(sys.modules["tflite_micro.python.tflite_micro.postinstall_check"], "pkg_resources")
+
+
 def test_the_arena_is_what_tflm_says():
     small, large = TflmInterpreter(relu(4)).arena, TflmInterpreter(relu(404)).arena
     # Two tensors of 400 more floats; whatever else there is stays the same.
@@ -113,15 +137,15 @@ def test_the_arena_is_what_tflm_says():
 def test_an_arena_of_the_reported_size_is_enough_and_a_smaller_one_refused():
     needed = TflmInterpreter(relu(404)).arena.total
     TflmInterpreter(relu(404), arena_bytes=needed + 64)
-    with pytest.raises(InputError, match="TFLM refused the model: Failed to .*"):
+    with pytest.raises(InputError, match=r"TFLM refused the model: Failed to .*"):
         TflmInterpreter(relu(404), arena_bytes=needed // 2)
 
 
 def test_inputs_of_another_shape_or_type_are_refused():
     interpreter = TflmInterpreter(relu())
-    with pytest.raises(InputError, match="TFLM refused input 0: .*Got 3 but expected 4"):
+    with pytest.raises(InputError, match=r"TFLM refused input 0: .*Got 3 but expected 4"):
         interpreter.set_input(0, np.zeros(3, np.float32))
-    with pytest.raises(InputError, match="TFLM refused input 0: .*expected type FLOAT32"):
+    with pytest.raises(InputError, match=r"TFLM refused input 0: .*expected type FLOAT32"):
         interpreter.set_input(0, np.zeros(4, np.float64))
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange, check_clamped
 from tt_tflm.boards.serial.exchange import Exchange
 from tt_tflm.boards.serial.frames import PROTOCOL, Answer, Damaged
 from tt_tflm.boards.serial.line import SerialLine
@@ -153,6 +154,8 @@ class Board:
             raise InputError(
                 "expected x of dtype uint8, as the board keeps pixels, received float32: give the image unscaled"
             )
+        if self._about.adaptable and x.dtype == np.float32:
+            check_clamped("x", x, InputRange.of(self._about.input_scaling))
         self._upload(x)
         self._ask("enroll", label)
 
@@ -160,7 +163,8 @@ class Board:
         """Scores of a sample.
 
         Args:
-            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's input_scaling says.
+            x: uint8 or float32, exactly the build's input shape, finite; uint8 is scaled as the build's
+                input_scaling says.
 
         Returns:
             float32 (classes,): logits, or temperature times cosine to each prototype; a class without enrolled
@@ -270,7 +274,8 @@ class Board:
         return self._pieces("dump", "offset", 1)
 
     def reset(self) -> None:
-        """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is not."""
+        """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is
+        not."""
         self._ask("reset")
 
     def _ask(self, *words: object, **options: object) -> Answer:

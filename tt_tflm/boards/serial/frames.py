@@ -38,7 +38,7 @@ class ConsoleError(IntEnum):
     STOPPED = 112
 
 
-_ADVICE = {
+_ADVICE: dict[int, str] = {
     ConsoleError.BAD_ARGUMENT: "see ops/console/tt_console.h for the ranges",
     ConsoleError.NO_SAMPLE: "call enroll(x, label) first",
     ConsoleError.FULL: "call adapt() or reset(), or give the console room for more",

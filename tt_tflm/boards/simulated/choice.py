@@ -19,15 +19,15 @@ _LIMITS = ("training_memory_bytes", "ram_bytes", "backward_macs")
 
 def pack_budget(limits: Mapping[str, int | None]) -> bytes:
     """The limits as a ``tt_sim_budget_t``."""
-    return struct.pack("<3Q", *(_NO_LIMIT if limits.get(name) is None else int(limits[name]) for name in _LIMITS))
+    return struct.pack("<3Q", *(_NO_LIMIT if limit is None else int(limit) for limit in map(limits.get, _LIMITS)))
 
 
 def pack_choice(plan: UpdatePlan, choice: Mapping[str, Any], fingerprint: str) -> bytes:
     """A plan as ``tt_choose`` takes it: the counts of all candidates, then a room for all channels of each.
 
     Raises:
-        InputError: the plan is none, is another model's, names a layer or channel that is not inspected, or parts the weights of
-            a row from its bias.
+        InputError: the plan is none, is another model's, names a layer or channel that is not inspected, or parts the
+            weights of a row from its bias.
     """
     if not isinstance(plan, UpdatePlan):
         raise InputError(f"expected an UpdatePlan, received {type(plan).__name__}")
@@ -37,8 +37,8 @@ def pack_choice(plan: UpdatePlan, choice: Mapping[str, Any], fingerprint: str) -
         if not (layer.bias and layer.weights):
             left_out = "biases" if layer.weights else "weights"
             raise InputError(
-                f"layer '{name}': expected weights and biases, as a build of mode 'dynamic' trains both, received a plan "
-                f"that leaves {left_out} out: convert with that plan in mode 'static'"
+                f"layer '{name}': expected weights and biases, as a build of mode 'dynamic' trains both, received a "
+                f"plan that leaves {left_out} out: convert with that plan in mode 'static'"
             )
     counts = np.zeros(len(candidates), "<u2")
     rooms = []
@@ -70,7 +70,8 @@ def read_choice(pool: bytes, choice: Mapping[str, Any]) -> dict[str, np.ndarray]
 
 def placed_rows(pool: bytes, choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Where the trained rows of each chosen layer lie: entries as in simulation.json's ``rows``."""
-    offset, placed = int(choice["rows_offset"]), []
+    offset = int(choice["rows_offset"])
+    placed: list[Mapping[str, Any]] = []
     strides = {c["layer"]: int(c["stride"]) for c in choice["candidates"]}
     shadows = {c["layer"]: int(c.get("int8_row_bytes", 0)) for c in choice["candidates"]}
     for layer, channels in read_choice(pool, choice).items():

@@ -20,11 +20,12 @@ class _CountingBoard(HostBoard):
 
 
 def count_macs(files: SimulationFiles) -> dict[str, int]:
-    """Multiply-accumulates of one ``predict`` and one ``train_step``, counted one by one in an instrumented host build."""
+    """Multiply-accumulates of one ``predict`` and one ``train_step``, counted one by one in an instrumented host
+    build."""
     x = np.zeros(files.description["input_shape"], np.float32)
     with _CountingBoard(files, _INSTRUMENTED) as board:
         marks = [board.counted()]
-        if files.description["loss"] == "prototype":
+        if files.description["prototypes"] is not None:
             board.enroll(x, 0)
             marks = [board.counted()]
         for call in (lambda: board.predict(x), lambda: board.train_step(x, 0)):

@@ -11,20 +11,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import tflite
-from tvm import relax
+import tvm
 
-from tt_tflm.emit.c.library import EmittedModel
-from tt_tflm.tflite.forward import ForwardEmitter
+from tt_tflm.program.emitted import EmittedModel
+from tt_tflm.tflite.forward import forward_pass
 from tt_tflm.tflite.graph import TfliteGraph, Value
-from tvm_passes.kernel import ROWS, Step, steps_of
-from tvm_passes.sparse_gradient import layer_of
+from tvm_passes.kernel import steps_of
 
 _SMALLEST_NORM = np.float32(1e-6)  # as in ops/include/tt_prototype.h
 _FILTERS = ("filter", "depthwise_filter")
 _PROTOTYPES, _MISSING = "prototypes", "missing_classes"
 
 
-def emit_infer(model: EmittedModel, canonical) -> bytes:
+def emit_infer(model: EmittedModel, canonical: tvm.IRModule) -> bytes:
     """The model with base weights.
 
     Args:
@@ -42,48 +41,6 @@ def emit_infer(model: EmittedModel, canonical) -> bytes:
     if model.temperature is None:
         return graph.finish([x], [result], model.name)
     return graph.finish([x], [_prototype_scores(graph, result, model.classes), result], model.name)
-
-
-def forward_pass(
-    graph: TfliteGraph,
-    image: relax.Var,
-    steps: Sequence[Step],
-    rows: Sequence[np.ndarray],
-    shape: tuple[int, ...],
-    *,
-    fully_connected: bool = True,
-) -> dict[relax.Expr, Value]:
-    """Add a forward pass to a graph, the tensor of each variable under its name.
-
-    Args:
-        graph: to add to.
-        image: the input variable.
-        steps: of a canonical ``predict``, from the first on.
-        rows: base rows of every layer, float32 (channels, stride).
-        shape: of the input, without the batch.
-        fully_connected: see ``ForwardEmitter``.
-
-    Returns:
-        The tensor of the input and of what each step defines.
-    """
-    forward = ForwardEmitter(graph, rows, plain=True, fully_connected=fully_connected)
-    values = {image: graph.tensor("x", (1, 1, *shape) if len(shape) == 2 else (1, *shape))}
-
-    def operands(step: Step) -> list[Value]:
-        read = [a for a, p in zip(step.args, step.kernel.params, strict=False) if p.role != ROWS]
-        return [values[a] if a in values else graph.constant("constant", a.value.numpy()) for a in read]
-
-    for step in steps:
-        inputs, layer = operands(step), layer_of(step)
-
-        def new(shape: Sequence[int], name: str = str(step.var.name)) -> Value:
-            return graph.tensor(name, shape)
-
-        if layer is None:
-            values[step.var] = forward.emit(step.kernel, inputs, new)
-        else:
-            values[step.var] = forward.weighted(step.kernel, layer, inputs[0], new)
-    return values
 
 
 def _prototype_scores(graph: TfliteGraph, embedding: Value, classes: int) -> Value:
