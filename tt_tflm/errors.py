@@ -71,3 +71,10 @@ def meant(name: str, known: Iterable[str]) -> str:
     """``: did you mean 'optimizer'?`` for a name that is near to a known one, else nothing."""
     near = difflib.get_close_matches(name, known, 1)
     return f": did you mean '{near[0]}'?" if near else ""
+
+
+def shown(text: object, most: int = 200) -> str:
+    """Text from outside as a message shows it: in printable ASCII, the rest escaped, at most `most` characters."""
+    # Cut first: escaping makes up to ten characters of one.
+    escaped = str(text)[: most + 1].encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= most else escaped[: most - 3] + "..."

@@ -94,7 +94,7 @@ def test_convert_from_a_plan(run, embedding_model: Path, prototype_build: Path, 
     ("options", "loss", "optimizer", "rate"),
     [
         (["--loss", "prototype", "--optimizer", "adam"], "prototype", "adam", 0.001),
-        (["--optimizer", "momentum", "--learning-rate", 0.5], "softmax", "momentum", 0.5),
+        (["--loss", "softmax", "--optimizer", "momentum", "--learning-rate", 0.5], "softmax", "momentum", 0.5),
     ],
 )
 def test_convert_options(run, embedding_model: Path, tmp_path: Path, options, loss, optimizer, rate) -> None:

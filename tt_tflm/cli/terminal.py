@@ -54,7 +54,7 @@ def stages(first: str) -> Iterator[Stages]:
         console = Console(file=stream)
         progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
             console=console,

@@ -267,7 +267,8 @@ def test_devices_of_the_other_backend_are_refused(fixed: tt_tflm.Build) -> None:
 
 def test_a_depth_multiplier_is_refused_where_it_would_be_trained() -> None:
     converter = tt_tflm.TrainableConverter.from_keras_model(net(multiplier=2))
-    converter.backend, converter.plan = "tflm", tt_tflm.UpdatePlan(layers={"depthwise": "all"})
+    converter.loss, converter.backend = tt_tflm.SoftmaxLoss(), "tflm"
+    converter.plan = tt_tflm.UpdatePlan(layers={"depthwise": "all"})
     with pytest.raises(UnsupportedLayerError, match=r"layer 'depthwise': expected depth_multiplier 1 .* received 2"):
         converter.convert()
     converter.plan = tt_tflm.UpdatePlan(layers={"point": "all"})
