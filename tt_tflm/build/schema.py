@@ -211,8 +211,8 @@ def check_simulation(simulation: Simulation, where: str) -> None:
             or (math.prod(layer.kernel_shape) != layer.channels * layer.row_length)
         ):
             raise InputError(
-                f"{where}: layer '{layer.name}': expected a kernel of {layer.channels} rows of {layer.row_length}, received "
-                f"{layer.kernel_shape}"
+                f"{where}: layer '{layer.name}': expected a kernel of {layer.channels} rows of {layer.row_length}, "
+                f"received {layer.kernel_shape}"
             )
     if math.prod(simulation.input_shape) > TENSOR_ELEMENTS:
         raise InputError(
