@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def read_arrays(path: str | os.PathLike[str], what: str, names: Sequence[str] | 
         return {name: file.read(name) for name in (file.names if names is None else names)}
 
 
-def _read_header(member: BinaryIO) -> Header:
+def _read_header(member: IO[bytes]) -> Header:
     version = np.lib.format.read_magic(member)
     if version not in _READ_HEADER:
         raise ValueError(f"a header of version {version[0]}.{version[1]}")
