@@ -68,26 +68,29 @@ def main(
     """Print accuracies by domain, and paired differences."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    from tt_tflm.meta import evaluate
+    from tt_tflm.meta import EvaluationSettings, evaluate
 
     images, rows, domains = _episodes(data, split, wanted.split(","), skip, first)
     names = tuple(strategies.split(","))
     given = {"iterations": iterations, "temperature": temperature}
+    settings = EvaluationSettings(
+        episodes=rows,
+        strategies=names,
+        backend=backend,
+        jobs=jobs,
+        paced=not fixed_rate,
+        learning_rates={name: float(rate) for name, _, rate in (entry.partition("=") for entry in rates)},
+        **{name: value for name, value in given.items() if value is not None},
+    )
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
         result = evaluate(
             data / model,
             images,
-            episodes=rows,
-            strategies=names,
-            backend=backend,
-            jobs=jobs,
-            paced=not fixed_rate,
-            learning_rates={name: float(rate) for name, _, rate in (entry.partition("=") for entry in rates)},
+            settings,
             progress=lambda stage, done, total: progress.update(
                 task, description=stage, completed=done, total=total or None
             ),
-            **{name: value for name, value in given.items() if value is not None},
         )
     content = result.to_json()
     content["domains"] = domains

@@ -34,7 +34,7 @@ def measure(folder: Path) -> dict[str, dict[str, int]]:
     import tt_tflm
     from tt_tflm.boards.simulated import QemuBoard, qemu
     from tt_tflm.devices import get_profile
-    from tt_tflm.export.arduino import arduino_files
+    from tt_tflm.export.arduino.library import arduino_files
 
     build = tt_tflm.load_build(folder)
     exported = {Path(name).name: text for name, text in arduino_files(build).items() if name.startswith("src/")}

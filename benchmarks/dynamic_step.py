@@ -60,7 +60,7 @@ class Settings:
 def measure(settings: Settings, progress: Progress = lambda _stage: None) -> dict:
     """All figures."""
     import tt_tflm
-    from tt_tflm.options import OPTIMIZERS as RULES
+    from tt_tflm.optimizers import OPTIMIZERS as RULES
 
     converter = tt_tflm.TrainableConverter.from_keras_file(settings.model)
     x, labels = support_of(settings, converter.input_scaling)

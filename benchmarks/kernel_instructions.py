@@ -22,20 +22,18 @@ from rich.console import Console
 from rich.table import Table
 
 from tt_tflm.boards.simulated.qemu import build_board_program, emulator_command
-from tt_tflm.boards.simulated.toolchain import find_emulator
 from tt_tflm.devices import device_names, get_profile
 from tt_tflm.errors import DeviceError
 from tt_tflm.files.ops_path import ops_path
 from tvm_passes.kernels.geometry import Window
 
 HARNESS = Path(__file__).with_suffix(".c")
-SIM_SOURCES = ("tt_sim_start.c", "tt_sim_clock.c", "tt_sim_timed_call.S", "tt_sim_semihost.c")
 KERNELS = ("forward", "grad_input", "grad_weights", "grad_weights_and_bias")
 RUNS = ("pack_rows", *KERNELS)
 POINTWISE_LIMITS = {"forward": 1.8, "grad_input": 1.9, "grad_weights": 1.9}
 DEPTHWISE_LIMITS = {"forward": 2.1, "grad_input": 2.1, "grad_weights": 2.0}
 TIMEOUT_S = 120
-BOARDS = [name for name in device_names() if name != "host"]
+BOARDS = [name for name in device_names() if get_profile(name).board]
 
 
 @dataclass(frozen=True)
@@ -94,16 +92,16 @@ CASES = (
 
 def count_instructions(target: str) -> list[dict[str, int]]:
     """Instructions of every run of every case, in the order of CASES."""
-    ops = ops_path()
+    ops, timing = ops_path(), get_profile(target).emulator.timing
     elf = build_board_program(
         target,
-        [HARNESS, *(ops / "sim" / name for name in SIM_SOURCES)],
+        [HARNESS, *(ops / "sim" / name for name in ("tt_sim_clock.c", *timing))],
         sorted((ops / "kernels/src").glob("tt_*.c")),
         (ops / "include", ops / "kernels/include"),
         ops / "sim",
         (f"-DTT_CASES={','.join(case.initialiser() for case in CASES)}", "-std=c11"),
     )
-    command = emulator_command(find_emulator(), get_profile(target).board.machine, elf)
+    command = emulator_command(target, elf)
     result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     counts: list[dict[str, int]] = [{} for _ in CASES]
     if result.returncode != 0:

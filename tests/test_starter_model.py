@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.cli.main import main
 from tt_tflm.meta.episodes import draw_episodes
 from tt_tflm.meta.fake_quantization import call_fake_quantized, linear_kernels

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tt_tflm.build.artefact import Build, load_build
     from tt_tflm.build.converter import TrainableConverter
     from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
-    from tt_tflm.options import SGD, Adam, Momentum, PrototypeLoss, SoftmaxLoss
+    from tt_tflm.losses import Loss, PrototypeLoss, SoftmaxLoss, register_loss
+    from tt_tflm.optimizers import SGD, Adam, Momentum, Optimizer, register_optimizer
     from tt_tflm.plan import Budget, UpdatePlan
 
 __version__ = "0.1.0"
@@ -26,7 +27,9 @@ __all__ = [
     "Build",
     "DeviceError",
     "InputError",
+    "Loss",
     "Momentum",
+    "Optimizer",
     "PrototypeLoss",
     "SoftmaxLoss",
     "TinyTrainError",
@@ -35,6 +38,8 @@ __all__ = [
     "UnsupportedLayerError",
     "UpdatePlan",
     "load_build",
+    "register_loss",
+    "register_optimizer",
 ]
 
 _HOMES = {
@@ -43,7 +48,8 @@ _HOMES = {
     "build.artefact": ("Build", "load_build"),
     "build.converter": ("TrainableConverter",),
     "errors": ("DeviceError", "InputError", "TinyTrainError", "ToolchainError", "UnsupportedLayerError"),
-    "options": ("SGD", "Adam", "Momentum", "PrototypeLoss", "SoftmaxLoss"),
+    "losses": ("Loss", "PrototypeLoss", "SoftmaxLoss", "register_loss"),
+    "optimizers": ("SGD", "Adam", "Momentum", "Optimizer", "register_optimizer"),
     "plan": ("Budget", "UpdatePlan"),
 }
 

@@ -2,9 +2,27 @@
 """The errors this package raises on purpose. Their text is one line: what was expected, what was received, what to
 do."""
 
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+_LONGEST = 1000
+
 
 class TinyTrainError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    Its text is one printable line of at most some thousand characters, whatever names and values from files, devices or
+    compilers it quotes.
+    """
+
+    def __str__(self) -> str:
+        text = " ".join(super().__str__()[: 2 * _LONGEST].split())
+        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class InputError(TinyTrainError, ValueError):
@@ -25,3 +43,27 @@ class ToolchainError(TinyTrainError, RuntimeError):
 
 class OverflowingMemoryError(ToolchainError):
     """A program is too large for the memory of an emulated board."""
+
+
+def expect_positive(owner: str, name: str, value: Any) -> None:
+    """Raises InputError unless value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise InputError(f"{owner}: expected a positive {name}, received {value!r}")
+
+
+def expect_share(owner: str, name: str, value: Any) -> None:
+    """Raises InputError unless value is a number of at least 0 and below 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise InputError(f"{owner}: expected {name} of at least 0 and below 1, received {value!r}")
+
+
+def expect_count(owner: str, name: str, value: Any, least: int) -> None:
+    """Raises InputError unless value is a whole number of at least least."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{owner}: expected {name} of at least {least}, received {value!r}")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """``: did you mean 'optimizer'?`` for a name that is near to a known one, else nothing."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f": did you mean '{near[0]}'?" if near else ""

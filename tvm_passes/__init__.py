@@ -17,5 +17,6 @@ The order, and why:
 8. ``unpacked_api``     buffers become bare pointers;
 9. ``print_c``          C99.
 
-``pipeline`` runs them. This package knows TVM only: no Keras, no files, no devices.
+``pipeline`` runs them. What the passes know of an operation they read in ``ops``, where each is registered once. This
+package knows TVM only: no Keras, no files, no devices.
 """

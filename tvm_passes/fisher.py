@@ -24,9 +24,8 @@ from tvm import relax
 
 from .choice import Trained
 from .kernel import INOUT, Kernel, Param, Step, flat
+from .ops import ACTIVATIONS
 from .sparse_gradient import ReverseWalk, layer_of, replace_function
-
-ACTIVATIONS = ("clip", "leaky_relu", "sigmoid", "tanh", "hard_swish")
 
 
 def Fisher(layers: Sequence[int]) -> tvm.transform.Pass:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from tvm import relax
 
-from .kernel import INOUT, LOSSES, Step
+from .kernel import INOUT, LOSS, Step
 from .liveness import root_names
 
 ALWAYS = -1
@@ -25,7 +25,7 @@ def guards(steps: Sequence[Step], bits: Mapping[int, int]) -> list[int]:
         bits: layer number -> bit (as a mask) of the candidate.
     """
     roots = root_names(steps)
-    loss_at = next((i for i, step in enumerate(steps) if step.kernel.op in LOSSES), -1)
+    loss_at = next((i for i, step in enumerate(steps) if step.kernel.op == LOSS), -1)
     needed: dict[str, int] = {}
     result = [0] * len(steps)
     for index in reversed(range(len(steps))):

@@ -3,17 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tvm_ffi
 from tvm import relax
+from tvm.relax.dpl import CallPattern, DFPattern
 
 
 @tvm_ffi.register_error
 class UnsupportedGraphError(ValueError):
-    """The imported graph holds an operator, or a use of one, that has no kernel here."""
+    """The imported graph holds an operator, or a use of one, that has no kernel here.
+
+    Attributes:
+        layer: number of the last layer with weights before it; None where there is none, or it is not known.
+    """
+
+    def __init__(self, message: str, layer: int | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class ImportedGraph:
     """
 
     def __init__(self, function: relax.Function) -> None:
+        self._function = function
         self.bindings = [b for block in function.body.blocks for b in block.bindings]
         self.consumers: dict[relax.Var, list[Any]] = {}
         for binding in self.bindings:
@@ -71,26 +82,30 @@ class ImportedGraph:
             return None
         return consumer, np.broadcast_to(array.ravel(), (channels,))
 
-    def hard_swish(self, binding: Any) -> list[relax.Var]:
-        """The variables of x * (clip(x + 3, 0, 6) * 1/6) after its first addition, the result last; empty where
-        ``binding`` does not begin one."""
-        source, shift = binding.value.args[:2]
-        if not isinstance(source, relax.Var) or not _constant(shift, 3.0):
-            return []
-        clip = self.only_consumer(binding.var, "clip")
-        if clip is None or clip_bounds(clip.value) != (0.0, 6.0):
-            return []
-        sixth = self.only_consumer(clip.var, "multiply")
-        if sixth is None or not _constant(sixth.value.args[1], 1 / 6):
-            return []
-        product = self.only_consumer(sixth.var, "multiply")
-        if product is None or not any(a.same_as(source) for a in product.value.args):
-            return []
-        return [clip.var, sixth.var, product.var]
+    def matches(self, pattern: DFPattern, operand: DFPattern) -> Iterator[tuple[relax.Var, relax.Var, set[relax.Var]]]:
+        """Where a pattern of several operators holds and nothing else reads what they compute on the way.
 
+        Args:
+            pattern: of the result.
+            operand: the part of it that stands for the operand.
 
-def _constant(expr: relax.Expr, value: float) -> bool:
-    return not isinstance(expr, relax.Var) and bool(np.allclose(expr.value.numpy(), value))
+        Yields:
+            The variable of the result, that of the operand, and those between.
+        """
+        values = relax.analysis.get_var2val(self._function)
+        variables = {binding.value: binding.var for binding in self.bindings if isinstance(binding.value, relax.Call)}
+        for binding in self.bindings:
+            if not isinstance(binding.value, relax.Call):
+                continue
+            found = pattern.extract_matched_expr(binding.value, values)
+            if found is None:
+                continue
+            source = variables.get(found[operand], found[operand])
+            calls = {variables[value] for part, value in found.items() if isinstance(part, CallPattern)}
+            between = calls - {binding.var, source}
+            readers = [reader.var for var in between for reader in self.consumers.get(var, [])]
+            if isinstance(source, relax.Var) and self.result not in between and set(readers) <= calls:
+                yield binding.var, source, between
 
 
 def arguments_of(value: Any) -> list[Any]:

@@ -27,9 +27,8 @@ from tvm.ir import PrimType
 
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
-WEIGHTED = ("conv2d", "depthwise_conv2d")
 ITEM_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "int8": 1}
-LOSSES = ("softmax_cross_entropy", "prototype_loss")
+LOSS, UPDATE = "loss", "optimizer_update"  # the kernels that are calls of a loss and of an optimiser
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Kernel:
     """A declared kernel.
 
     Args:
-        op: what it computes, one of the names in ``tvm_passes.kernels``.
+        op: what it computes, one of the names in ``tvm_passes.ops``.
         params: its buffers, in the order of the call. ``out`` buffers come last.
         attrs: geometry and constants: ints, floats and strings.
         overlay: names of the ``in`` buffers that may share the memory of the output (elementwise kernels).

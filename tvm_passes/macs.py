@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 from .kernel import Kernel
 from .kernels.geometry import Window
-
-_DENSE = ("conv2d", "conv2d_grad_input", "conv2d_grad_weights")
-_DEPTHWISE = tuple(f"depthwise_{op}" for op in _DENSE)
+from .ops import OPS
 
 
 def nominal(kernel: Kernel) -> int:
@@ -23,10 +21,9 @@ def executed(kernel: Kernel) -> int:
 
 
 def _count(kernel: Kernel, positions: Callable[[Window], int]) -> int:
-    if kernel.op not in _DENSE + _DEPTHWISE:
-        return 0
-    if kernel.op.endswith("_grad_weights") and not kernel["weights"]:
+    """``positions``: pairs of output position and tap."""
+    macs = OPS[kernel.op].macs
+    if macs is None:
         return 0
     window = Window.of(kernel.attrs)
-    channels = kernel["trained"] if kernel.op.endswith("_grad_weights") else window.O
-    return positions(window) * channels * (window.C if kernel.op in _DENSE else 1)
+    return positions(window) * macs(kernel, window)

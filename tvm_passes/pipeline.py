@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import tirx
 
-from .attach_loss import AttachLoss, LossSpec
+from .attach_loss import AttachLoss
 from .canonicalize import Canonicalize
 from .choice import Trained
 from .fisher import Fisher
@@ -19,11 +19,11 @@ from .plan_arena import PlanArena, PlannedFunction, read_plan
 from .print_c import print_c
 from .schedule import Schedule
 from .sparse_gradient import SparseGradient
+from .specs import LossSpec, OptimizerSpec
 from .unpacked_api import unpacked_api
-from .update_in_place import OptimizerSpec, UpdateInPlace
+from .update_in_place import UpdateInPlace
 
 Report = Callable[[str], None]
-KERNEL_PREFIX = "tt_kernel_"
 
 
 def canonical(imported: tvm.IRModule) -> tvm.IRModule:
@@ -107,8 +107,8 @@ class CKernels:
     definitions: str
 
 
-def lower_to_c(module: tvm.IRModule, tiling: Tiling) -> CKernels:
-    """Loop nests of the kernels that the planned functions of ``module`` call, as C99."""
+def lower_to_c(module: tvm.IRModule, tiling: Tiling, prefix: str) -> CKernels:
+    """Loop nests of the kernels that the planned functions of ``module`` call, as C99, their names behind a prefix."""
     called = {call.name for function in planned_functions(module).values() for call in function.calls}
     kernels = tvm.IRModule({gv: f for gv, f in module.functions.items() if gv.name_hint in called})
     lowered = unpacked_api(Schedule(tiling)(kernels))
@@ -117,7 +117,7 @@ def lower_to_c(module: tvm.IRModule, tiling: Tiling) -> CKernels:
     for entry in (False, True):
         for gv, function in lowered.functions.items():
             if (gv.name_hint in called) == entry:
-                name = (KERNEL_PREFIX if entry else "") + gv.name_hint
+                name = (prefix if entry else "") + gv.name_hint
                 declaration, definition = print_c(function, name, static=not entry)
                 definitions.append(definition)
                 if entry:

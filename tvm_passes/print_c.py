@@ -68,14 +68,15 @@ _PRECEDENCE = {
     "&&": 1,
     "||": 0,
 }
-_INTRINSICS = {
+INTRINSICS = {
     "tirx.exp": "expf",
+    "tirx.log": "logf",
     "tirx.tanh": "tanhf",
     "tirx.fabs": "fabsf",
     "tirx.sqrt": "sqrtf",
     "tirx.sigmoid": "tt_sigmoid",
 }
-_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t", "adam": "tt_adam_t"}
+_OPAQUE = {"rows": "tt_rows_t", "int8_rows": "tt_int8_rows_t", "prototypes": "tt_prototypes_t"}
 _BITS = {"BitwiseOr": "|", "BitwiseAnd": "&", "LShift": "<<", "RShift": ">>"}
 
 
@@ -273,8 +274,8 @@ class _Printer:
             return name if index == "0" else f"{name} + {index}"
         if op in ("tirx.call_extern", "tirx.call_pure_extern"):
             return f"{call.args[0].value}({', '.join(self._expr(a) for a in call.args[1:])})"
-        if op in _INTRINSICS:
-            return f"{_INTRINSICS[op]}({self._expr(call.args[0])})"
+        if op in INTRINSICS:
+            return f"{INTRINSICS[op]}({self._expr(call.args[0])})"
         raise ValueError(f"expected an intrinsic that kernels use, received {op}")
 
 

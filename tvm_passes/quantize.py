@@ -25,7 +25,7 @@ that ends the network stays float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +34,13 @@ import tvm
 from tvm import relax
 
 from .imported_graph import UnsupportedGraphError
-from .kernel import OUT, ROWS, WEIGHTED, Kernel, Param, Step, emit, flat, row_length, steps_of
+from .kernel import OUT, ROWS, Kernel, Param, Step, emit, flat, row_length, steps_of
 from .kernels.geometry import int8_row_stride
-from .kernels.int8 import ADD_SHIFT
+from .kernels.int8 import fixed_point
+from .ops import QUANTIZERS, WEIGHTED
 from .sparse_gradient import layer_of
 
 LOWEST, HIGHEST = -128, 127
-OPERATIONS = (*WEIGHTED, "clip", "add", "concat", "avg_pool", "max_pool", "pad2d")
 _BOUNDS = ("low", "high")
 
 
@@ -55,16 +55,6 @@ class Grid:
         """The code nearest to a number, not saturated; halves go away from zero, as in TensorFlow Lite."""
         quotient = float(np.float32(value) / np.float32(self.scale))
         return self.zero + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
-
-
-def fixed_point(factor: float) -> tuple[int, int]:
-    """A positive factor as multiplier * 2^(shift - 31), the multiplier from 2^30 to 2^31 - 1; (0, 0) for one that is
-    too small to make a difference (ops/include/tt_int8.h)."""
-    mantissa, shift = math.frexp(factor)
-    multiplier = math.floor(mantissa * 2**31 + 0.5)
-    if multiplier == 2**31:
-        multiplier, shift = 2**30, shift + 1
-    return (0, 0) if shift < -31 else (multiplier, shift)
 
 
 def Quantize(grids: Mapping[str, Grid]) -> tvm.transform.Pass:
@@ -92,26 +82,23 @@ def quantized_steps(module: tvm.IRModule) -> list[Step]:
     """
     steps, (output,) = steps_of(module, "predict")
     steps = [s for s in steps if not (s.kernel.op == "softmax" and s.var.same_as(output))]
+    layer = None
     for step in steps:
-        if step.kernel.op not in OPERATIONS:
-            known = f"{', '.join(OPERATIONS)}, a softmax at the end"
-            raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}")
+        layer = layer_of(step) if step.kernel.op in WEIGHTED else layer
+        if step.kernel.op not in QUANTIZERS:
+            known = f"{', '.join(QUANTIZERS)}, a softmax at the end"
+            raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}", layer)
     return steps
 
 
 class _Quantizer:
+    """Implements ``ops.Integers``."""
+
     def __init__(self, module: tvm.IRModule, grids: Mapping[str, Grid]) -> None:
         self._module = module
         self._grids = grids
         self._builder = relax.BlockBuilder()
         self._values: dict[relax.Var, relax.Expr] = {}
-        self._handlers: dict[str, Callable[[Step], relax.Var]] = {
-            **dict.fromkeys(WEIGHTED, self._weighted),
-            "clip": self._clip,
-            "add": self._add,
-            "concat": self._concat,
-            **dict.fromkeys(("avg_pool", "max_pool", "pad2d"), self._same_grid),
-        }
 
     def run(self) -> tvm.IRModule:
         """The module with ``predict`` over int8 tensors."""
@@ -128,10 +115,10 @@ class _Quantizer:
         with builder.function("predict", params, attrs={"global_symbol": "predict"}):
             with builder.dataflow():
                 n = int(x.ty.shape[0])
-                kernel = Kernel("quantize", (Param("x", n), Param("y", n, OUT, "int8")), self._saturating(None, x))
+                kernel = Kernel("quantize", (Param("x", n), Param("y", n, OUT, "int8")), self.saturating(None, x))
                 self._values[x] = emit(builder, kernel, [image])
                 for step in integer:
-                    self._values[step.var] = self._handlers[step.kernel.op](step)
+                    self._values[step.var] = QUANTIZERS[step.kernel.op](self, step)
                 result = self._dequantized(integer[-1].var if integer else x)
                 for step in steps[len(integer) :]:
                     result = emit(builder, step.kernel, [result])
@@ -139,17 +126,21 @@ class _Quantizer:
             builder.emit_func_output(result)
         return builder.get()
 
-    def _grid(self, var: relax.Var) -> Grid:
+    # -------------------------------------------------------------- Integers
+
+    def value(self, var: relax.Expr) -> relax.Expr:
+        return self._values[var]
+
+    def grid(self, var: relax.Expr) -> Grid:
         return self._grids[str(var.name)]
 
-    def _saturating(
-        self, source: relax.Var | None, target: relax.Var, bounds: Mapping[str, Any] | None = None
+    def saturating(
+        self, source: relax.Expr | None, target: relax.Expr, bounds: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Grids as attributes, and the codes at which the result saturates."""
-        y = self._grid(target)
+        y = self.grid(target)
         attrs: dict[str, Any] = {"y_scale": y.scale, "y_zero": y.zero, "low": LOWEST, "high": HIGHEST}
         if source is not None:
-            attrs |= {"x_scale": self._grid(source).scale, "x_zero": self._grid(source).zero}
+            attrs |= {"x_scale": self.grid(source).scale, "x_zero": self.grid(source).zero}
         bounds = bounds or {}
         if bounds.get("low") is not None:
             attrs["low"] = max(LOWEST, y.code(float(bounds["low"])))
@@ -157,8 +148,19 @@ class _Quantizer:
             attrs["high"] = min(HIGHEST, y.code(float(bounds["high"])))
         return attrs
 
-    def _emit(self, step: Step, attrs: Mapping[str, Any], args: list[relax.Expr] | None = None) -> relax.Var:
-        """The same operation on int8 tensors."""
+    def factor(self, source: relax.Expr, target: relax.Expr) -> dict[str, int]:
+        multiplier, shift = fixed_point(self.grid(source).scale / self.grid(target).scale)
+        return {"multiplier": multiplier, "shift": shift}
+
+    def requantized(self, source: relax.Expr, target: relax.Expr) -> relax.Expr:
+        if self.grid(source) == self.grid(target):
+            return self._values[source]
+        n = int(source.ty.shape[0])
+        attrs = self.saturating(source, target) | self.factor(source, target)
+        params = (Param("x", n, dtype="int8"), Param("y", n, OUT, "int8"))
+        return emit(self._builder, Kernel("requantize", params, attrs, ("x",)), [self._values[source]])
+
+    def emit(self, step: Step, attrs: Mapping[str, Any], args: list[relax.Expr] | None = None) -> relax.Var:
         kernel = step.kernel
         params = []
         for param, argument in zip(kernel.params, [*step.args, step.var], strict=True):
@@ -168,51 +170,10 @@ class _Quantizer:
         args = [self._values[a] for a in step.args] if args is None else args
         return emit(self._builder, Kernel(kernel.op, tuple(params), {**kept, **attrs}, kernel.overlay), args)
 
-    def _weighted(self, step: Step) -> relax.Var:
-        attrs = self._saturating(step.args[0], step.var, step.kernel.attrs)
-        return self._emit(step, attrs | {"int8_stride": int8_row_stride(row_length(step.kernel))})
-
-    def _clip(self, step: Step) -> relax.Var:
-        attrs = self._saturating(step.args[0], step.var, step.kernel.attrs)
-        return self._emit(step, attrs | self._factor(step.args[0], step.var))
-
-    def _factor(self, source: relax.Var, target: relax.Var) -> dict[str, int]:
-        multiplier, shift = fixed_point(self._grid(source).scale / self._grid(target).scale)
-        return {"multiplier": multiplier, "shift": shift}
-
-    def _add(self, step: Step) -> relax.Var:
-        a, b = (self._grid(v) for v in step.args)
-        y = self._grid(step.var)
-        twice = 2 * max(a.scale, b.scale)
-        attrs = self._saturating(None, step.var, step.kernel.attrs)
-        factors = {"a_": a.scale / twice, "b_": b.scale / twice, "": twice / (2**ADD_SHIFT * y.scale)}
-        for side, factor in factors.items():
-            attrs[f"{side}multiplier"], attrs[f"{side}shift"] = fixed_point(factor)
-        return self._emit(step, attrs | {"a_zero": a.zero, "b_zero": b.zero})
-
-    def _concat(self, step: Step) -> relax.Var:
-        """Operands of another grid than the result are brought to that."""
-        args = []
-        for var, param in zip(step.args, step.kernel.params, strict=False):
-            value = self._values[var]
-            if self._grid(var) != self._grid(step.var):
-                attrs = self._saturating(var, step.var) | self._factor(var, step.var)
-                params = (Param("x", param.elements, dtype="int8"), Param("y", param.elements, OUT, "int8"))
-                value = emit(self._builder, Kernel("requantize", params, attrs, ("x",)), [value])
-            args.append(value)
-        grid = self._grid(step.var)
-        return self._emit(step, {"y_scale": grid.scale, "y_zero": grid.zero}, args)
-
-    def _same_grid(self, step: Step) -> relax.Var:
-        """Pooling and padding, which compute codes from codes: input and output have one grid. They saturate nothing,
-        so that no gradient stops at them."""
-        grid = self._grid(step.var)
-        if grid != self._grid(step.args[0]):
-            raise UnsupportedGraphError(f"expected one scale before and after {step.kernel.op}, received two")
-        return self._emit(step, {"y_scale": grid.scale, "y_zero": grid.zero})
+    # -------------------------------------------------------------- ends
 
     def _dequantized(self, var: relax.Var) -> relax.Var:
-        n, grid = int(var.ty.shape[0]), self._grid(var)
+        n, grid = int(var.ty.shape[0]), self.grid(var)
         params = (Param("x", n, dtype="int8"), Param("y", n, OUT))
         kernel = Kernel("dequantize", params, {"x_scale": grid.scale, "x_zero": grid.zero})
         return emit(self._builder, kernel, [self._values[var]])

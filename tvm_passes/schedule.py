@@ -20,72 +20,12 @@ The declaration stays readable on the entry function.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import tvm
 from tvm import tirx
 
 from .kernel import INOUT, OUT, Kernel, is_declared, kernel_of
-from .kernels import conv2d, conv2d_int8, depthwise, depthwise_int8, elementwise, int8, layout, pool, runtime
 from .kernels.tiling import Tiling
-
-KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = {
-    "conv2d": conv2d.forward,
-    "conv2d_grad_input": conv2d.grad_input,
-    "conv2d_grad_weights": conv2d.grad_weights,
-    "depthwise_conv2d": depthwise.forward,
-    "depthwise_conv2d_grad_input": depthwise.grad_input,
-    "depthwise_conv2d_grad_weights": depthwise.grad_weights,
-    "clip": elementwise.clip,
-    "clip_grad": elementwise.clip_grad,
-    "clip_mask": elementwise.clip_mask,
-    "mask_grad": elementwise.mask_grad,
-    "leaky_relu": elementwise.leaky_relu,
-    "leaky_relu_grad": elementwise.leaky_relu_grad,
-    "sigmoid": elementwise.sigmoid,
-    "sigmoid_grad": elementwise.sigmoid_grad,
-    "tanh": elementwise.tanh,
-    "tanh_grad": elementwise.tanh_grad,
-    "hard_swish": elementwise.hard_swish,
-    "hard_swish_grad": elementwise.hard_swish_grad,
-    "softmax": elementwise.softmax,
-    "softmax_grad": elementwise.softmax_grad,
-    "add": elementwise.add,
-    "accumulate": elementwise.accumulate,
-    "copy": elementwise.copy,
-    "multiply": elementwise.multiply,
-    "multiply_channel": elementwise.multiply_channel,
-    "channel_dot": elementwise.channel_dot,
-    "affine": elementwise.affine,
-    "avg_pool": pool.avg_pool,
-    "avg_pool_grad": pool.avg_pool_grad,
-    "max_pool": pool.max_pool,
-    "max_pool_grad": pool.max_pool_grad,
-    "concat": layout.concat,
-    "slice": layout.slice_of,
-    "pad2d": layout.pad2d,
-    "crop2d": layout.crop2d,
-    "softmax_cross_entropy": runtime.softmax_cross_entropy,
-    "prototype_loss": runtime.prototype_loss,
-    "sgd": runtime.sgd,
-    "momentum": runtime.momentum,
-    "adam": runtime.adam,
-    "fisher_potential": runtime.fisher_potential,
-    "dequantize": int8.dequantize,
-}
-# Those whose output is int8.
-INT8_KERNELS: dict[str, Callable[[str, Kernel, Tiling], dict[str, tirx.PrimFunc]]] = {
-    "quantize": int8.quantize,
-    "requantize": int8.requantize,
-    "clip": int8.requantize,
-    "conv2d": conv2d_int8.forward,
-    "depthwise_conv2d": depthwise_int8.forward,
-    "add": int8.add,
-    "avg_pool": pool.avg_pool,
-    "max_pool": pool.max_pool,
-    "concat": layout.concat,
-    "pad2d": layout.pad2d,
-}
+from .ops import INT8_KERNELS, KERNELS
 
 
 def Schedule(tiling: Tiling) -> tvm.transform.Pass:

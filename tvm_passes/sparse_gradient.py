@@ -6,7 +6,7 @@ Before::
     def train_step(x, rows_0, rows_1, label, loss):
         v = R.call_tir(cls.conv2d, (x, rows_0), ...)              # clips at 0 and 6
         w = R.call_tir(cls.conv2d_1, (v, rows_1), ...)
-        g = ... softmax_cross_entropy (w, label, loss)
+        g = ... loss (w, label, loss)
         return g
 
 After, with 3 channels of layer 0 chosen and layer 1 frozen::
@@ -33,8 +33,10 @@ import tvm
 from tvm import relax
 
 from .choice import Trained
-from .gradient_rules import RULES, SAVES, clip_mask, clips
+from .imported_graph import UnsupportedGraphError
 from .kernel import INOUT, OUT, ROWS, Kernel, Param, Step, emit, flat, steps_of
+from .ops import GRADIENTS, Gradient
+from .ops.clip import clip_mask, clips
 
 
 def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:
@@ -61,8 +63,18 @@ def layer_of(step: Step) -> int | None:
     return None
 
 
+def _gradient_of(step: Step) -> Gradient:
+    gradient = GRADIENTS.get(step.kernel.op)
+    if gradient is None:
+        raise UnsupportedGraphError(
+            f"expected operations that pass a gradient ({', '.join(GRADIENTS)}) behind what is trained, received "
+            f"{step.kernel.op}"
+        )
+    return gradient
+
+
 class ReverseWalk:
-    """Rebuilds ``train_step`` with masks in the forward pass and the gradient after it. Implements ``Tape``."""
+    """Rebuilds ``train_step`` with masks in the forward pass and the gradient after it. Implements ``ops.Tape``."""
 
     def __init__(self, module: tvm.IRModule, trained: Mapping[int, Trained]) -> None:
         self._trained = trained
@@ -83,12 +95,7 @@ class ReverseWalk:
             if (layer := layer_of(step)) in trained and step.kernel.param("rows").dtype == "int8"
         }
         self._active = self._find_active()
-        self._saved = {
-            var
-            for step in self._forward_active()
-            if step.kernel.op in SAVES
-            for var in SAVES[step.kernel.op](self, step)
-        }
+        self._saved = {var for step in self._forward_active() for var in _gradient_of(step).saves(self, step)}
 
     def run(self, name: str) -> relax.Function:
         """The rebuilt function, to be called ``name``; its kernels are in ``module``."""
@@ -125,7 +132,7 @@ class ReverseWalk:
         return [self._scale, *self._float_rows.values()]
 
     def _visit(self, step: Step, gradient: relax.Var) -> None:
-        RULES[step.kernel.op](self, step, gradient)
+        _gradient_of(step).rule(self, step, gradient)
 
     # -------------------------------------------------------------- what is needed
 

@@ -13,7 +13,7 @@ After, for SGD on one sample at a time (``scale`` holds minus the learning rate)
         p0 = R.call_tir_inplace(cls.conv2d_grad_weights, (x, g, rows_0, scale, pool_0), inplace_indices=[4], ...)
         return (p0,)
 
-After, for an optimiser with state: ``d0`` lives in the arena until ``momentum(d0, rows_0, rate, velocity_0, pool_0)``
+After, for an optimiser with state: ``d0`` lives in the arena until ``optimizer_update(d0, rows_0, hyper, velocity_0, pool_0)``
 has used it. With gradients accumulated over a batch, ``train_step`` adds to ``gradient_0`` (``scale`` holds one over
 the batch size) and a function ``apply_update`` holds the optimiser's steps.
 
@@ -24,44 +24,13 @@ The optimisers take ``rows_<layer>`` for the number of trained rows. ``pool_<lay
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import tvm
 from tvm import relax
 
-from .kernel import INOUT, OUT, ROWS, Kernel, Param, emit, flat, steps_of
+from .kernel import INOUT, OUT, ROWS, UPDATE, Kernel, Param, emit, flat, steps_of
 from .sparse_gradient import layer_of, rebuild
-
-ADAM = "adam"
-MOMENTS = {"sgd": (), "momentum": ("velocity",), "adam": ("first_moment", "second_moment")}
-
-
-@dataclass(frozen=True)
-class OptimizerSpec:
-    """Which optimiser (a key of ``MOMENTS``), over how many samples it accumulates, and its constants.
-
-    ``at_run_time``: channels are chosen on the board, so no buffer of the arena can hold just their gradients.
-    """
-
-    kind: str
-    batch_size: int = 1
-    at_run_time: bool = False
-    constants: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def fused(self) -> bool:
-        """Whether the update is part of the gradient kernel."""
-        return self.kind == "sgd" and self.batch_size == 1
-
-    @property
-    def accumulates(self) -> bool:
-        """Whether gradients persist until ``apply_update``."""
-        return self.batch_size > 1 or (self.at_run_time and not self.fused)
-
-    @property
-    def state(self) -> tuple[str, ...]:
-        """The buffers that persist for every trained layer beside its rows."""
-        return MOMENTS[self.kind] + (("gradient",) if self.accumulates else ())
+from .specs import OptimizerSpec
 
 
 def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:
@@ -150,22 +119,21 @@ class _Update:
         layer: int,
     ) -> relax.Var:
         """Emit the optimiser's step for one layer."""
-        kind, n = self._optimizer.kind, int(gradient.ty.shape[0])
-        moments = MOMENTS[kind]
+        optimizer, n = self._optimizer, int(gradient.ty.shape[0])
         params = (
             Param("g", n),
             Param("rows", int(rows.ty.shape[0]), ROWS),
-            Param("hyper", 1, ADAM if kind == "adam" else "in"),
-            *(Param(name, n, INOUT) for name in moments),
+            Param("hyper", optimizer.hyper_elements),
+            *(Param(name, n, INOUT) for name in optimizer.moments),
             Param("pool", n, INOUT),
         )
-        constants = {"momentum": self._optimizer.constants["momentum"]} if kind == "momentum" else {}
-        args = [gradient, rows, hyper, *(state[name, layer] for name in moments), state["pool", layer]]
-        return emit(self._builder, Kernel(kind, params, constants), args)
+        args = [gradient, rows, hyper, *(state[name, layer] for name in optimizer.moments), state["pool", layer]]
+        kernel = Kernel(UPDATE, params, {"kind": optimizer.kind, "function": f"tt_{optimizer.kind}_update"})
+        return emit(self._builder, kernel, args)
 
 
 def _hyper(optimizer: OptimizerSpec) -> relax.Var:
-    return relax.Var("adam" if optimizer.kind == "adam" else "rate", flat(1))
+    return relax.Var("hyper", flat(optimizer.hyper_elements))
 
 
 def _accumulating(kernel: Kernel) -> Kernel:

@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 import tt_tflm
 from tt_tflm import report
 from tt_tflm.frontend.keras_model import load_keras
-from tt_tflm.meta import evaluate
+from tt_tflm.meta import EvaluationSettings, evaluate
 from tt_tflm.meta.fake_quantization import fake_quantized, linear_kernels
 from tt_tflm.models import STARTER
 
@@ -86,8 +86,9 @@ def main() -> None:
     )
     figures: dict[str, Any] = {"costs": costs(arguments.model), "letters": {}}
     console.print_json(json.dumps(figures["costs"]))
+    on_letters = EvaluationSettings(strategies=("none",), backend="tf", count=LETTER_EPISODES)
     for name, model in models:
-        result = evaluate(model, letters, strategies=("none",), backend="tf", count=LETTER_EPISODES).to_json()
+        result = evaluate(model, letters, on_letters).to_json()
         entry = figures["letters"][name] = result["strategies"]["none"]
         console.print(
             f"held-out letters, {name}: {entry['accuracy_mean']:.1%} +- {entry['accuracy_ci95']:.1%} "
@@ -99,10 +100,9 @@ def main() -> None:
         figures["digits"] = evaluate(
             arguments.model,
             digits(),
-            strategies=STRATEGIES,
-            budget=BUDGET,
-            count=arguments.count,
-            iterations=arguments.iterations,
+            EvaluationSettings(
+                strategies=STRATEGIES, budget=BUDGET, count=arguments.count, iterations=arguments.iterations
+            ),
             progress=lambda stage, done, total: progress.update(
                 task, description=stage, completed=done, total=total or None
             ),

@@ -21,7 +21,7 @@ from make_data import make_data
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import tt_tflm.meta
-from tt_tflm.meta.checkpoint import write_whole
+from tt_tflm.files.output import write_whole
 from tt_tflm.meta.mixed_augment import MixedAugment
 
 HERE = Path(__file__).parent

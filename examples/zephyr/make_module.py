@@ -8,7 +8,7 @@ from pathlib import Path
 
 from small_model import small_build
 
-from tt_tflm.export import export_zephyr
+from tt_tflm.export.zephyr.module import export_zephyr
 
 MODULE = Path(__file__).parent / "module"
 

@@ -34,6 +34,31 @@ extern "C" {
 tt_status_t tt_softmax_cross_entropy(const float *logits, uint32_t classes, uint32_t label, float *grad_logits,
                                      float *loss);
 
+struct tt_session;
+
+/* What a label is. */
+typedef enum {
+    TT_LABEL_CLASS = 0,  /* a class: a number below classes */
+    TT_LABEL_VECTOR = 1, /* a vector of label_elements floats */
+    TT_LABEL_NONE = 2    /* nothing: the loss is of the input and the output alone */
+} tt_label_t;
+
+/* A loss, as the runtime works by it; one for each file of losses. */
+typedef struct {
+    const char *name;
+    tt_label_t label;
+    /* Whether a class can be trained towards now; NULL where every class below classes can. */
+    tt_status_t (*check)(const struct tt_session *session, uint32_t label);
+    /* What tt_predict gives for an output; NULL: the output itself. */
+    tt_status_t (*scores)(const struct tt_session *session, const float *output, float *scores);
+    /*
+     * The loss of an output with session->label or session->target, and its gradient.
+     * gradient: out, [output_elements]; scratch: [classes]; loss: out. TT_ERROR_NOT_FINITE: loss is of no use.
+     */
+    tt_status_t (*gradient)(const struct tt_session *session, const float *output, float *gradient, float *scratch,
+                            float *loss);
+} tt_loss_t;
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,7 +25,8 @@ typedef enum {
     TT_ERROR_STORAGE = 11,           /* a function of the storage failed, or it did not keep what was written */
     TT_ERROR_STORAGE_TOO_SMALL = 12, /* a slot, half of the storage, holds fewer than tt_state_bytes */
     TT_ERROR_NO_STATE = 13,          /* the storage holds no complete state */
-    TT_ERROR_OTHER_STATE = 14        /* the storage holds complete states, but of another model or plan */
+    TT_ERROR_OTHER_STATE = 14,       /* the storage holds complete states, but of another model or plan */
+    TT_ERROR_UNSUPPORTED = 15 /* the build lacks it: it has no prototypes, keeps no gradients, has a fixed plan */
 } tt_status_t;
 
 /*

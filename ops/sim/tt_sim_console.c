@@ -60,7 +60,7 @@ tt_console_t *tt_sim_console_start(tt_console_write_t write, const uint8_t *stor
     config.iterations = TT_SIM_CONSOLE_ITERATIONS;
     config.storage = &kept_storage;
     config.write = write;
-    if (tt_init(&session, arena, sizeof arena, row_pool, sizeof row_pool) != TT_OK) {
+    if (tt_init(&session, &tt_model, arena, sizeof arena, row_pool, sizeof row_pool) != TT_OK) {
         return NULL;
     }
     /* As firmware does it: what was saved last is taken up, and a board that has saved nothing begins anew. */

@@ -2,7 +2,7 @@
 #ifndef TT_SIM_DESCRIPTION_H
 #define TT_SIM_DESCRIPTION_H
 
-#include "tt_model.h"
+#include "tt_sim_model.h"
 #include "tt_sim_protocol.h"
 
 #if TT_MODEL_HAS_PROTOTYPES
@@ -15,7 +15,8 @@
 #define TT_SIM_DESCRIPTION                                                                                             \
     {                                                                                                                  \
         TT_SIM_PROTOCOL_VERSION, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS,                 \
-            TT_MODEL_ARENA_BYTES, TT_MODEL_ROW_POOL_BYTES, (uint32_t)sizeof(tt_session_t)                              \
+            TT_MODEL_ARENA_BYTES, TT_MODEL_REGIONS_BYTES, (uint32_t)TT_MODEL_ROW_POOL_BYTES,                           \
+            (uint32_t)sizeof(tt_session_t)                                                                             \
     }
 
 #endif /* TT_SIM_DESCRIPTION_H */

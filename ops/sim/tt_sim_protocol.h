@@ -11,7 +11,7 @@
  * sample (predict, train step, enroll, embedding).
  * Reply: tt_sim_reply_t, followed by payload_bytes bytes; a status other than TT_OK has no payload.
  */
-#define TT_SIM_PROTOCOL_VERSION 4u
+#define TT_SIM_PROTOCOL_VERSION 5u
 
 /* As the status of a reply: the board wants sample instructions_low of a running TT_SIM_ADAPT, which follows alone. */
 #define TT_SIM_WANTS_SAMPLE 0x57414e54u
@@ -56,7 +56,8 @@ typedef struct {
     uint32_t classes;
     uint32_t embedding_elements; /* 0 without prototypes */
     uint32_t arena_bytes;
-    uint32_t row_pool_bytes;
+    uint32_t regions_bytes;  /* of the row pool, the tables of the session apart: what TT_SIM_READ_ROW_POOL sends */
+    uint32_t row_pool_bytes; /* on this machine: tables hold pointers */
     uint32_t session_bytes;
 } tt_sim_description_t;
 

@@ -87,8 +87,8 @@ static outcome_t refuse(void) {
 }
 
 static outcome_t initialise(void) {
-    const outcome_t outcome = {tt_init(&session, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES), 0u,
-                               0u, NULL, 0u};
+    const outcome_t outcome = {tt_sim_init(&session, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES),
+                               0u, 0u, NULL, 0u};
     return outcome;
 }
 
@@ -139,7 +139,6 @@ static outcome_t perform(tt_sim_request_t request) {
         call.arguments[2] = label;
         call.arguments[3] = ADDRESS(output);
         return count(&call, 1u);
-#if TT_MODEL_HAS_PROTOTYPES
     case TT_SIM_ENROLL:
         call.function = ADDRESS(&tt_enroll);
         call.arguments[2] = label;
@@ -150,13 +149,12 @@ static outcome_t perform(tt_sim_request_t request) {
     case TT_SIM_FORGET_PROTOTYPES:
         call.function = ADDRESS(&tt_forget_prototypes);
         return count(&call, 0u);
-#endif
     case TT_SIM_FISHER_ACCUMULATE:
-        call.function = ADDRESS(&tt_sim_fisher_accumulate);
+        call.function = ADDRESS(&tt_fisher_accumulate);
         call.arguments[2] = label;
         return count(&call, 0u);
     case TT_SIM_FISHER_CLEAR:
-        call.function = ADDRESS(&tt_sim_fisher_clear);
+        call.function = ADDRESS(&tt_fisher_clear);
         return count(&call, 0u);
     case TT_SIM_SELECT:
         call.function = ADDRESS(&tt_sim_select);
@@ -179,7 +177,7 @@ static outcome_t perform(tt_sim_request_t request) {
     case TT_SIM_SET_LEARNING_RATE:
         return set_learning_rate(request.argument);
     case TT_SIM_READ_ROW_POOL:
-        return send(row_pool, TT_MODEL_ROW_POOL_BYTES);
+        return send(row_pool, TT_MODEL_REGIONS_BYTES);
     default:
         return refuse();
     }

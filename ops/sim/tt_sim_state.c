@@ -8,7 +8,6 @@ uint32_t tt_sim_storage_bytes(void) {
     return TT_SIM_STORAGE_BYTES;
 }
 
-#ifdef TT_MODEL_STATE_BYTES
 tt_status_t tt_sim_save(tt_session_t *session, uint8_t *memory, uint32_t *offset, uint32_t *bytes) {
     tt_storage_ram_t ram;
     const tt_storage_t storage = tt_storage_ram(&ram, memory, TT_SIM_STORAGE_BYTES);
@@ -29,18 +28,3 @@ tt_status_t tt_sim_load(tt_session_t *session, uint8_t *memory) {
     const tt_storage_t storage = tt_storage_ram(&ram, memory, TT_SIM_STORAGE_BYTES);
     return tt_load(session, &storage);
 }
-#else
-tt_status_t tt_sim_save(tt_session_t *session, uint8_t *memory, uint32_t *offset, uint32_t *bytes) {
-    (void)session;
-    (void)memory;
-    (void)offset;
-    (void)bytes;
-    return TT_ERROR_INVALID_ARGUMENT;
-}
-
-tt_status_t tt_sim_load(tt_session_t *session, uint8_t *memory) {
-    (void)session;
-    (void)memory;
-    return TT_ERROR_INVALID_ARGUMENT;
-}
-#endif

@@ -5,14 +5,10 @@
 
 #include <stdint.h>
 
-#include "tt_model.h"
+#include "tt_sim_model.h"
 
-/* Bytes of a storage for the states of a build; a hand-written model without tt_save has next to none. */
-#ifdef TT_MODEL_STATE_BYTES
+/* Bytes of a storage for the states of a build. */
 #define TT_SIM_STORAGE_BYTES (2u * ((TT_MODEL_STATE_BYTES + 7u) / 8u * 8u))
-#else
-#define TT_SIM_STORAGE_BYTES 8u
-#endif
 
 uint32_t tt_sim_storage_bytes(void);
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tt_model.h"
+#include "tt_sim_model.h"
 
 /* Most samples of a support set in a simulation. */
 #define TT_SIM_MAX_SAMPLES 256u
@@ -51,8 +51,7 @@ tt_status_t tt_sim_select(tt_session_t *session, const tt_sim_budget_t *request)
 /* tt_choose for a request: the counts of all candidates, then the rooms of all their channels. */
 tt_status_t tt_sim_choose(tt_session_t *session, const uint16_t *request);
 
-/* tt_fisher_accumulate and tt_fisher_clear, for builds that lack them too. */
-tt_status_t tt_sim_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label);
-tt_status_t tt_sim_fisher_clear(tt_session_t *session);
+/* tt_init of the model. */
+tt_status_t tt_sim_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes);
 
 #endif /* TT_SIM_TASK_H */

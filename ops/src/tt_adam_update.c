@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tt_optimizer.h"
-
 #include <math.h>
 
-void tt_adam_next_step(tt_adam_t *adam) {
-    adam->beta_1_power *= adam->beta_1;
-    adam->beta_2_power *= adam->beta_2;
+#include "tt_optimizer.h"
+
+static void restart(float *hyper) {
+    hyper[TT_ADAM_BETA_1_POWER] = 1.0f;
+    hyper[TT_ADAM_BETA_2_POWER] = 1.0f;
+}
+
+void tt_adam_next_step(float *hyper) {
+    hyper[TT_ADAM_BETA_1_POWER] *= hyper[TT_ADAM_BETA_1];
+    hyper[TT_ADAM_BETA_2_POWER] *= hyper[TT_ADAM_BETA_2];
 }
 
 void tt_adam_update(float *restrict row, float *restrict first_moment, float *restrict second_moment,
-                    const float *restrict gradient, uint32_t count, const tt_adam_t *adam) {
-    const float alpha = adam->learning_rate * sqrtf(1.0f - adam->beta_2_power) / (1.0f - adam->beta_1_power);
-    const float first_rate = 1.0f - adam->beta_1;
-    const float second_rate = 1.0f - adam->beta_2;
-    const float epsilon = adam->epsilon;
+                    const float *restrict gradient, uint32_t count, const float *hyper) {
+    const float alpha =
+        hyper[TT_ADAM_LEARNING_RATE] * sqrtf(1.0f - hyper[TT_ADAM_BETA_2_POWER]) / (1.0f - hyper[TT_ADAM_BETA_1_POWER]);
+    const float first_rate = 1.0f - hyper[TT_ADAM_BETA_1];
+    const float second_rate = 1.0f - hyper[TT_ADAM_BETA_2];
+    const float epsilon = hyper[TT_ADAM_EPSILON];
     for (uint32_t i = 0; i < count; ++i) {
         const float g = gradient[i];
         first_moment[i] += (g - first_moment[i]) * first_rate;
@@ -21,3 +27,5 @@ void tt_adam_update(float *restrict row, float *restrict first_moment, float *re
         row[i] -= alpha * first_moment[i] / (sqrtf(second_moment[i]) + epsilon);
     }
 }
+
+const tt_optimizer_t tt_optimizer_adam = {"adam", TT_ADAM_ELEMENTS, restart, tt_adam_next_step};

@@ -33,6 +33,8 @@ const char *tt_status_text(tt_status_t status) {
         return "the storage holds no complete state";
     case TT_ERROR_OTHER_STATE:
         return "the stored state is of another model or plan";
+    case TT_ERROR_UNSUPPORTED:
+        return "the build lacks what was called";
     }
     return "unknown status";
 }

@@ -132,11 +132,14 @@ TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node) {
     } else if (command == TT_COMMAND_ACCUMULATE && (params.header.flags & TT_OP_FLAG_SEED) != 0u) {
         status = CopySeed(call.In(kSeed), params, call.Out(2));
     }
+    const bool enrolled = command == TT_COMMAND_ENROLL && status == TT_OK;
     const bool scored = command != TT_COMMAND_UPDATE;
     if (status == TT_OK && scored) {
         status = tt_prototypes_scores(&prototypes, embedding, scores);
     }
-    if (!scored || (status == TT_ERROR_NOT_ENROLLED && !WantsLoss(command))) {
+    /* A sample that has been added is not refused any more: whoever asks for its scores next is told. */
+    const bool added = enrolled && status == TT_ERROR_NOT_FINITE;
+    if (!scored || added || (status == TT_ERROR_NOT_ENROLLED && !WantsLoss(command))) {
         for (int32_t c = 0; c < params.classes; ++c) {
             scores[c] = -FLT_MAX;
         }

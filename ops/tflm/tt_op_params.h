@@ -3,7 +3,7 @@
  * What the custom ops of a train.tflite are told: the custom options of each op are one of the structures below, as
  * little-endian bytes, exactly as long as the structure. tt_tflm/emit/tflm/params.py writes them.
  *
- * Every field has 4 bytes (or two fields share 4), so that no compiler puts padding between them. A structure only
+ * Every field has 4 bytes (or several fields share 4), so that no compiler puts padding between them. A structure only
  * changes together with TT_OP_VERSION, and a runtime refuses any version but its own.
  *
  * The tensors of an op, in order, stand beside its structure; [name] is there only if the flag says so. All tensors are
@@ -28,6 +28,8 @@
 
 #include <stdint.h>
 
+#include "tt_expression.h"
+#include "tt_op_codes.h"
 #include "tt_window.h"
 
 #ifdef __cplusplus
@@ -40,44 +42,6 @@ extern "C" {
 #define TT_OP_NO_BLOCK (-1) /* as block: the gradient is a tensor of its own */
 #define TT_OP_CANDIDATES 64 /* bits of a guard */
 
-/* Values never change; new ones are appended. */
-typedef enum {
-    TT_OP_START = 1,
-    TT_OP_FINISH = 2,
-    TT_OP_CONV2D = 3,
-    TT_OP_CONV2D_GRAD_INPUT = 4,
-    TT_OP_CONV2D_GRAD_WEIGHTS = 5,
-    TT_OP_DEPTHWISE_CONV2D = 6,
-    TT_OP_DEPTHWISE_CONV2D_GRAD_INPUT = 7,
-    TT_OP_DEPTHWISE_CONV2D_GRAD_WEIGHTS = 8,
-    TT_OP_CLIP_MASK = 9,
-    TT_OP_MASK_GRAD = 10,
-    TT_OP_CLIP_GRAD = 11,
-    TT_OP_LEAKY_RELU_GRAD = 12,
-    TT_OP_SIGMOID_GRAD = 13,
-    TT_OP_TANH_GRAD = 14,
-    TT_OP_HARD_SWISH_GRAD = 15,
-    TT_OP_SOFTMAX_GRAD = 16,
-    TT_OP_ADD = 17,
-    TT_OP_ACCUMULATE = 18,
-    TT_OP_MULTIPLY = 19,
-    TT_OP_MULTIPLY_CHANNEL = 20,
-    TT_OP_CHANNEL_DOT = 21,
-    TT_OP_COPY = 22,
-    TT_OP_SLICE = 23,
-    TT_OP_CROP2D = 24,
-    TT_OP_AVG_POOL_GRAD = 25,
-    TT_OP_MAX_POOL_GRAD = 26,
-    TT_OP_SOFTMAX_CROSS_ENTROPY = 27,
-    TT_OP_PROTOTYPE_LOSS = 28,
-    TT_OP_SGD = 29,
-    TT_OP_MOMENTUM = 30,
-    TT_OP_ADAM = 31,
-    TT_OP_FISHER_POTENTIAL = 32,
-    TT_OP_CLIP = 33,
-    TT_OP_AFFINE = 34
-} tt_op_code_t;
-
 typedef enum {
     TT_OP_FLAG_IN_PLACE = 1,    /* the result goes into the first input; there is no output */
     TT_OP_FLAG_LOW = 2,         /* there is a lower bound */
@@ -87,7 +51,8 @@ typedef enum {
     TT_OP_FLAG_ACCUMULATE = 32, /* the result is added to what is there */
     TT_OP_FLAG_RATE = 64,       /* the gradient is multiplied with minus the learning rate */
     TT_OP_FLAG_FISHER = 128,    /* TT_START of a model that only adds up Fisher potentials */
-    TT_OP_FLAG_SEED = 256       /* the model knows the commands ACCUMULATE and UPDATE */
+    TT_OP_FLAG_SEED = 256,      /* the model knows the commands ACCUMULATE and UPDATE */
+    TT_OP_FLAG_ACTIVE = 512     /* there is an input `active` */
 } tt_op_flag_t;
 
 /* What one run is to do: the input tensor `command`. */
@@ -146,6 +111,15 @@ typedef struct {
     float low;  /* 0 without the flag */
     float high; /* 0 without the flag */
 } tt_op_clip_t;
+
+/*
+ * EXPRESSION: operands [n] [, active] -> y [n], y = the expression of the operands, element by element. Flags IN_PLACE,
+ * ACTIVE: there is an active, as for what belongs to the backward pass.
+ */
+typedef struct {
+    tt_op_header_t header;
+    tt_expression_t expression;
+} tt_op_expression_t;
 
 /* LEAKY_RELU_GRAD: g, y, active -> dx. Flag IN_PLACE. */
 typedef struct {
@@ -230,7 +204,7 @@ typedef struct {
  * PROTOTYPE_LOSS:        embedding, label int32[1], command int32[1], sums [classes, elements], counts int32[classes]
  *                        [, seed [elements]] -> loss [1], scores [classes], g. Flag SEED: there is a seed. Every command
  *                        writes the scores (-FLT_MAX for a class without samples, and for all by UPDATE, for which any
- *                        embedding will do), ENROLL adds to sums and counts before, TRAIN and FISHER write loss and g,
+ *                        embedding will do, and by ENROLL where they are not finite), ENROLL adds to sums and counts before, TRAIN and FISHER write loss and g,
  *                        ACCUMULATE writes batch_size * seed to g, since the ops after it divide by the batch; a loss that
  *                        is not asked for is NaN.
  */

@@ -38,6 +38,7 @@ OpFamily ConvolutionOps();
 OpFamily GradWeightsOps();
 OpFamily ActivationOps();
 OpFamily ElementwiseOps();
+OpFamily ExpressionOps();
 OpFamily WindowOps();
 OpFamily LossOps();
 OpFamily OptimizerOps();

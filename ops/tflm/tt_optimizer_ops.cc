@@ -17,7 +17,7 @@ TfLiteStatus ReadRate(const Call &call, const char *name, int index, float fallb
                            static_cast<double>(received));
         return kTfLiteError;
     }
-    *rate = received == 0.0f ? fallback : received;
+    *rate = received == 0.0f && !std::signbit(received) ? fallback : std::fabs(received);
     return kTfLiteOk;
 }
 
@@ -55,7 +55,7 @@ struct Sgd {
     static void Check(Preparation &, const tt_op_optimizer_t &) {
     }
     static void Run(const tt_op_optimizer_t &, const Update &u) {
-        tt_sgd_update(u.row, u.gradient, u.count, u.rate);
+        tt_sgd_update(u.row, u.gradient, u.count, &u.rate);
     }
 };
 
@@ -71,7 +71,8 @@ struct Momentum {
         CheckDecay(p, "a momentum in [0, 1)", params.momentum);
     }
     static void Run(const tt_op_optimizer_t &params, const Update &u) {
-        tt_momentum_update(u.row, u.first_moment, u.gradient, u.count, u.rate, params.momentum);
+        const float hyper[] = {u.rate, params.momentum};
+        tt_momentum_update(u.row, u.first_moment, u.gradient, u.count, hyper);
     }
 };
 
@@ -86,13 +87,13 @@ struct Adam {
                       params.epsilon);
     }
     static void Run(const tt_op_optimizer_t &params, const Update &u) {
-        const tt_adam_t adam = {u.rate,
-                                params.beta_1,
-                                params.beta_2,
-                                params.epsilon,
-                                std::pow(params.beta_1, u.step),
-                                std::pow(params.beta_2, u.step)};
-        tt_adam_update(u.row, u.first_moment, u.second_moment, u.gradient, u.count, &adam);
+        const float hyper[TT_ADAM_ELEMENTS] = {u.rate,
+                                               params.beta_1,
+                                               params.beta_2,
+                                               params.epsilon,
+                                               std::pow(params.beta_1, u.step),
+                                               std::pow(params.beta_2, u.step)};
+        tt_adam_update(u.row, u.first_moment, u.second_moment, u.gradient, u.count, hyper);
     }
 };
 

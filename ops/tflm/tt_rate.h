@@ -6,7 +6,7 @@
 
 namespace tinytrain {
 
-/* The learning rate in force: the input at that place, or fallback where the input is 0. */
+/* The learning rate in force: the input at that place, or fallback where the input is 0; -0 is a rate of 0. */
 TfLiteStatus ReadRate(const Call &call, const char *name, int index, float fallback, float *rate);
 
 } // namespace tinytrain

@@ -4,8 +4,8 @@
 namespace tinytrain {
 
 const OpEntry &RegisteredOp(int index) {
-    const OpFamily families[] = {StateOps(),       ConvolutionOps(), GradWeightsOps(), ActivationOps(),
-                                 ElementwiseOps(), WindowOps(),      LossOps(),        OptimizerOps()};
+    const OpFamily families[] = {StateOps(),      ConvolutionOps(), GradWeightsOps(), ActivationOps(), ElementwiseOps(),
+                                 ExpressionOps(), WindowOps(),      LossOps(),        OptimizerOps()};
     int family = 0;
     while (index >= families[family].count) {
         index -= families[family].count;

@@ -8,10 +8,8 @@
 #ifndef TT_REGISTER_OPS_H
 #define TT_REGISTER_OPS_H
 
+#include "tt_op_codes.h"
 #include "tt_op_table.h"
-
-/* How many ops RegisterTinyTrainOps adds. */
-#define TT_OPS 34
 
 namespace tinytrain {
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tt_tflm.boards.episode import InputScaling, load_episode, resize_bilinear
+from tt_tflm.boards.episode import load_episode, resize_bilinear
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 
 SHAPE = (6, 5, 3)
@@ -205,8 +206,8 @@ def test_damaged_member(save, arrays) -> None:
 
 @pytest.mark.data
 def test_examples(data_folder: Path) -> None:
-    paths = sorted((data_folder / "examples").glob("*.npz"))
-    assert paths
+    paths = [*(data_folder / "examples").glob("cifar10*.npz"), *(data_folder / "examples").glob("gtsrb*.npz")]
+    assert len(paths) == 2
     for path in paths:
         episode = load_episode(path, (128, 128, 3))
         assert episode.support_x.shape == (25, 128, 128, 3)

@@ -10,14 +10,14 @@ from keras import layers
 
 from tt_tflm import SGD, Adam, Budget, InputError, Momentum, PrototypeLoss, TrainableConverter, UpdatePlan
 from tt_tflm.boards.episode import Episode
-from tt_tflm.build.planning import BY_FISHER, _Planner, plan_on_host
+from tt_tflm.build.planning import _Planner, plan_on_host
 from tt_tflm.plan.select import plan_cost, select
 from tt_tflm.plan.strategies import STRATEGIES
 
 SHAPE = (16, 16, 3)
 SPENT = ("training_memory_bytes", "ram_bytes", "backward_macs", "updated_parameters")
 OPTIMIZERS = [SGD(), Momentum(), Adam(), Adam(batch_size=4)]
-TRAINING = sorted(STRATEGIES.keys() - {"none"})
+TRAINING = sorted(set(STRATEGIES) - {"none"})
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_strategies_that_look_at_potentials_are_known(converter) -> None:
     rows = {layer.name: rows for layer, rows in zip(converter.layers, converter._import().rows, strict=True)}
     for strategy in TRAINING:
         options = {"rows": rows, "bias_table": planner._bias_table}
-        if strategy in BY_FISHER:
+        if STRATEGIES[strategy].fisher:
             with pytest.raises(InputError, match="Fisher"):
                 select(planner.table, None, Budget(), strategy, **options)
         else:

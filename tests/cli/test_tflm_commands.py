@@ -44,7 +44,9 @@ def test_convert_writes_models_and_their_ops(build: Path) -> None:
         "console/tt_task.c",
     } <= names
     assert "fisher.tflite" not in names
-    assert not [name for name in names if Path(name).name.startswith(("tt_weights", "tt_kernels", "tt_sim"))]
+    assert not [
+        name for name in names if Path(name).name.startswith(("tt_model_weights", "tt_model_kernels", "tt_sim"))
+    ]
 
 
 @pytest.mark.parametrize("mode", MODES)

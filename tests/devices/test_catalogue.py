@@ -57,7 +57,9 @@ def test_boards_state_their_memories(device):
 
 @pytest.mark.qemu
 def test_qemu_knows_the_machines():
-    listing = subprocess.run([find_emulator(), "-machine", "help"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        [find_emulator(get_profile("cortex-m4")), "-machine", "help"], capture_output=True, text=True, check=True
+    ).stdout
     machines = {line.split()[0] for line in listing.splitlines()[1:]}
     named = {device.qemu_machine for device in BOARDS if device.qemu_machine}
     assert len(named) == 4
@@ -71,4 +73,4 @@ def test_unknown_target_lists_the_known_ones(name):
     message = str(error.value)
     assert message.startswith("expected a target of host, cortex-m3, ")
     assert "nano33ble" in message
-    assert message.endswith(f"or the path of a profile (.toml), received {name!r}")
+    assert f"or the path of a profile (.toml), received {name!r}" in message

@@ -35,7 +35,7 @@ def test_a_profile_of_the_user(tmp_path):
     path = write(tmp_path, REGION, second, qemu_machine='"my-machine"')
     device = get_device(str(path))
     assert (device.name, device.title, device.core) == ("my-board", "My board, rev. B", "cortex-m7")
-    assert (device.fpu, device.dsp, device.mve, device.flash_bytes) == ("double", True, False, 1 << 20)
+    assert (device.features, device.flash_bytes) == ({"fpu": "double", "dsp": True, "mve": False}, 1 << 20)
     assert device.ram == (RamRegion("sram", 0x20000000, 1 << 18), RamRegion("sdram", 0xC0000000, 8 << 20, True))
     assert device.qemu_machine == "my-machine"
     assert device_from_json(device.to_json()) == device
@@ -69,7 +69,7 @@ def test_the_compiler_is_told_what_the_core_has(tmp_path, core, fpu, dsp, mve, f
         ({"name": '"My board"'}, "name: expected lower-case letters, .*, received 'My board'"),
         ({"title": '""'}, "title: expected a line of text, received ''"),
         ({"core": '"cortex-m0"'}, "core: expected one of cortex-m3, .*, received 'cortex-m0'"),
-        ({"fpu": '"quad"'}, "fpu: expected 'none' or 'single' or 'double' for cortex-m7, received 'quad'"),
+        ({"fpu": '"quad"'}, "fpu: expected 'single' or 'double' or 'none' for cortex-m7, received 'quad'"),
         ({"dsp": "false"}, "dsp: expected true for cortex-m7, received false"),
         ({"dsp": "1"}, "dsp: expected true for cortex-m7, received 1"),
         ({"mve": "true"}, "mve: expected false for cortex-m7, received true"),

@@ -112,7 +112,7 @@ def test_a_build_that_does_not_fit(needs, dynamic, parts):
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 2000), st.integers(1, 4000), st.integers(1, 40))
 def test_the_budget_that_is_named_fits(arena, pool, session):
-    device = Device("d", "d", "cortex-m7", "single", True, False, 1 << 20, (FAST, WIDE))
+    device = Device("d", "d", "cortex-m7", get_device("cortex-m7").features, 1 << 20, (FAST, WIDE))
     needs = MemoryNeeds(16 * arena, 16 * pool, 4 * session, 16, 16)
     try:
         place_build(device, needs, dynamic=True)

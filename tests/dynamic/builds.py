@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -17,7 +16,6 @@ from oracle.reference import Loss, Optimizer
 
 import tt_tflm
 from tt_tflm.boards.simulated.count_macs import _INSTRUMENTED, _CountingBoard
-from tt_tflm.options import optimizer_spec
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan
@@ -94,7 +92,7 @@ def table_of(
     full = imported.cost(everything, ours(loss), ours(optimizer)).backward_macs
     layers = len(imported.layers)
     candidates = range(layers - min(layers, tail or MAX_CANDIDATES), layers)
-    spec = replace(optimizer_spec(ours(optimizer)), at_run_time=True)
+    spec = ours(optimizer).spec(at_run_time=True)
     return imported, tail_table(
         imported.module,
         loss_spec(imported, ours(loss)),

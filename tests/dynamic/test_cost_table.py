@@ -23,8 +23,8 @@ from dynamic.builds import (
     small_dynamic_build,
     table_of,
 )
-from tt_tflm.plan.strategies import combine
 from tt_tflm.plan.update_plan import LayerPlan
+from tt_tflm.plan.wish import combine
 
 OPTIMIZERS = (SGD(), SGD(batch_size=4), Momentum(), Adam(), Adam(batch_size=4))
 PLANS_PER_NET = 6

@@ -17,14 +17,14 @@ from passes.programs import dense, module_of, unary
 
 import tt_tflm
 from tt_tflm.emit.c.library import emit_c, emit_cmake
+from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import SGD
 from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.layout.row_pool import lay_out
-from tvm_passes.attach_loss import LossSpec
 from tvm_passes.choice import Trained
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.kernels.tiling import HOST
 from tvm_passes.pipeline import training_program
-from tvm_passes.update_in_place import OptimizerSpec
 
 from .models import MATRIX, NETS, RECIPES
 from .workshop import WARNINGS, need, run_quietly
@@ -58,10 +58,10 @@ def _emitted(
     """Two Dense layers of 4 and 3 channels on 5 inputs, of which channels 0 and 2 of the first are trained."""
     calls = [("h", dense(5, 4), ["x", "rows_0"]), ("t", unary("tanh", 4), ["h"]), ("z", dense(4, 3), ["t", "rows_1"])]
     module = module_of("predict", {"x": 5, "rows_0": rows.size, "rows_1": head.size}, calls, "z")
-    planned = training_program(module, LossSpec("softmax", 3), {0: Trained(2)}, OptimizerSpec("sgd"))
+    planned = training_program(module, SoftmaxLoss().spec(3), {0: Trained(2)}, SGD().spec())
     layers = [EmittedLayer(names[0], rows, (0, 2)), EmittedLayer(names[1], head)]
     pool = lay_out({0: (names[0], 2 * rows.shape[1])}, (), 3, None)
-    return EmittedModel(model, "0123456789abcdef", planned, layers, (5,), 3, None, OptimizerSpec("sgd"), 0.1, pool)
+    return EmittedModel(model, "0123456789abcdef", planned, layers, (5,), 3, None, SGD().spec(), 0.1, pool)
 
 
 def _rows() -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +85,14 @@ def test_a_build_has_its_files_and_says_whose_they_are(name, saved):
     build = saved(name)
     present = {str(p.relative_to(build.folder)) for p in build.folder.rglob("*") if p.is_file()}
     assert {
-        *("include/tt_model.h", "src/tt_model.c", "src/tt_kernels.c", "src/tt_kernels.h", "src/tt_weights.c"),
-        *("src/tt_weights.h", "CMakeLists.txt", "sources.txt", "plan.json", "report.json"),
+        *(
+            "include/tt_model.h",
+            "src/tt_model.c",
+            "src/tt_model_kernels.c",
+            "src/tt_model_kernels.h",
+            "src/tt_model_weights.c",
+        ),
+        *("src/tt_model_weights.h", "CMakeLists.txt", "sources.txt", "plan.json", "report.json"),
         *("sim/simulation.json", "sim/weights.npz"),
     } <= present
     for path in present:
@@ -146,7 +152,7 @@ def test_shapes_are_told_for_people(saved):
 @pytest.mark.parametrize("name", ["softmax_sgd_1", "everything", "sequence"])
 def test_weights_come_back_to_the_bit(name, saved):
     build = saved(name)
-    arrays = _parse(build.text("src/tt_weights.c"))
+    arrays = _parse(build.text("src/tt_model_weights.c"))
     with np.load(build.folder / "sim/weights.npz") as stored:
         for key in stored.files:
             assert _bits(arrays[f"tt_{key}"]) == _bits(stored[key])
@@ -175,7 +181,7 @@ def _cached_weights(rows: np.ndarray, head: np.ndarray) -> str:
     if not _CACHE:
         _CACHE.append(_emitted(rows, head))
     layers = [dataclasses.replace(_CACHE[0].layers[0], rows=rows), _CACHE[0].layers[1]]
-    return emit_c(dataclasses.replace(_CACHE[0], layers=layers), HOST)["src/tt_weights.c"]
+    return emit_c(dataclasses.replace(_CACHE[0], layers=layers), HOST)["src/tt_model_weights.c"]
 
 
 _CACHE: list[EmittedModel] = []
@@ -186,19 +192,21 @@ def test_the_compiler_reads_the_same_floats(tmp_path):
     folder = _write(_files_with(FLOATS), tmp_path)
     library = tmp_path / "weights.so"
     flags = (*WARNINGS, "-shared", "-fPIC", f"-I{OPS / 'include'}")
-    run_quietly("gcc", *flags, folder / "src/tt_weights.c", "-o", library)
+    run_quietly("gcc", *flags, folder / "src/tt_model_weights.c", "-o", library)
     array = (ctypes.c_float * FLOATS.size).in_dll(ctypes.CDLL(str(library)), "tt_rows_0")
     assert _bits(np.ctypeslib.as_array(array)) == _bits(FLOATS)
 
 
 def test_constants_are_emitted_once_and_aligned(saved):
-    text = saved("everything").text("src/tt_weights.c")
+    text = saved("everything").text("src/tt_model_weights.c")
     names = re.findall(r"^TT_ALIGNED const float (\w+)\[", text, re.MULTILINE)
     assert "tt_constant_0" in names
     assert len(names) == len(set(names))
     contents = re.findall(r"tt_constant_\d+\[\d+\] = (\{[^}]*\})", text)
     assert len(contents) == len(set(contents))
-    declared = re.findall(r"^extern const float (\w+)\[", saved("everything").text("src/tt_weights.h"), re.MULTILINE)
+    declared = re.findall(
+        r"^extern const float (\w+)\[", saved("everything").text("src/tt_model_weights.h"), re.MULTILINE
+    )
     assert declared == names
 
 
@@ -216,7 +224,7 @@ def test_names_are_harmless_in_comments(name, tmp_path):
     need("gcc", "clang")
     model = _emitted(*_rows(), names=(name, name), model=name)
     folder = _write(emit_c(model, HOST), tmp_path)
-    sources = [folder / f"src/{source}.c" for source in ("tt_model", "tt_weights", "tt_kernels")]
+    sources = [folder / f"src/{source}.c" for source in ("tt_model", "tt_model_weights", "tt_model_kernels")]
     for compiler in ("gcc", "clang"):
         includes = (f"-I{folder / 'include'}", f"-I{OPS / 'include'}")
         run_quietly(compiler, *WARNINGS, *includes, "-fsyntax-only", *sources, cwd=tmp_path)
@@ -225,7 +233,11 @@ def test_names_are_harmless_in_comments(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_harmless_in_cmake(name):
     plain, other = (
-        [line for line in emit_cmake(model, ["src/tt_kernels.c"], ["-O3"]).splitlines() if not line.startswith("#")]
+        [
+            line
+            for line in emit_cmake(model, ["src/tt_model_kernels.c"], ["-O3"]).splitlines()
+            if not line.startswith("#")
+        ]
         for model in ("plain", name)
     )
     assert other == plain

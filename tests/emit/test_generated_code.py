@@ -40,7 +40,7 @@ def test_no_compiler_has_a_warning(name, compiler, saved, tmp_path):
 def test_no_warning_with_the_flags_of_kernels(name, core, saved, tmp_path):
     build = saved(name)
     flags = ("-O3", "-ffast-math", "-fno-tree-reassoc", "-fno-schedule-insns", "-ffp-contract=fast")
-    kernels = [source for source in build.sources if source.name == "tt_kernels.c"]
+    kernels = [source for source in build.sources if source.name == "tt_model_kernels.c"]
     build.compile(core, tmp_path, *WARNINGS, *flags, sources=kernels)
 
 
@@ -169,8 +169,8 @@ def test_cmake_builds_the_listed_sources_into_a_library_that_links(name, saved, 
     lines = run_quietly(tmp_path / "out" / "app").splitlines()
     assert lines[-1].startswith("reset ")
     flags = {Path(entry["file"]).name: entry["command"].split() for entry in commands}
-    assert "-ffast-math" in flags["tt_kernels.c"]
-    assert not any("-ffast-math" in command for file, command in flags.items() if file != "tt_kernels.c")
+    assert "-ffast-math" in flags["tt_model_kernels.c"]
+    assert not any("-ffast-math" in command for file, command in flags.items() if file != "tt_model_kernels.c")
     assert all("-std=c99" in command for file, command in flags.items() if file != "main.c")
 
 
@@ -184,7 +184,7 @@ def test_cmake_cross_compiles_with_the_flags_of_the_target(saved, tmp_path):
     _cmake(build.folder, tmp_path / "out", *options)
     assert (tmp_path / "out" / "libtt_model.a").is_file()
     commands = json.loads((tmp_path / "out" / "compile_commands.json").read_text())
-    (kernels,) = (entry["command"] for entry in commands if entry["file"].endswith("tt_kernels.c"))
+    (kernels,) = (entry["command"] for entry in commands if entry["file"].endswith("tt_model_kernels.c"))
     assert "-mcpu=cortex-m4" in kernels
 
 

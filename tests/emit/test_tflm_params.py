@@ -8,11 +8,30 @@ import pytest
 
 from tt_tflm.boards.simulated.toolchain import find_compiler
 from tt_tflm.devices import get_profile
+from tt_tflm.emit.tflm import op_codes
 from tt_tflm.emit.tflm import params as tflm_params
-from tt_tflm.emit.tflm.params import STRUCTURES, WINDOW_FIELDS, Command, Control, Flag, Header, Op, WindowFields, pack
+from tt_tflm.emit.tflm.params import (
+    STRUCTURES,
+    WINDOW_FIELDS,
+    Command,
+    Control,
+    ExpressionFields,
+    Flag,
+    Header,
+    Op,
+    WindowFields,
+    pack,
+)
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite import expression
+from tt_tflm.tflite.expression import Instruction
 
-NAMES = {"tt_op_header_t": Header, "tt_window_t": WindowFields, **{s.__name__: s for s in STRUCTURES.values()}}
+NAMES = {
+    "tt_op_header_t": Header,
+    "tt_window_t": WindowFields,
+    "tt_expression_t": ExpressionFields,
+    **{s.__name__: s for s in STRUCTURES.values()},
+}
 
 
 def constants() -> dict[str, int]:
@@ -24,6 +43,15 @@ def constants() -> dict[str, int]:
         "TT_OP_NO_BLOCK": tflm_params.NO_BLOCK,
         "TT_OP_CANDIDATES": tflm_params.MAX_CANDIDATES,
         "TT_CONTROL_WORDS": tflm_params.CONTROL_WORDS,
+        "TT_OPS": len(Op),
+        "TT_EXPRESSION_STEPS": expression.MAX_STEPS,
+        "TT_EXPRESSION_CONSTANTS": expression.MAX_CONSTANTS,
+        "TT_EXPRESSION_OPERANDS": expression.MAX_OPERANDS,
+        "TT_EXPRESSION_DEPTH": expression.MAX_DEPTH,
+        "TT_EXPRESSION_OPERAND": expression.OPERAND,
+        "TT_EXPRESSION_CONSTANT": expression.CONSTANT,
+        "TT_EXPRESSION_CODES": len(Instruction),
+        **{f"TT_EXPRESSION_{instruction.name}": instruction for instruction in Instruction},
         **{f"TT_OP_{op.name}": op for op in Op},
         **{f"TT_OP_FLAG_{flag.name}": flag for flag in Flag if flag},
         **{f"TT_COMMAND_{command.name}": command for command in Command},
@@ -54,10 +82,14 @@ def test_constants_are_those_of_the_header(told_by_c):
     assert {name: told_by_c[name] for name in constants()} == constants()
 
 
-def test_the_header_names_no_other_ops_and_flags():
-    header = (ops_path() / "tflm/tt_op_params.h").read_text()
-    listed = {line.split()[0] for line in header.splitlines() if line.startswith("    TT_OP_") and " = " in line}
-    assert listed == {f"TT_OP_{op.name}" for op in Op} | {f"TT_OP_FLAG_{flag.name}" for flag in Flag if flag}
+def test_the_header_of_codes_is_what_the_command_writes():
+    assert (ops_path() / op_codes.HEADER).read_text(encoding="utf-8") == op_codes.header()
+
+
+def test_the_header_names_no_other_flags():
+    header = (ops_path() / "tflm/tt_op_params.h").read_text(encoding="utf-8")
+    listed = {line.split()[0] for line in header.splitlines() if line.startswith("    TT_OP_FLAG_") and " = " in line}
+    assert listed == {f"TT_OP_FLAG_{flag.name}" for flag in Flag if flag}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -70,7 +70,7 @@ int main(int argc, char **argv)
     void *row_pool = aligned(TT_MODEL_ROW_POOL_BYTES);
     arena = aligned(TT_MODEL_ARENA_BYTES);
     session = aligned(sizeof *session);
-    expect(tt_init(session, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES), "tt_init");
+    expect(tt_init(session, &tt_model, arena, TT_MODEL_ARENA_BYTES, row_pool, TT_MODEL_ROW_POOL_BYTES), "tt_init");
     float loss = 0.0f;
     uint32_t i;
     fill_input(x, 1);
@@ -153,7 +153,7 @@ static tt_session_t session;
 int main(void)
 {
     float loss;
-    (void)tt_init(&session, arena, sizeof arena, row_pool, sizeof row_pool);
+    (void)tt_init(&session, &tt_model, arena, sizeof arena, row_pool, sizeof row_pool);
     (void)tt_predict(&session, x, scores);
     (void)tt_train_step(&session, x, 0, &loss);
     (void)tt_set_learning_rate(&session, 0.1f);

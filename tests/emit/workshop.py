@@ -17,10 +17,10 @@ CORES = tuple(name for name in core_names() if not get_profile(name).is_host)
 COMPILERS: dict[str, tuple[str, ...]] = {
     "gcc": ("gcc",),
     "clang": ("clang",),
-    **{core: ("arm-none-eabi-gcc", *get_profile(core).cpu_flags) for core in CORES},
+    **{core: (get_profile(core).toolchain.compilers[0], *get_profile(core).cpu_flags) for core in CORES},
 }
 # What the model is made of; the rest of a build's sources is the device runtime, the same in every build.
-MODEL_SOURCES = ("tt_kernels.c", "tt_model.c", "tt_weights.c")
+MODEL_SOURCES = ("tt_model_kernels.c", "tt_model.c", "tt_model_weights.c")
 
 
 def need(*tools: str) -> None:

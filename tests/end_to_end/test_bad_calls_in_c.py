@@ -45,18 +45,18 @@ int main(void)
     bad_x[3] = NAN;
 
     TRY(TT_ERROR_NOT_INITIALISED, tt_predict(&session, x, scores));
-    TRY(TT_ERROR_ARENA_TOO_SMALL, tt_init(&session, arena, arena_bytes - 1, pool, pool_bytes));
-    TRY(TT_ERROR_ARENA_TOO_SMALL, tt_init(&session, arena, 0, pool, pool_bytes));
+    TRY(TT_ERROR_ARENA_TOO_SMALL, tt_init(&session, &tt_model, arena, arena_bytes - 1, pool, pool_bytes));
+    TRY(TT_ERROR_ARENA_TOO_SMALL, tt_init(&session, &tt_model, arena, 0, pool, pool_bytes));
     TRY(TT_ERROR_NOT_INITIALISED, tt_train_step(&session, x, 0, &loss));
-    TRY(TT_ERROR_ROW_POOL_TOO_SMALL, tt_init(&session, arena, arena_bytes, pool, pool_bytes - 1));
-    TRY(TT_ERROR_MISALIGNED, tt_init(&session, arena + 4, arena_bytes, pool, pool_bytes));
-    TRY(TT_ERROR_MISALIGNED, tt_init(&session, arena, arena_bytes, pool + 8, pool_bytes));
-    TRY(TT_ERROR_NULL_POINTER, tt_init(NULL, arena, arena_bytes, pool, pool_bytes));
-    TRY(TT_ERROR_NULL_POINTER, tt_init(&session, NULL, arena_bytes, pool, pool_bytes));
-    TRY(TT_ERROR_NULL_POINTER, tt_init(&session, arena, arena_bytes, NULL, pool_bytes));
+    TRY(TT_ERROR_ROW_POOL_TOO_SMALL, tt_init(&session, &tt_model, arena, arena_bytes, pool, pool_bytes - 1));
+    TRY(TT_ERROR_MISALIGNED, tt_init(&session, &tt_model, arena + 4, arena_bytes, pool, pool_bytes));
+    TRY(TT_ERROR_MISALIGNED, tt_init(&session, &tt_model, arena, arena_bytes, pool + 8, pool_bytes));
+    TRY(TT_ERROR_NULL_POINTER, tt_init(NULL, &tt_model, arena, arena_bytes, pool, pool_bytes));
+    TRY(TT_ERROR_NULL_POINTER, tt_init(&session, &tt_model, NULL, arena_bytes, pool, pool_bytes));
+    TRY(TT_ERROR_NULL_POINTER, tt_init(&session, &tt_model, arena, arena_bytes, NULL, pool_bytes));
     TRY(TT_ERROR_NOT_INITIALISED, tt_reset(&session));
 
-    TRY(TT_OK, tt_init(&session, arena, arena_bytes, pool, pool_bytes));
+    TRY(TT_OK, tt_init(&session, &tt_model, arena, arena_bytes, pool, pool_bytes));
     TRY(TT_ERROR_NOT_ENROLLED, tt_predict(&session, x, scores));
     TRY(TT_OK, tt_enroll(&session, x, 1));
     TRY(TT_ERROR_NULL_POINTER, tt_predict(NULL, x, scores));

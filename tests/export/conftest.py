@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from tt_tflm.export import export_arduino
+from tt_tflm.export.arduino.library import export_arduino
 
 from .arduino_builds import build
 

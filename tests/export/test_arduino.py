@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import tt_tflm
 from tt_tflm.errors import InputError
-from tt_tflm.export.arduino import arduino_files, export_arduino
+from tt_tflm.export.arduino.library import arduino_files, export_arduino
 
 from .arduino_builds import build
 from .arduino_rules import properties

@@ -74,8 +74,8 @@ def test_kernels_bring_their_flags_along(libraries, tmp_path):
     """Without its pragma the same source is shorter: -Os is all that the command line says."""
     toolchain = cross("cortex-m4", tmp_path / "core")
     library = libraries("softmax")
-    kernels = library / "src" / "tt_kernels.c"
-    plain = tmp_path / "plain" / "tt_kernels.c"
+    kernels = library / "src" / "tt_model_kernels.c"
+    plain = tmp_path / "plain" / "tt_model_kernels.c"
     plain.parent.mkdir()
     plain.write_text(re.sub(r"(?m)^#pragma GCC optimize.*$", "", kernels.read_text()))
     made = [toolchain.objects([source], library, tmp_path / str(i)) for i, source in enumerate((kernels, plain))]

@@ -12,7 +12,7 @@ import pytest
 from tt_tflm.boards.serial import Board
 from tt_tflm.devices import get_device
 from tt_tflm.errors import InputError
-from tt_tflm.export.arduino import arduino_files
+from tt_tflm.export.arduino.library import arduino_files
 
 from .arduino_builds import build
 from .arduino_compiler import sketch_source

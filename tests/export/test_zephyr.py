@@ -15,7 +15,7 @@ import yaml
 from tt_tflm import Board, load_build
 from tt_tflm.cli.main import main
 from tt_tflm.errors import DeviceError, InputError
-from tt_tflm.export import export_zephyr, zephyr_files
+from tt_tflm.export.zephyr.module import export_zephyr, zephyr_files
 
 from . import zephyr_host
 
@@ -48,7 +48,7 @@ def test_every_source_is_compiled_and_exists(module):
 
 def test_kernel_flags_are_for_kernels(module):
     text = (module / "zephyr" / "CMakeLists.txt").read_text()
-    before, after = text.split("set_source_files_properties(${TINYTRAIN_DIR}/src/tt_kernels.c PROPERTIES")
+    before, after = text.split("set_source_files_properties(${TINYTRAIN_DIR}/src/tt_model_kernels.c PROPERTIES")
     assert "-ffast-math" not in before.replace("Never -ffast-math", "")
     assert after.split('"')[1].split(";")[:2] == ["-O3", "-ffast-math"]
 

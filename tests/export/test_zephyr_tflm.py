@@ -16,7 +16,7 @@ from emit.workshop import need
 
 import tt_tflm
 from tt_tflm.emit.tflm.session import resolver_method
-from tt_tflm.export import export_zephyr, zephyr_files
+from tt_tflm.export.zephyr.module import export_zephyr, zephyr_files
 from tt_tflm.state.personalisation import Personalisation
 
 from . import zephyr_host
@@ -134,11 +134,6 @@ def test_a_build_of_before_is_refused(build):
     simulation = {name: value for name, value in build.simulation.items() if name != "lists_bytes"}
     with pytest.raises(tt_tflm.InputError, match=r"expected a build with include/tt_model.h, .*: convert again"):
         zephyr_files(dataclasses.replace(build, simulation=simulation))
-
-
-def test_the_console_wants_a_board(build, tmp_path):
-    with pytest.raises(tt_tflm.InputError, match=r"console: .* 'tflm': export it for a board"):
-        build.console("host", tmp_path)
 
 
 def test_builtin_operators_are_called_as_the_resolver_calls_them():

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,39 +27,34 @@ const tinytrain::OpEntry &tinytrain::RegisteredOp(int)
 }
 """
 KERNELS = frozenset(path.stem for path in (ops_path() / "kernels" / "src").glob("*.c"))
-INTEGERS = {"label", "command", "control", "counts", "choice"}
 
 
 class _Model:
-    def __init__(self, content: bytes, layout: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, content: bytes) -> None:
         self._interpreter = TflmInterpreter(content)
-        self._inputs, self._outputs = layout["inputs"], layout["outputs"]
-        self._zeros = [
-            np.zeros(self._interpreter.input_shape(i), np.int32 if name in INTEGERS else np.float32)
-            for i, name in enumerate(self._inputs)
-        ]
+        self._inputs, self._outputs = self._interpreter.tensors()
 
     def about(self) -> bytes:
         """How many inputs and outputs there are; of each its bytes, and of an output the input that it is, or -1."""
-        tensors = [(zeros.nbytes, -1) for zeros in self._zeros]
-        for i, name in enumerate(self._outputs):
-            shared = list(self._inputs).index(name) if name in self._inputs else -1
-            tensors.append((self._interpreter.output(i).nbytes, shared))
+        places = [tensor.ctypes.data for tensor in self._inputs]
+        tensors = [(tensor.nbytes, -1) for tensor in self._inputs]
+        for tensor in self._outputs:
+            place = tensor.ctypes.data
+            tensors.append((tensor.nbytes, places.index(place) if place in places else -1))
         words = [len(self._inputs), len(self._outputs), *(word for tensor in tensors for word in tensor)]
         return struct.pack(f"<{len(words)}i", *words)
 
     def run(self, line: socket.socket) -> None:
-        for i, zeros in enumerate(self._zeros):
-            value = np.frombuffer(_received(line, zeros.nbytes), zeros.dtype).reshape(zeros.shape)
-            self._interpreter.set_input(i, value)
+        for tensor in self._inputs:
+            tensor[:] = np.frombuffer(_received(line, tensor.nbytes), np.uint8)
         refused = 0
         try:
             self._interpreter.invoke()
         except DeviceError:
             refused = 1
         line.sendall(struct.pack("<i", refused))
-        for i in range(len(self._outputs)):
-            line.sendall(self._interpreter.output(i).tobytes())
+        for tensor in self._outputs:
+            line.sendall(tensor.tobytes())
 
 
 @contextmanager
@@ -99,7 +94,7 @@ def _answer(line: socket.socket, build: tt_tflm.Build) -> None:
             models[index].run(line)
         else:
             name = names[index]
-            models[index] = _Model(build.models[name], build.simulation["tflm"][name])
+            models[index] = _Model(build.models[name])
             line.sendall(models[index].about())
 
 

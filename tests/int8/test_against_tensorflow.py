@@ -13,7 +13,7 @@ import tensorflow as tf
 import tt_tflm
 from tt_tflm.program.quantization import quantized
 from tvm_passes.kernel import steps_of
-from tvm_passes.quantize import OPERATIONS
+from tvm_passes.ops import QUANTIZERS
 
 from .nets import CLASSES, Net, random_net
 from .straight_through import StraightThrough
@@ -81,7 +81,7 @@ def prepared(seed: int) -> tuple[Net, tt_tflm.TrainableConverter]:
 def test_the_nets_hold_every_operation() -> None:
     modules = [prepared(seed)[1]._import().module for seed in range(NETS)]
     kernels = [step.kernel for module in modules for step in steps_of(module, "predict")[0]]
-    assert {kernel.op for kernel in kernels} == {*OPERATIONS, "quantize", "requantize", "dequantize", "softmax"}
+    assert {kernel.op for kernel in kernels} == {*QUANTIZERS, "quantize", "requantize", "dequantize", "softmax"}
 
 
 @pytest.mark.parametrize("seed", range(NETS))

@@ -76,8 +76,8 @@ SETTINGS = {
 
 def train(target: str, make=backbone, **further) -> None:
     """Trains what ``make`` makes and writes the weights, in order, as an .npz file, whole or not at all."""
+    from tt_tflm.files.output import write_whole
     from tt_tflm.frontend.quiet import import_keras
-    from tt_tflm.meta.checkpoint import write_whole
     from tt_tflm.meta.distribution import make_strategy
     from tt_tflm.meta.mixed_augment import OFF
     from tt_tflm.meta.training import fit

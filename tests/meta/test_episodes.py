@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import Sampling, draw_episodes, load_episode_rows
 from tt_tflm.meta.images import ImageSet, load_images

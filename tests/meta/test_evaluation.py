@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import tt_tflm
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import draw_episodes
 from tt_tflm.meta.evaluation import Evaluation, StrategyResult, evaluate
+from tt_tflm.meta.evaluation_settings import EvaluationSettings
 from tt_tflm.meta.images import load_images
 from tt_tflm.meta.plot import write_plot
 from tt_tflm.meta.statistics import mean_and_ci95
@@ -28,6 +30,10 @@ EPISODES = {"ways": 4, "shots": 3, "queries": 5, "count": 4, "seed": 1}
 OPTIONS = {"iterations": 6, "budget": BUDGET, "learning_rates": dict.fromkeys(STRATEGIES[1:], 0.01)}
 
 
+def evaluated(model: Path, images: Any, **settings: Any) -> Evaluation:
+    return evaluate(model, images, EvaluationSettings(**settings))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "backbone.keras"
@@ -37,11 +43,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def on_boards(model: Path) -> Evaluation:
-    return evaluate(model, small.images(), strategies=STRATEGIES, **EPISODES, **OPTIONS)
+    return evaluated(model, small.images(), strategies=STRATEGIES, **EPISODES, **OPTIONS)
 
 
 def test_device_code_and_tensorflow_agree(model: Path, on_boards: Evaluation) -> None:
-    in_tensorflow = evaluate(model, small.images(), strategies=STRATEGIES, backend="tf", **EPISODES, **OPTIONS)
+    in_tensorflow = evaluated(model, small.images(), strategies=STRATEGIES, backend="tf", **EPISODES, **OPTIONS)
     for name, expected in on_boards.strategies.items():
         assert in_tensorflow.strategies[name].costs == expected.costs
         assert in_tensorflow.strategies[name].accuracies == pytest.approx(expected.accuracies, abs=1e-9), name
@@ -49,7 +55,7 @@ def test_device_code_and_tensorflow_agree(model: Path, on_boards: Evaluation) ->
 
 def test_device_code_and_tflm_agree(model: Path, on_boards: Evaluation) -> None:
     names = ("none", "full", "sparse_update", "tinytrain", "magnitude")
-    in_tflm = evaluate(model, small.images(), strategies=names, backend="tflm", **EPISODES, **OPTIONS)
+    in_tflm = evaluated(model, small.images(), strategies=names, backend="tflm", **EPISODES, **OPTIONS)
     for name in names:
         assert in_tflm.strategies[name].costs == on_boards.strategies[name].costs
         assert in_tflm.strategies[name].accuracies == pytest.approx(on_boards.strategies[name].accuracies, abs=1e-9), (
@@ -59,7 +65,7 @@ def test_device_code_and_tflm_agree(model: Path, on_boards: Evaluation) -> None:
 
 def test_int8_takes_less_memory_and_answers_alike(model: Path, on_boards: Evaluation) -> None:
     names = ("none", "tinytrain")
-    integer = evaluate(model, small.images(), strategies=names, precision="int8", **EPISODES, **OPTIONS)
+    integer = evaluated(model, small.images(), strategies=names, precision="int8", **EPISODES, **OPTIONS)
     costs = {name: integer.strategies[name].costs for name in names}
     assert costs["none"]["ram_bytes"] < 0.75 * on_boards.strategies["none"].costs["ram_bytes"]
     assert 0 < costs["tinytrain"]["training_memory_bytes"] <= 4096
@@ -87,12 +93,12 @@ def test_costs_keep_the_budget_and_come_from_the_planner(on_boards: Evaluation) 
 
 
 def test_a_limit_of_ram_leaves_layers_uninspected(model: Path) -> None:
-    whole = evaluate(
+    whole = evaluated(
         model, small.images(), strategies=("tinytrain",), **EPISODES, **OPTIONS | {"budget": tt_tflm.Budget()}
     )
     ram = whole.strategies["tinytrain"].costs["ram_bytes"]
     limit = tt_tflm.Budget(ram=int(0.7 * ram))
-    result = evaluate(
+    result = evaluated(
         model, small.images(), strategies=("tinytrain", "random"), **EPISODES, **OPTIONS | {"budget": limit}
     )
     for name in ("tinytrain", "random"):
@@ -101,7 +107,7 @@ def test_a_limit_of_ram_leaves_layers_uninspected(model: Path) -> None:
 
 def test_processes_change_nothing(model: Path, on_boards: Evaluation) -> None:
     names = ("none", "tinytrain")
-    spread = evaluate(model, small.images(), strategies=names, jobs=2, **EPISODES, **OPTIONS)
+    spread = evaluated(model, small.images(), strategies=names, jobs=2, **EPISODES, **OPTIONS)
     for name in names:
         assert spread.strategies[name] == on_boards.strategies[name]
 
@@ -130,7 +136,7 @@ def test_the_report(on_boards: Evaluation) -> None:
 @pytest.mark.qemu
 def test_instructions_are_those_of_a_board(model: Path, on_boards: Evaluation) -> None:
     names = ("none", "full", "tinytrain", "magnitude")
-    result = evaluate(
+    result = evaluated(
         model, small.images(), strategies=names, instructions_on="cortex-m4", **EPISODES | {"count": 1}, **OPTIONS
     )
     counts = {name: entry["instructions"] for name, entry in result.to_json()["strategies"].items()}
@@ -189,7 +195,7 @@ REFUSED = {
     "instructions of this machine": ({"instructions_on": "host"}, "expected an emulated core"),
     "jobs": ({"jobs": 0}, "jobs: expected"),
     "count": ({"count": 0}, "count: expected"),
-    "rates": ({"learning_rates": {"none": 1.0}}, "learning rates: expected strategies"),
+    "rates": ({"learning_rates": {"none": 1.0}}, "learning_rates: strategy 'none': expected no learning rate"),
     "ways": ({"ways": 11}, "at least 11 classes to draw from, received 10"),
     "shots": ({"shots": 19}, "at least 24 images of every class"),
     "budget": (
@@ -204,13 +210,13 @@ REFUSED = {
 def test_bad_arguments_are_refused(case: str, model: Path) -> None:
     options, message = REFUSED[case]
     with pytest.raises(InputError, match=message) as refused:
-        evaluate(model, small.images(), **{**EPISODES, **options})
+        evaluated(model, small.images(), **{**EPISODES, **options})
     assert "\n" not in str(refused.value)
 
 
 def test_given_episodes_are_used(model: Path) -> None:
     images = load_images(small.images())
     rows = draw_episodes(images, 4, 4, 3, 5, seed=1)
-    one = evaluate(model, images, episodes=rows[2:3], strategies=("none",))
-    all_of_them = evaluate(model, images, strategies=("none",), **EPISODES)
+    one = evaluated(model, images, episodes=rows[2:3], strategies=("none",))
+    all_of_them = evaluated(model, images, strategies=("none",), **EPISODES)
     assert one.strategies["none"].accuracies == all_of_them.strategies["none"].accuracies[2:3]

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from meta import small
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.quiet import silence

@@ -220,7 +220,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     full = Path("/dev/full")
     with pytest.raises(InputError, match=r"expected a file that can be written, received .*No space left") as refused:
-        from tt_tflm.meta.checkpoint import write_whole
+        from tt_tflm.files.output import write_whole
 
         def write(file) -> None:
             with full.open("wb", buffering=0) as device:

@@ -24,7 +24,7 @@ FAKE_MODEL = Path(__file__).parents[1] / "boards/simulated/fake_model"
 
 COMPILERS = [pytest.param((compiler,), id=compiler) for compiler in ("gcc", "clang")]
 CORES = [
-    pytest.param(("arm-none-eabi-gcc", *get_profile(name).cpu_flags), id=name)
+    pytest.param((get_profile(name).toolchain.compilers[0], *get_profile(name).cpu_flags), id=name)
     for name in core_names()
     if not get_profile(name).is_host
 ]

@@ -4,7 +4,8 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec, logits_of
+from tt_tflm.losses import PrototypeLoss, SoftmaxLoss
+from tvm_passes.attach_loss import AttachLoss, logits_of
 from tvm_passes.kernel import INOUT, OUT, Kernel, Param, steps_of
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of, softmax_loss, unary
@@ -25,11 +26,11 @@ def test_train_step_is_the_forward_pass_and_the_gradient_of_the_loss():
         "g",
         CLASSIFIER,
     )
-    tvm.ir.assert_structural_equal(AttachLoss(LossSpec("softmax", 4))(CLASSIFIER), expected)
+    tvm.ir.assert_structural_equal(AttachLoss(SoftmaxLoss().spec(4))(CLASSIFIER), expected)
 
 
 def test_a_softmax_at_the_end_is_left_out_of_training_alone():
-    module = AttachLoss(LossSpec("softmax", 4))(_with_softmax())
+    module = AttachLoss(SoftmaxLoss().spec(4))(_with_softmax())
     assert lines_of(module, "predict") == ["%0 = conv2d(x, rows_0)", "%1 = softmax(%0)"]
     assert lines_of(module, "train_step") == [
         "%0 = conv2d(x, rows_0)",
@@ -39,12 +40,12 @@ def test_a_softmax_at_the_end_is_left_out_of_training_alone():
 
 def test_a_softmax_inside_the_network_stays():
     calls = [("p", unary("softmax", 6, classes=6), ["x"]), ("z", dense(6, 4), ["p", "rows_0"])]
-    module = AttachLoss(LossSpec("softmax", 4))(module_of("predict", {"x": 6, "rows_0": 32}, calls, "z"))
+    module = AttachLoss(SoftmaxLoss().spec(4))(module_of("predict", {"x": 6, "rows_0": 32}, calls, "z"))
     assert lines_of(module, "train_step")[0] == "%0 = softmax(x)"
 
 
 def test_the_prototype_loss_takes_the_output_as_it_is():
-    module = AttachLoss(LossSpec("prototype", 5))(CLASSIFIER)
+    module = AttachLoss(PrototypeLoss(5).spec(5))(CLASSIFIER)
     assert params_of(module, "train_step") == ["x", "rows_0", "label", "prototypes", "loss", "scores"]
     assert lines_of(module, "train_step") == [
         "%0 = conv2d(x, rows_0)",
@@ -73,5 +74,5 @@ def test_logits_are_what_the_softmax_loss_is_taken_of(module, op):
 
 def test_predict_is_not_changed():
     module = _with_softmax()
-    after = AttachLoss(LossSpec("softmax", 4))(module)
+    after = AttachLoss(SoftmaxLoss().spec(4))(module)
     tvm.ir.assert_structural_equal(after["predict"], module["predict"], map_free_vars=True)

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.fisher import Fisher
 from tvm_passes.kernel import INOUT, Kernel, Param
 from tvm_passes.kernels.geometry import Window, row_stride
@@ -29,7 +30,7 @@ def _before(activation: tuple | None = None, **bounds: float) -> tvm.IRModule:
     if activation:
         calls.append(activation)
     calls.append(("z", dense(N, 3), [calls[-1][0], "rows_1"]))
-    return AttachLoss(LossSpec("softmax", 3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
+    return AttachLoss(SoftmaxLoss().spec(3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
 
 
 def _tail(module: tvm.IRModule) -> list[str]:

@@ -14,15 +14,16 @@ import tensorflow as tf
 import tvm
 from tvm import relax
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import SGD
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.gradient_rules import RULES, SAVES
 from tvm_passes.kernel import OUT, Kernel, Param
 from tvm_passes.kernels.geometry import Window, row_stride
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
+from tvm_passes.ops import GRADIENTS
 from tvm_passes.pipeline import training_program
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec
 
 from . import windows
 from .compiled import Rows
@@ -183,9 +184,7 @@ def test_the_update_equals_the_gradient_tape(name, tiling):
     net, rng = NETS[name], np.random.default_rng(7)
     rows, x, label, rate = _rows(net, rng), normal(rng, 60), 1, 0.5
     chosen = (0, 2, 3)
-    module = training_program(
-        _module(net), LossSpec("softmax", CLASSES), {0: Trained(len(chosen))}, OptimizerSpec("sgd")
-    )
+    module = training_program(_module(net), SoftmaxLoss().spec(CLASSES), {0: Trained(len(chosen))}, SGD().spec())
     trained = TrainedRows(*rows["rows_0"], chosen)
     before = trained.pool.copy()
     arguments = {
@@ -204,7 +203,7 @@ def test_the_update_equals_the_gradient_tape(name, tiling):
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_rule_keeps_no_more_than_it_needs(name):
-    module = SparseGradient({0: Trained(3)})(AttachLoss(LossSpec("softmax", CLASSES))(_module(NETS[name])))
+    module = SparseGradient({0: Trained(3)})(AttachLoss(SoftmaxLoss().spec(CLASSES))(_module(NETS[name])))
     lines = lines_of(module, "train_step")
     loss = next(i for i, line in enumerate(lines) if "softmax_cross_entropy" in line)
     forward = {line.split(" = ")[0]: line.split(" = ")[1].split("(")[0] for line in lines[:loss]}
@@ -213,7 +212,6 @@ def test_a_rule_keeps_no_more_than_it_needs(name):
 
 
 def test_every_rule_is_tried():
-    assert set(RULES) == set(SAVES)
     tried = {call[1].op for net in NETS.values() for call in net.calls}
     # Those that only int8 programs have are tried in tests/int8.
-    assert tried | {"requantize", "dequantize"} == set(RULES)
+    assert tried | {"requantize", "dequantize"} == set(GRADIENTS)

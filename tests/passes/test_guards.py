@@ -6,7 +6,8 @@ import itertools
 import tvm
 from tvm import relax
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
 from tvm_passes.guards import ALWAYS, guards
 from tvm_passes.kernel import AT_RUN_TIME, INOUT, steps_of
@@ -15,7 +16,8 @@ from tvm_passes.liveness import root_names
 from tvm_passes.order import Order
 from tvm_passes.plan_arena import PlanArena, read_plan
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.specs import OptimizerSpec
+from tvm_passes.update_in_place import UpdateInPlace
 
 from .programs import binary, conv, dense, lines_of, module_of
 
@@ -33,7 +35,7 @@ def _program(kind: str = "sgd") -> tvm.IRModule:
         ("u", binary("add", 32), ["a", "c"]),
         ("z", dense(32, 3), ["u", "rows_3"]),
     ]
-    module = AttachLoss(LossSpec("softmax", 3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
+    module = AttachLoss(SoftmaxLoss().spec(3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
     module = SparseGradient({layer: Trained(AT_RUN_TIME) for layer in BITS})(module)
     constants = {"momentum": 0.9} if kind == "momentum" else {}
     return Order()(UpdateInPlace(OptimizerSpec(kind, at_run_time=True, constants=constants))(module))

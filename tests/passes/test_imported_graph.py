@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from tvm import relax
+from tvm.relax.dpl import wildcard
 
 from tvm_passes.imported_graph import (
     ImportedGraph,
@@ -16,6 +17,7 @@ from tvm_passes.imported_graph import (
     per_channel,
     shape_of,
 )
+from tvm_passes.ops import OPS
 
 from .imported import constant, conv2d, imported
 
@@ -135,16 +137,38 @@ def test_the_sum_of_two_activations_is_no_bias():
     assert graph.bias(graph.bindings[0], 4) is None
 
 
+def _hard_swish(emit, x, shift=3.0, high=6.0, scale=1 / 6):
+    clip = emit(relax.op.clip(emit(relax.op.add(x, relax.const(np.float32(shift)))), 0.0, high))
+    return clip, emit(relax.op.multiply(clip, relax.const(np.float32(scale))))
+
+
+def _matches(body) -> tuple[list, list]:
+    """What the pattern of the hard swish finds in a graph, and the variables of the graph."""
+    graph, operand = _graph(body), wildcard()
+    return list(graph.matches(OPS["hard_swish"].pattern(operand), operand)), [b.var for b in graph.bindings]
+
+
 @pytest.mark.parametrize(
     ("shift", "high", "scale", "found"),
     [(3.0, 6.0, 1 / 6, True), (2.0, 6.0, 1 / 6, False), (3.0, 5.0, 1 / 6, False), (3.0, 6.0, 0.2, False)],
 )
-def test_a_hard_swish_is_known_by_its_constants(shift, high, scale, found):
+@pytest.mark.parametrize("first", [True, False], ids=["x_first", "gate_first"])
+def test_a_pattern_is_known_by_its_constants(shift, high, scale, found, first):
     def body(emit, x):
-        clip = emit(relax.op.clip(emit(relax.op.add(x, relax.const(np.float32(shift)))), 0.0, high))
-        return emit(relax.op.multiply(x, emit(relax.op.multiply(clip, relax.const(np.float32(scale))))))
+        _, gate = _hard_swish(emit, x, shift, high, scale)
+        return emit(relax.op.multiply(*((x, gate) if first else (gate, x))))
 
-    graph = _graph(body)
-    expected = [b.var for b in graph.bindings[1:4]] if found else []
-    received = graph.hard_swish(graph.bindings[0])
-    assert [a.same_as(b) for a, b in zip(received, expected, strict=True)] == [True] * len(expected)
+    matches, variables = _matches(body)
+    assert len(matches) == found
+    for result, source, between in matches:
+        assert result.same_as(variables[3])
+        assert str(source.name) == "x"
+        assert between == set(variables[:3])
+
+
+def test_what_is_read_besides_is_no_part_of_a_pattern():
+    def body(emit, x):
+        clip, gate = _hard_swish(emit, x)
+        return emit(relax.op.add(emit(relax.op.multiply(x, gate)), clip))
+
+    assert _matches(body)[0] == []

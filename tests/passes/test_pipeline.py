@@ -11,12 +11,15 @@ import tvm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import SGD, Adam, Momentum
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.kernel import AT_RUN_TIME, OUT, WEIGHTED, Kernel, Param, row_length, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, OUT, Kernel, Param, row_length, steps_of
 from tvm_passes.kernels.geometry import Window, row_stride
 from tvm_passes.kernels.tiling import CORTEX_M, HOST, Tiling
 from tvm_passes.liveness import buffers_of, lower_bound
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import (
     KERNEL_PREFIX,
     canonical,
@@ -26,7 +29,8 @@ from tvm_passes.pipeline import (
     training_program,
 )
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.specs import OptimizerSpec
+from tvm_passes.update_in_place import UpdateInPlace
 
 from .compiled import Rows
 from .imported import constant, conv2d, imported, run_imported
@@ -36,13 +40,13 @@ from .symbolic import Symbols, run_plan, run_steps
 from .trials import Draw, check_close, normal, same_in_every_run
 
 CLASSES = 3
-LOSS = LossSpec("softmax", CLASSES)
+LOSS = SoftmaxLoss().spec(CLASSES)
 OPTIMIZERS = {
-    "sgd": OptimizerSpec("sgd"),
-    "sgd_batch": OptimizerSpec("sgd", 3),
-    "momentum": OptimizerSpec("momentum", constants={"momentum": 0.9}),
-    "adam": OptimizerSpec("adam"),
-    "adam_batch": OptimizerSpec("adam", 2),
+    "sgd": SGD().spec(),
+    "sgd_batch": SGD(batch_size=3).spec(),
+    "momentum": Momentum().spec(),
+    "adam": Adam().spec(),
+    "adam_batch": Adam(batch_size=2).spec(),
 }
 
 
@@ -187,9 +191,9 @@ def _step(
 def test_fused_separate_and_accumulated_updates_agree_on_every_tiling(net):
     rows, x = _rows(net), normal(np.random.default_rng(2), 48)
     specs = {
-        "fused": OptimizerSpec("sgd"),
-        "momentum": OptimizerSpec("momentum", constants={"momentum": 0.9}),
-        "accumulated": OptimizerSpec("sgd", 2),
+        "fused": SGD().spec(),
+        "momentum": Momentum().spec(),
+        "accumulated": SGD(batch_size=2).spec(),
     }
     results = {
         (name, tiling): _step(net, rows, x, 1, spec, tiling)
@@ -237,7 +241,7 @@ def test_passes_are_reported_before_they_run():
     training_program(_net().module, LOSS, {0: Trained(1)}, OPTIMIZERS["sgd"], seen.append)
     assert seen == ["attach loss", "sparse gradient", "update in place", "order", "plan arena"]
     seen.clear()
-    dynamic_program(_net().module, LOSS, {0: Trained(AT_RUN_TIME)}, OptimizerSpec("sgd", at_run_time=True), seen.append)
+    dynamic_program(_net().module, LOSS, {0: Trained(AT_RUN_TIME)}, SGD().spec(at_run_time=True), seen.append)
     assert "fisher" in seen
 
 

@@ -8,7 +8,8 @@ from tvm.script import tirx as T
 from tvm_passes.kernel import INOUT, Kernel, Param, kernel_of
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
-from tvm_passes.schedule import KERNELS, Schedule, implement
+from tvm_passes.ops import KERNELS
+from tvm_passes.schedule import Schedule, implement
 
 from .programs import conv, module_of, softmax_loss, unary
 

@@ -4,7 +4,8 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import AT_RUN_TIME, INOUT, OUT, ROWS, Kernel, Param, steps_of
 from tvm_passes.kernels.geometry import Window, row_stride
@@ -29,7 +30,7 @@ N = 96
 
 
 def _train_step(calls: list[Call], output: str, classes: int, rows: dict[str, int], x: int = 32) -> tvm.IRModule:
-    return AttachLoss(LossSpec("softmax", classes))(module_of("predict", {"x": x, **rows}, calls, output))
+    return AttachLoss(SoftmaxLoss().spec(classes))(module_of("predict", {"x": x, **rows}, calls, output))
 
 
 def _three_layers(**bounds: float) -> tvm.IRModule:

@@ -4,13 +4,16 @@
 import pytest
 import tvm
 
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import SGD, Adam, Momentum
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import INOUT, OUT, steps_of
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.order import dependencies
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.specs import OptimizerSpec
+from tvm_passes.update_in_place import UpdateInPlace
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of
 
@@ -21,7 +24,7 @@ MOMENTUM = {"momentum": 0.9}
 def _before() -> tvm.IRModule:
     calls = [("h", dense(6, 4, low=0.0), ["x", "rows_0"]), ("z", dense(4, 3), ["h", "rows_1"])]
     rows = {"rows_0": 4 * row_stride(6), "rows_1": 3 * row_stride(4)}
-    module = AttachLoss(LossSpec("softmax", 3))(module_of("predict", {"x": 6, **rows}, calls, "z"))
+    module = AttachLoss(SoftmaxLoss().spec(3))(module_of("predict", {"x": 6, **rows}, calls, "z"))
     return SparseGradient({0: Trained(2), 1: Trained(3)})(module)
 
 
@@ -112,12 +115,12 @@ def test_channels_chosen_on_the_board_accumulate_too():
 @pytest.mark.parametrize(
     ("spec", "fused", "accumulates", "state"),
     [
-        (OptimizerSpec("sgd"), True, False, ()),
-        (OptimizerSpec("sgd", 2), False, True, ("gradient",)),
-        (OptimizerSpec("momentum"), False, False, ("velocity",)),
-        (OptimizerSpec("adam", 2), False, True, ("first_moment", "second_moment", "gradient")),
-        (OptimizerSpec("adam", at_run_time=True), False, True, ("first_moment", "second_moment", "gradient")),
-        (OptimizerSpec("sgd", at_run_time=True), True, False, ()),
+        (SGD().spec(), True, False, ()),
+        (SGD(batch_size=2).spec(), False, True, ("gradient",)),
+        (Momentum().spec(), False, False, ("velocity",)),
+        (Adam(batch_size=2).spec(), False, True, ("first_moment", "second_moment", "gradient")),
+        (Adam().spec(at_run_time=True), False, True, ("first_moment", "second_moment", "gradient")),
+        (SGD().spec(at_run_time=True), True, False, ()),
     ],
 )
 def test_what_persists_for_an_optimiser(spec, fused, accumulates, state):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plan.random_tables import random_table, with_bias_costs
 from tt_tflm.errors import InputError
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, PlanCost, SavedTensor
-from tt_tflm.plan.strategies import combine
+from tt_tflm.plan.wish import combine
 
 seeds = st.integers(0, 2**32 - 1)
 repeatable = settings(max_examples=100, derandomize=True, deadline=None, database=None)

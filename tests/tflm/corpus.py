@@ -14,6 +14,7 @@ from passes.trials import same_in_every_run
 from tt_tflm.emit.tflm.params import Command, Flag, Op, pack
 
 from .one_op import OneOp, choice_words, ints
+from .test_expression import expression_models
 from .test_losses import prototype
 from .test_ops import CASES, is_supported
 from .trials_as_models import models_of
@@ -23,7 +24,7 @@ _TYPES = {"float32": 1, "int32": 2}
 
 def valid_models(examples: int) -> list[OneOp]:
     """Some models of every op, the same in every run."""
-    models = _state_models()
+    models = [*_state_models(), *expression_models()]
     for case in CASES.values():
 
         @same_in_every_run(examples)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import tt_tflm
-from tt_tflm.boards.simulated.tflm_models import TflmModel
+from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.emit.tflm.params import TRAIN, Command
 from tt_tflm.errors import DeviceError
 
 from .boards import TOLERANCE, pair
@@ -118,18 +119,23 @@ def test_a_domain_that_is_known_takes_a_smaller_rate_for_the_adaptation_alone() 
 def test_a_training_that_fails_leaves_no_gradient_behind(
     builds: dict[str, tt_tflm.Build], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x, accumulate, calls = support(), TflmModel.accumulate, iter(range(5))
-
-    def failing(model: TflmModel, sample: np.ndarray, seed: np.ndarray) -> None:
-        accumulate(model, sample, seed if next(calls) < 4 else seed * np.float32(np.nan))
+    x, invoke, calls = support(), TflmInterpreter.invoke, iter(range(5))
 
     with builds["tflm"].simulate() as board:
+        train = board._models[TRAIN]
+
+        def failing(interpreter: TflmInterpreter) -> None:
+            if train.ints("command")[0] == Command.ACCUMULATE and next(calls) == 4:
+                train.tensors["seed"].view("<f4")[0] = np.nan
+            invoke(interpreter)
+
         fresh = board.adapt(x, LABELS, 2)
         board.reset()
         with monkeypatch.context() as patch:
-            patch.setattr(TflmModel, "accumulate", failing)
-            with pytest.raises(DeviceError, match="TT_PROTOTYPE_LOSS: a value is NaN or infinite"):
+            patch.setattr(TflmInterpreter, "invoke", failing)
+            with pytest.raises(DeviceError, match=r"adapt on tflm: .*TT_PROTOTYPE_LOSS: a value is NaN or infinite"):
                 board.adapt(x, LABELS, 2)
+        assert next(calls, None) is None
         assert board.adapt(x, LABELS, 2).losses == fresh.losses
 
 

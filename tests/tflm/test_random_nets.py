@@ -35,7 +35,7 @@ def multiplies(model: keras.Model, name: str) -> bool:
     return getattr(model.get_layer(name), "depth_multiplier", 1) > 1
 
 
-def outcome(net: Net, mode: str, optimizer: tt_tflm.options.Optimizer) -> str:
+def outcome(net: Net, mode: str, optimizer: tt_tflm.optimizers.Optimizer) -> str:
     """Compares the builds of a net; returns what came of it."""
     count = 2 * net.classes
     samples = net.samples(count)
@@ -73,7 +73,7 @@ def test_random_nets_train_as_in_the_c_backend(focus: str) -> None:
 
     @net_settings(NETS_PER_FOCUS)
     @given(nets(focus), st.sampled_from(("static", "dynamic")), st.sampled_from(OPTIMIZERS))
-    def run(net: Net, mode: str, optimizer: tt_tflm.options.Optimizer) -> None:
+    def run(net: Net, mode: str, optimizer: tt_tflm.optimizers.Optimizer) -> None:
         outcomes[outcome(net, mode, optimizer)] += 1
 
     run()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange, check_image_scale, check_support
 from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Augment
 from tt_tflm.errors import InputError
 
@@ -39,7 +40,7 @@ class AdaptationResult:
 
     accuracy_before: float
     accuracy_after: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...] = field(repr=False)
     instructions: dict[str, int | None]
     plan: UpdatePlan | None = None
     stack_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -65,8 +66,7 @@ def augment_for(input_scaling: tuple[float, float], flip: bool) -> Augment:
         input_scaling: (scale, shift), as in simulation.json.
         flip: whether left and right may be swapped.
     """
-    scale, shift = input_scaling
-    low, high = sorted((shift, 255 * scale + shift))
+    low, high = InputRange.of(input_scaling)
     return Augment(flip=flip, low=low, high=high)
 
 
@@ -99,6 +99,7 @@ def adapt(
     """
     if iterations < 0:
         raise InputError(f"expected iterations not below 0, received {iterations}")
+    check_image_scale("support", episode.support_x, board.input_range)
     enrolments = len(episode.support_x) * (iterations + 1) if prototypes else 0
     calls = enrolments + len(episode.support_x) * (iterations + chooses) + 2 * len(episode.query_x)
     run = _Run(board, episode, progress or _no_progress, calls)
@@ -142,6 +143,7 @@ def adapt_on_board(
         InputError: an argument is not as described, or the build cannot adapt.
         DeviceError: the board failed, nothing fits the budget, or training diverged.
     """
+    check_support("support", episode.support_x, (augment.low, augment.high))
     run = _Run(board, episode, progress or _no_progress, len(episode.support_x) + 2 * len(episode.query_x))
     run.enroll()
     before = run.accuracy("judging before training")

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 
 import numpy as np
 
 from tt_tflm.boards.adaptation import Progress, check_classes
 from tt_tflm.boards.episode import Episode, load_episode
+from tt_tflm.boards.input_range import InputRange, check_clamped
 from tt_tflm.boards.serial import Board, BoardStatus
 from tt_tflm.errors import InputError
+from tt_tflm.files.npz_arrays import open_arrays
 
 _AS_PIXELS = (1.0, 0.0)
 
@@ -30,7 +32,7 @@ class EpisodeResult:
 
     accuracy_before: float | None
     accuracy_after: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...] = field(repr=False)
     state_bytes: int | None
 
 
@@ -38,8 +40,8 @@ def load_for(about: BoardStatus, path: str | PathLike[str]) -> Episode:
     """An episode as the board takes it: uint8 where it keeps pixels, else float32 scaled as its build says.
 
     Raises:
-        InputError: the file is no episode, has more classes or support samples than the board takes, or floats for a
-            board that keeps pixels.
+        InputError: the file is no episode, has more classes or support samples than the board takes, floats for a
+            board that keeps pixels, or floats that augmentation would cut off.
     """
     episode = load_episode(path, about.input_shape, _AS_PIXELS if about.pixels else about.input_scaling)
     check_classes(episode, about.classes)
@@ -48,12 +50,16 @@ def load_for(about: BoardStatus, path: str | PathLike[str]) -> Episode:
             f"expected at most {about.capacity} support samples, as the board has room for, received "
             f"{len(episode.support_x)}"
         )
-    return _pixels_of(episode, path) if about.pixels else episode
+    if about.pixels:
+        return _pixels_of(episode, path)
+    if about.adaptable:
+        check_clamped("episode array support_x", episode.support_x, InputRange.of(about.input_scaling))
+    return episode
 
 
 def _pixels_of(episode: Episode, path: str | PathLike[str]) -> Episode:
-    with np.load(path, allow_pickle=False) as file:
-        kinds = {name: file[name].dtype for name in ("support_x", "query_x")}
+    with open_arrays(path, "episode") as file:
+        kinds = {name: file.header(name).dtype for name in ("support_x", "query_x")}
     for name, kind in kinds.items():
         if kind != np.uint8:
             raise InputError(f"episode array {name}: expected uint8, as the board keeps pixels, received {kind}")

@@ -3,40 +3,20 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-import zlib
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale
 from tt_tflm.errors import InputError
+from tt_tflm.files.npz_arrays import open_arrays
 
-# What numpy, zipfile and zlib raise for files that are damaged, foreign, encrypted or larger than memory.
-_UNREADABLE = (
-    EOFError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_LARGEST_LABEL = 2**31 - 1
 _ARRAYS = ("support_x", "support_y", "query_x", "query_y")
 
 
-class InputScaling(NamedTuple):
-    """How a pixel value from 0 to 255 becomes a model input: ``pixel * scale + shift``."""
-
-    scale: float = 1 / 127.5
-    shift: float = -1.0
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Episode:
     """A few-shot task, ready for a board.
 
@@ -51,6 +31,9 @@ class Episode:
     support_y: np.ndarray
     query_x: np.ndarray
     query_y: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Episode(support {self.support_x.shape}, query {self.query_x.shape}, {self.classes} classes)"
 
     @property
     def classes(self) -> int:
@@ -76,9 +59,9 @@ def load_episode(
         input_scaling: (scale, shift) for uint8 images.
 
     Raises:
-        InputError: the file or an array in it is not as described.
+        InputError: the file or an array in it is not as described, or float32 images are not scaled as the model's.
     """
-    arrays = _read(Path(path), "episode", _ARRAYS)
+    arrays = _read(path, "episode", _ARRAYS)
     support_y = _labels(arrays, "support")
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
@@ -88,6 +71,8 @@ def load_episode(
         )
         for name in ("support", "query")
     }
+    if arrays["support_x"].dtype == np.float32:
+        check_image_scale("episode array support_x", samples["support"], InputRange.of(input_scaling))
     return Episode(samples["support"], support_y, samples["query"], query_y)
 
 
@@ -97,58 +82,32 @@ def load_samples(path: str | PathLike[str]) -> np.ndarray:
     Raises:
         InputError: the file is not as described.
     """
-    arrays = _read(Path(path), "samples", ("x", "support_x"), every=False)
+    arrays = _read(path, "samples", ("x", "support_x"), every=False)
     return next(iter(arrays.values()))
 
 
-def _read(path: Path, what: str, names: tuple[str, ...], *, every: bool = True) -> dict[str, np.ndarray]:
+def _read(path: str | PathLike[str], what: str, names: tuple[str, ...], *, every: bool = True) -> dict[str, np.ndarray]:
     """The arrays of those names, or the first that is there."""
-    if not path.is_file():
-        raise InputError(f"{what}: expected an .npz file, received {path}, which is no file")
-    try:
-        # Opened here: given a path, numpy leaves the file open when it is not what it should be.
-        with path.open("rb") as raw:
-            return _members(f"{what} {path}", what, np.load(raw, allow_pickle=False), names, every)
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{what} {path}: expected an .npz file of plain arrays, received one that cannot be read: {reason}"
-        ) from error
-
-
-def _members(file_name: str, what: str, file: object, names: tuple[str, ...], every: bool) -> dict[str, np.ndarray]:
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise InputError(f"{file_name}: expected an .npz file, received a single array: save with numpy.savez")
-    found = [name for name in names if name in file.files]
-    if len(found) < (len(names) if every else 1):
-        wanted = f"the arrays {', '.join(names)}" if every else f"an array {' or '.join(names)}"
-        raise InputError(f"{file_name}: expected {wanted}, received {', '.join(file.files) or 'none'}")
-    return {name: _member(file, what, name) for name in (found if every else found[:1])}
-
-
-def _member(file: np.lib.npyio.NpzFile, what: str, name: str) -> np.ndarray:
-    try:
-        return np.asarray(file[name])
-    except ValueError as error:
-        if "pickle" in str(error):
-            raise InputError(
-                f"{what} array {name}: expected plain numbers, received an object array: give all samples one shape"
-            ) from error
-        raise
+    with open_arrays(path, what) as file:
+        found = [name for name in names if name in file.names]
+        if len(found) < (len(names) if every else 1):
+            wanted = f"the arrays {', '.join(names)}" if every else f"an array {' or '.join(names)}"
+            raise InputError(f"{what} {path}: expected {wanted}, received {', '.join(file.names) or 'none'}")
+        return {name: file.read(name) for name in (found if every else found[:1])}
 
 
 def _labels(arrays: dict[str, np.ndarray], part: str) -> np.ndarray:
     name = f"{part}_y"
     labels, samples = arrays[name], arrays[f"{part}_x"]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(f"episode array {name}: expected integers (N,), received {labels.dtype} {labels.shape}")
     if samples.ndim == 0 or len(samples) != len(labels):
         received = len(samples) if samples.ndim else "a single number"
         raise InputError(f"episode array {part}_x: expected {len(labels)} samples, as {name} has, received {received}")
     if len(labels) == 0:
         raise InputError(f"episode array {name}: expected at least one sample, received none")
+    if labels.max() > _LARGEST_LABEL:
+        raise InputError(f"episode array {name}: expected classes up to {_LARGEST_LABEL:,}, received {labels.max()}")
     return labels.astype(np.int64)
 
 
@@ -192,26 +151,37 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
         return np.ascontiguousarray(samples)
     if samples.dtype != np.uint8:
         raise InputError(f"{name}: expected uint8 or float32, received {samples.dtype}")
-    if samples.shape[1:] != input_shape:
-        samples = _fit_images(name, samples, input_shape)
-    return (samples.astype(np.float64) * scaling.scale + scaling.shift).astype(np.float32)
+    _check_images(name, samples, input_shape)
+    fitted = np.empty((len(samples), *input_shape), np.float32)
+    for sample, target in zip(
+        samples, fitted, strict=True
+    ):  # one by one: in float64 all would take eight times as much
+        image = sample if sample.shape == input_shape else _fit_images(sample[None], input_shape)[0]
+        target[...] = image.astype(np.float64) * scaling.scale + scaling.shift
+    return fitted
 
 
-def _fit_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
+def _check_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -> None:
+    """Refuses uint8 samples that neither are of the model's input shape nor images that become so."""
+    if images.shape[1:] == input_shape:
+        return
     if len(input_shape) != 3:
         raise InputError(f"{name}: expected samples {input_shape}, received {images.shape[1:]}")
-    height, width, channels = input_shape
     if images.ndim != 4 or 0 in images.shape:
         raise InputError(f"{name}: expected images (N, H, W, C), received {images.shape}")
-    received = images.shape[3]
-    if (received, channels) == (1, 3):
-        images = np.repeat(images, 3, axis=3)
-    elif (received, channels) == (3, 1):
-        images = _grey(images)
-    elif received != channels:
+    received, channels = images.shape[3], input_shape[2]
+    if (received, channels) not in ((1, 3), (3, 1)) and received != channels:
         raise InputError(
             f"{name}: expected images with as many channels as the model takes, {channels}, received {received}"
         )
+
+
+def _fit_images(images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
+    height, width, channels = input_shape
+    if (images.shape[3], channels) == (1, 3):
+        images = np.repeat(images, 3, axis=3)
+    elif (images.shape[3], channels) == (3, 1):
+        images = _grey(images)
     return resize_bilinear(images, height, width)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,19 +17,26 @@ from tt_tflm.boards.simulated.code_size import code_bytes
 from tt_tflm.boards.simulated.console import ConsoleProcess
 from tt_tflm.boards.simulated.count_macs import count_macs
 from tt_tflm.boards.simulated.tflm import tflm_arena_bytes
+from tt_tflm.build.schema import SCHEMA_VERSION, Plan, Report, Simulation, check_report, check_simulation
 from tt_tflm.devices import Device, device_from_json
-from tt_tflm.emit.c.library import KERNEL_SOURCE
+from tt_tflm.emit.c.library import kernel_source, weight_source
 from tt_tflm.errors import InputError
+from tt_tflm.files.damage import reason
+from tt_tflm.files.json_input import read_json, read_object
+from tt_tflm.files.limits import SOURCE_BYTES
 from tt_tflm.files.new_folder import new_folder
+from tt_tflm.files.npz_arrays import read_arrays
+from tt_tflm.files.regular_file import check_inside, read_text, read_whole
+from tt_tflm.files.schema import checked
 from tt_tflm.frontend.layers import Layer
 
-SCHEMA_VERSION = 1
 _SIMULATION = "sim/simulation.json"
 _WEIGHTS = "sim/weights.npz"
 INFER_MODEL = "sim/infer.tflite"
+_Description = TypeVar("_Description")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Build:
     """A trainable build.
 
@@ -52,6 +58,13 @@ class Build:
     plan: Mapping[str, Any]
     simulation: Mapping[str, Any]
     models: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        about = self.report_data
+        return (
+            f"Build(model={about['model']!r}, target={about['target']!r}, backend={self.backend!r}, "
+            f"mode={about['mode']!r}, loss={about['loss']!r}, ram_bytes={about['ram_bytes']})"
+        )
 
     @property
     def backend(self) -> str:
@@ -108,25 +121,20 @@ class Build:
         """A board with this build and the serial console on it, at a pseudo-terminal: for `tt_tflm.Board`.
 
         Args:
-            device: as for `simulate`.
+            device: as for `simulate`; ``host`` for a build of the backend ``tflm`` too.
             folder: where the board keeps what it saves, in a file ``storage.bin``.
             capacity: samples that it can keep.
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, capacity is not from 1 to 4096, or the build is of the
-                backend ``tflm``, whose console needs firmware around TensorFlow Lite Micro.
+            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
             ToolchainError: a compiler or the emulator is missing.
         """
-        if self.backend == "tflm":
-            raise InputError(
-                "console: expected a build of backend 'c', received one of backend 'tflm': export it for a board"
-            )
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:
             files = self._simulation_files(Path(scratch))
-            return ConsoleProcess(files, device or "host", folder, capacity=capacity, pixels=pixels)
+            return ConsoleProcess(files, device or self.default_device, folder, capacity=capacity, pixels=pixels)
 
     def count_macs(self) -> dict[str, int]:
         """Multiply-accumulates that an instrumented host build performs in one ``predict`` and one ``train_step``.
@@ -166,10 +174,12 @@ class Build:
     def _simulation_files(self, scratch: Path) -> SimulationFiles:
         folder = scratch / "build"
         sources = sorted((folder / "src").glob("*.c"))
-        kernel = folder / KERNEL_SOURCE
+        symbol = str(self.simulation["symbol"])
+        kernel = folder / kernel_source(symbol)
         return SimulationFiles(
             sources=tuple(path for path in sources if path != kernel),
             kernel_sources=(kernel,),
+            weight_sources=(folder / weight_source(symbol),),
             include_dirs=(folder / "include", folder / "src"),
             sim_dir=folder / "sim",
             description=self.simulation,
@@ -182,42 +192,65 @@ class Build:
 def load_build(folder: str | Path) -> Build:
     """The build that ``Build.save`` wrote.
 
+    Its sources are compiled and run by whatever simulates it: load builds as you would run programs, from those you
+    trust alone. What is refused here are mistakes, not malice: files of another form or version, and links that leave the
+    folder.
+
     Raises:
-        InputError: the folder holds no build, or one of another version.
+        InputError: the folder holds no build, or one of another version; the message names the file and the field.
     """
     root = Path(folder)
-    name = ""
     try:
-        contents = []
-        for name in (_SIMULATION, "report.json", "plan.json"):
-            contents.append(json.loads((root / name).read_text(encoding="utf-8")))
-        simulation, report, plan = contents
-        device_from_json(report["device"])
-        layers = tuple(_layer(entry) for entry in simulation.pop("layers"))
-        name = _WEIGHTS
-        with (root / name).open("rb") as stream, np.load(stream, allow_pickle=False) as weights:
-            arrays = [weights[f"rows_{i}"] for i in range(len(layers))]
-        files, models = {}, {}
-        for path in sorted(root.rglob("*")):
-            name = str(path.relative_to(root))
-            if path.suffix == ".tflite":
-                models[name] = path.read_bytes()
-            elif path.is_file() and path.suffix not in (".json", ".npz"):
-                files[name] = path.read_text(encoding="utf-8")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"expected a folder that Build.save wrote, received '{root}' whose {name} cannot be read: {error}"
-        ) from None
-    for name, content in (("report.json", report), (_SIMULATION, simulation)):
-        if content.get("schema_version") != SCHEMA_VERSION:
+        return _load(root, _files_of(root))
+    except InputError as error:
+        raise InputError(f"expected a folder that Build.save wrote, received '{root}': {error}") from None
+
+
+def _load(root: Path, paths: list[Path]) -> Build:
+    simulation, about = _described(root, _SIMULATION, Simulation)
+    report, figures = _described(root, "report.json", Report)
+    plan, _ = read_object(root / "plan.json", "a plan in JSON", Plan)
+    check_report(figures)
+    check_simulation(about)
+    del simulation["layers"]
+    arrays = read_arrays(root / _WEIGHTS, "weights", [f"rows_{i}" for i in range(len(about.layers))])
+    rows = {layer.name: array for layer, array in zip(about.layers, arrays.values(), strict=True)}
+    for layer in about.layers:
+        row = rows[layer.name]
+        if row.dtype != np.float32 or row.shape != (layer.channels, layer.stride):
             raise InputError(
-                f"expected schema version {SCHEMA_VERSION} in '{root / name}', "
-                f"received {content.get('schema_version')!r}"
+                f"{_WEIGHTS}: expected float32 {(layer.channels, layer.stride)} for layer '{layer.name}', received "
+                f"{row.dtype} {row.shape}"
             )
-    rows = {layer.name: array for layer, array in zip(layers, arrays, strict=True)}
-    return Build(files, rows, layers, report, plan, simulation, models)
+    files, models = {}, {}
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        if path.suffix == ".tflite":
+            models[name] = read_whole(path, "a .tflite file", SOURCE_BYTES)
+        elif path.suffix not in (".json", ".npz"):
+            files[name] = read_text(path, "a source", SOURCE_BYTES)
+    return Build(files, rows, about.layers, report, plan, simulation, models)
 
 
-def _layer(entry: Mapping[str, Any]) -> Layer:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-    return Layer(**fields)
+def _described(root: Path, name: str, schema: type[_Description]) -> tuple[dict[str, Any], _Description]:
+    """A file that tells its schema's version, which is looked at before the rest."""
+    path = root / name
+    content = read_json(path, f"{name} of a build")
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(f"expected schema version {SCHEMA_VERSION} in '{path}', received {version!r}")
+    return content, checked(content, schema, f"'{path}'")
+
+
+def _files_of(root: Path) -> list[Path]:
+    """All files of a build; links may lead to others of them alone."""
+    try:
+        if not root.is_dir():
+            raise InputError("no such folder")
+        paths = sorted(root.rglob("*"))
+    except (OSError, ValueError) as error:
+        raise InputError(reason(error)) from None
+    for path in paths:
+        if path.is_symlink():
+            check_inside(path, root)
+    return [path for path in paths if not path.is_dir()]

@@ -5,24 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.build.settings import BuildSettings, Planned
-from tt_tflm.emit.c.library import emit_c, emit_cmake, largest_state_bytes
+from tt_tflm.emit.c.library import emit_c, emit_cmake
+from tt_tflm.emit.descriptor import largest_state_bytes
+from tt_tflm.emit.runtime import runtime_files, sim_model_header
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
-from tt_tflm.files.ops_path import ops_path
-from tt_tflm.options import Loss, PrototypeLoss
+from tt_tflm.errors import UnsupportedLayerError
+from tt_tflm.losses import Loss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
 from tt_tflm.program.emitted import EmittedLayer, EmittedModel
 from tt_tflm.program.static import ImportedModel, Program
-from tvm_passes.kernels.tiling import CORTEX_M, HOST
+from tvm_passes.kernels.tiling import tiling_for
 
 _FLOAT = 4
 
@@ -37,7 +38,6 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
     """
     loss, optimizer, budget, backend = settings.loss, settings.optimizer, settings.budget, settings.backend
     profile = settings.device.profile
-    prototypes = isinstance(loss, PrototypeLoss)
     emitted = EmittedModel(
         model.name,
         model.fingerprint,
@@ -49,8 +49,8 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
             )
         ],
         model.input_shape,
-        program.classes,
-        loss.temperature if prototypes else None,
+        program.loss,
+        loss.temperature,
         program.optimizer,
         optimizer.learning_rate,
         program.row_pool,
@@ -58,19 +58,21 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         tuple(settings.input_scaling),
         tuple(budget.resolve(planned.backward_macs_full).to_json().values()),
     )
-    models = {} if model.int8_layers else {INFER_MODEL: emit_infer(emitted, model.module)}
+    models, not_exported = _exported(model, emitted)
     tflm = None
     if backend == "tflm":
         emitted_models = emit_tflm(emitted)
         models |= {name: entry.content for name, entry in emitted_models.items()}
         tflm = layout(emitted_models)
-        files = _tflm_files() | emit_session(emitted, emitted_models)
+        files = emit_session(emitted, emitted_models)
     else:
-        files = emit_c(emitted, HOST if profile.is_host else CORTEX_M) | _runtime_files(_unused_sources(emitted))
+        files = emit_c(emitted, tiling_for(profile.isa))
+    files |= runtime_files(backend, (*loss.sources, *optimizer.sources))
+    files["sim/tt_sim_model.h"] = sim_model_header(emitted.symbol, files[f"include/{emitted.symbol}.h"])
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
-        files["CMakeLists.txt"] = emit_cmake(model.name, sources, profile.kernel_flags)
+        files["CMakeLists.txt"] = emit_cmake(emitted, sources, profile.kernel_flags)
     report = _report(model, program, settings, planned)
     plan_data = planned.plan.to_json() if planned.plan is not None else {}
     if program.choice is not None:
@@ -86,8 +88,9 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         "fingerprint": model.fingerprint,
         "input_shape": list(model.input_shape),
         "input_scaling": list(settings.input_scaling),
-        "classes": program.classes,
-        "embedding_elements": model.output_elements if prototypes else None,
+        "symbol": emitted.symbol,
+        "classes": program.loss.classes,
+        "embedding_elements": model.output_elements if program.loss.prototypes else None,
         "loss": loss.name,
         "precision": model.precision,
         "mode": report["mode"],
@@ -98,14 +101,18 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         "target": settings.device.name,
         "arena_bytes": program.arena_bytes,
         "row_pool_bytes": program.row_pool.bytes,
+        "regions_bytes": program.row_pool.regions_bytes,
         "state_bytes": largest_state_bytes(emitted),
         "rows": _trained_rows(model, program),
         "copies": 1 + len(program.optimizer.state),
         "learning_rate": optimizer.learning_rate,
         "choice": _choice(model, program, budget, planned.backward_macs_full),
     }
+    if not_exported is not None:
+        simulation["not_exported"] = not_exported
     if backend == "tflm":
-        simulation["lists_bytes"] = lists_pool(emitted).bytes
+        lists = lists_pool(emitted)
+        simulation |= {"lists_bytes": lists.bytes, "lists_regions_bytes": lists.regions_bytes}
     if backend == "tflm" and program.choice is not None:
         simulation["choice"] |= {
             "table": asdict(program.choice.table),
@@ -114,6 +121,16 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         }
     rows = {layer.name: r for layer, r in zip(model.layers, model.rows, strict=True)}
     return Build(files, rows, model.layers, report, plan_data, simulation, models)
+
+
+def _exported(model: ImportedModel, emitted: EmittedModel) -> tuple[dict[str, bytes], str | None]:
+    """The forward pass for other runtimes, and why there is none where an operation is the C backend's alone."""
+    if model.int8_layers:
+        return {}, None
+    try:
+        return {INFER_MODEL: emit_infer(emitted, model.module)}, None
+    except UnsupportedLayerError as error:
+        return {}, str(error)
 
 
 def _channels(program: Program, layer: str) -> tuple[int, ...]:
@@ -212,56 +229,10 @@ def _choice(
 
 def _prototypes(program: Program, loss: Loss) -> dict[str, Any] | None:
     """Where the row pool holds prototypes, and what makes scores of them."""
-    if not isinstance(loss, PrototypeLoss):
+    if not program.loss.prototypes:
         return None
     return {
         "sums_offset": program.row_pool.offset("prototypes", 0),
         "counts_offset": program.row_pool.offset("prototypes", 1),
         "temperature": loss.temperature,
-    }
-
-
-def _unused_sources(model: EmittedModel) -> set[str]:
-    """Runtime sources that a build of this kind never calls."""
-    optimizers = {"sgd", "momentum", "adam"} - {model.optimizer.kind}
-    unused = {f"tt_{kind}_update.c" for kind in optimizers}
-    if model.int8:
-        unused.add("tt_fisher.c")
-    else:
-        unused |= {f"tt_int8_{name}.c" for name in ("rows", "quantize", "requantize", "fisher")}
-        unused |= {"tt_int8.h", "tt_int8_rows.h"}
-    if model.temperature is None:
-        unused.add("tt_prototypes.c")
-    if model.choice is None:
-        unused |= {"tt_select.c", "tt_fisher.c", "tt_int8_fisher.c"}
-    if not model.adaptable:
-        unused |= {"tt_augment.c", "tt_random.c", "tt_episode.c"}
-    return unused
-
-
-def _runtime_files(unused: set[str]) -> dict[str, str]:
-    """The device runtime, the console and the simulation's own sources, copied into every build so that it stands
-    alone."""
-    root = ops_path()
-    return {
-        f"{folder}/{path.name}": path.read_text(encoding="utf-8")
-        for folder in ("include", "src", "sim", "console")
-        for path in sorted((root / folder).iterdir())
-        if path.is_file() and path.name not in unused
-    }
-
-
-def _tflm_files() -> dict[str, str]:
-    """The custom ops, what they call, the interpreter and the console, for a project that links TensorFlow Lite
-    Micro."""
-    root = ops_path()
-    folders = {
-        "include": "include", "src": "src", "kernels/include": "include", "kernels/src": "src", "tflm": "tflm",
-        "tflm/interpreter": "tflm", "console": "console",
-    }  # fmt: skip
-    return {
-        f"{target}/{path.name}": path.read_text(encoding="utf-8")
-        for folder, target in folders.items()
-        for path in sorted(Path(root / folder).iterdir())
-        if path.is_file() and path.suffix in (".h", ".c", ".cc") and not path.name.startswith("tt_int8")
     }

@@ -10,28 +10,46 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling, fit_samples
+from tt_tflm.boards.episode import fit_samples
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale, scaling_of_pixels
 from tt_tflm.build.artefact import Build
 from tt_tflm.build.assemble import assemble
 from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
-from tt_tflm.errors import InputError
-from tt_tflm.frontend.keras_model import check_model, load_keras
+from tt_tflm.errors import InputError, meant
+from tt_tflm.frontend.compiled_loss import compiled_loss
+from tt_tflm.frontend.graph import flatten
+from tt_tflm.frontend.keras_model import check_model, load_compiled_loss, load_keras
 from tt_tflm.frontend.layers import Layer
-from tt_tflm.options import SGD, Loss, Optimizer, SoftmaxLoss
+from tt_tflm.frontend.objective import fitting_loss, output_of
+from tt_tflm.losses import Loss, SoftmaxLoss
+from tt_tflm.optimizers import SGD, Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.dynamic import dynamic_program
 from tt_tflm.program.quantization import quantized
-from tt_tflm.program.static import ImportedModel, classes_of, import_model, static_program
+from tt_tflm.program.static import ImportedModel, import_model, loss_spec, static_program
 
 if TYPE_CHECKING:
     import keras
 
 MODES = ("static", "dynamic")
 PRECISIONS = ("float32", "int8")
+_PROPERTIES = (
+    "target",
+    "backend",
+    "loss",
+    "optimizer",
+    "plan",
+    "mode",
+    "budget",
+    "tail",
+    "input_scaling",
+    "precision",
+    "representative_data",
+)
 
 
 class TrainableConverter:
@@ -42,13 +60,15 @@ class TrainableConverter:
     - ``target``: the device that the build has to fit, or the core that its kernels are laid out for: one of
       ``tt_tflm.devices.device_names`` or the path of a profile (default ``host``);
     - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
-    - ``loss``: ``SoftmaxLoss()`` (default) or ``PrototypeLoss(...)``;
+    - ``loss``: ``SoftmaxLoss()`` or ``PrototypeLoss(...)``; None (default) for what the model tells: softmax where it
+      ends in one or was compiled with a cross-entropy over classes;
     - ``optimizer``: ``SGD(...)`` (default), ``Momentum(...)`` or ``Adam(...)``;
     - ``plan``: an ``UpdatePlan``, or None to train all channels of the last layer;
     - ``mode``: ``static`` (default; the plan is fixed) or ``dynamic`` (the board chooses under ``budget``);
     - ``budget``: a ``Budget`` (default: no limit), for dynamic builds;
     - ``tail``: how many of the last layers a dynamic build inspects (default: as many as the RAM limit allows);
-    - ``input_scaling``: (scale, shift) that turns a pixel of 0..255 into the model's input (default x / 127.5 - 1);
+    - ``input_scaling``: (scale, shift) that turns a pixel of 0..255 into the model's input (default x / 127.5 - 1; a
+      model that begins with a Rescaling of its own has none);
     - ``precision``: ``float32`` (default) or ``int8`` (the forward pass is integer, backend ``c`` alone);
     - ``representative_data``: for int8, samples that inputs are like, from which the ranges of activations are taken:
       uint8 images or float32 samples, (N, H, W, C).
@@ -63,19 +83,28 @@ class TrainableConverter:
     def __init__(self, model: keras.Model) -> None:
         check_model(model)
         self._model = model
+        self._compiled_loss = compiled_loss(model)
         self._imported: ImportedModel | None = None
         self.target = "host"
         self.backend = "c"
-        self.loss: Loss = SoftmaxLoss()
+        self.loss: Loss | None = None
         self.optimizer: Optimizer = SGD()
         self.plan: UpdatePlan | None = None
         self.mode = "static"
         self.budget = Budget()
         self.tail: int | None = None
-        self.input_scaling: tuple[float, float] = (1 / 127.5, -1.0)
         self.precision = "float32"
         self.representative_data: np.ndarray | None = None
+        self._input_scaling: tuple[float, float] | None = None
         self._quantized: tuple[Any, ImportedModel] | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A misspelt property would be without effect, and nobody would know.
+        if not name.startswith("_") and name not in _PROPERTIES:
+            raise InputError(
+                f"converter: expected one of {', '.join(_PROPERTIES)}, received {name!r}{meant(name, _PROPERTIES)}"
+            )
+        super().__setattr__(name, value)
 
     @classmethod
     def from_keras_model(cls, model: keras.Model) -> TrainableConverter:
@@ -93,7 +122,9 @@ class TrainableConverter:
         Raises:
             InputError, UnsupportedLayerError: the file cannot be read, or the model cannot be converted.
         """
-        return cls(load_keras(path))
+        converter = cls(load_keras(path))
+        converter._compiled_loss = load_compiled_loss(path)
+        return converter
 
     @property
     def layers(self) -> list[Layer]:
@@ -106,18 +137,41 @@ class TrainableConverter:
         return self._import_float().input_shape
 
     @property
+    def input_scaling(self) -> InputScaling:
+        """(scale, shift) of pixels.
+
+        Raises:
+            InputError: it was not set, and the model rescales its input itself.
+        """
+        return scaling_of_pixels(self._model, self._input_scaling)
+
+    @input_scaling.setter
+    def input_scaling(self, value: tuple[float, float]) -> None:
+        self._input_scaling = value
+
+    @property
+    def objective(self) -> Loss:
+        """The loss that a build trains by: ``loss``, or what the model tells.
+
+        Raises:
+            InputError: the model's output or compiled loss is another's, or nothing tells.
+        """
+        return fitting_loss(output_of(flatten(self._model), self._model.name), self._compiled_loss, self.loss)
+
+    @property
     def classes(self) -> int:
         """Length of the scores: the loss's prototypes, or the model's output."""
-        return classes_of(self._import_float(), self.loss)
+        return loss_spec(self._import_float(), self.objective).classes
 
     def layer_costs(self) -> list[dict[str, Any]]:
         """What training each layer alone, all channels, costs: ``name``, ``backward_macs``, ``training_bytes`` (rows,
         gradients, moments, saved activations and masks)."""
         imported = self._import()
+        loss = self.loss or SoftmaxLoss()  # they are the same for every loss
         costs = []
         for layer in imported.layers:
             plan = {layer.name: LayerPlan(tuple(range(layer.channels)))}
-            cost = imported.cost(plan, self.loss, self.optimizer)
+            cost = imported.cost(plan, loss, self.optimizer)
             costs.append(
                 {"name": layer.name, "backward_macs": cost.backward_macs, "training_bytes": cost.training_bytes}
             )
@@ -135,20 +189,21 @@ class TrainableConverter:
         """
         report = progress or (lambda _stage: None)
         device = get_device(self.target)
-        settings = BuildSettings(device, self.loss, self.optimizer, self.budget, self.input_scaling, self.backend)
         self._check_options()
+        loss, input_scaling = self.objective, self.input_scaling
+        settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend)
         imported = self._import(report)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
-        full = imported.cost(everything, self.loss, self.optimizer).backward_macs
+        full = imported.cost(everything, loss, self.optimizer).backward_macs
         if self.mode == "dynamic":
-            program = dynamic_program(imported, self.loss, self.optimizer, self.budget, full, self.tail, report)
+            program = dynamic_program(imported, loss, self.optimizer, self.budget, full, self.tail, report)
             check_feasible(program.choice.table, self.budget)
             plan = cost = None
         else:
             plan = self.plan or UpdatePlan(layers={imported.layers[-1].name: "all"})
             chosen = plan.resolve({layer.name: layer.channels for layer in imported.layers}, imported.fingerprint)
-            program = static_program(imported, chosen, self.loss, self.optimizer, report)
-            training = imported.cost(chosen, self.loss, self.optimizer)
+            program = static_program(imported, chosen, loss, self.optimizer, report)
+            training = imported.cost(chosen, loss, self.optimizer)
             cost = PlanCost(
                 training.training_bytes, program.ram_bytes, training.backward_macs, training.updated_parameters
             )
@@ -204,4 +259,7 @@ class TrainableConverter:
                 "representative_data: expected an array of samples that inputs are like, for precision int8, "
                 f"received {received}"
             )
-        return fit_samples("representative_data", data, input_shape, InputScaling(*self.input_scaling))
+        scaling = self.input_scaling
+        samples = fit_samples("representative_data", data, input_shape, scaling)
+        check_image_scale("representative_data", samples, InputRange.of(scaling))
+        return samples

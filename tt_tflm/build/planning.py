@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.input_range import InputRange, check_image_scale
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
-from tt_tflm.options import PrototypeLoss, optimizer_spec
 from tt_tflm.plan.budget import Budget, ResolvedBudget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable, PlanCost
 from tt_tflm.plan.select import select
-from tt_tflm.plan.strategies import SHARE_UNIT, STRATEGIES, Task, Wish
+from tt_tflm.plan.strategies import NONE, ON_BOARD, STRATEGIES
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
+from tt_tflm.plan.wish import SHARE_UNIT, Task, Wish
 from tt_tflm.program.static import loss_spec, static_program
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
+    from tt_tflm.losses import Loss
+    from tt_tflm.optimizers import Optimizer
     from tt_tflm.program.static import ImportedModel
 
 Report = Callable[[str], None]
-BY_FISHER = ("tinytrain", "fisher", "fisher_memory", "fisher_compute")
-BY_BIASES = ("bias_only", "sparse_update")
 # Beyond what any budget can hold.
 _UNAFFORDABLE = 2**63
 
@@ -37,7 +37,7 @@ def plan_on_host(
     converter: TrainableConverter,
     support: Episode | tuple[np.ndarray, np.ndarray],
     budget: Budget,
-    strategy: str = "tinytrain",
+    strategy: str = ON_BOARD,
     *,
     share: float = 0.5,
     seed: int = 0,
@@ -45,9 +45,9 @@ def plan_on_host(
 ) -> UpdatePlan:
     """Choose what a static build of the converter's model trains for a task.
 
-    The last layers, at most 64, are inspected with the code that boards run (strategies that need no Fisher potentials
-    skip this). What the plan spends is what a build with the converter's loss and optimiser has: its training memory,
-    its RAM as placed, its backward MACs.
+    The last layers, at most 64, are inspected with the code that boards run. Strategies that need no Fisher potentials
+    skip this, and those that are all or nothing look at every layer. What the plan spends is what a build with the
+    converter's loss and optimiser has: its training memory, its RAM as placed, its backward MACs.
 
     Args:
         converter: with loss and optimiser; its mode, plan, budget and target play no part and stay as they are.
@@ -68,19 +68,22 @@ def plan_on_host(
         >>> converter.plan = plan
     """
     tell = report or (lambda _stage: None)
-    if strategy == "none":
+    wanted = STRATEGIES[strategy]
+    if strategy == NONE:
         raise InputError("expected a strategy that trains something, received 'none': there would be no plan")
     if not isinstance(budget, Budget):
         raise InputError(f"expected a Budget, received {type(budget).__name__}")
     samples, labels = _checked_support(support)
+    check_image_scale("support", samples, InputRange.of(converter.input_scaling))
     settings = _inspecting(converter)
     model = settings._import(tell)
-    settings.tail = min(len(model.layers), MAX_CANDIDATES)
+    # What is all or nothing is costed on all layers; a choice among them is one that boards could make.
+    settings.tail = len(model.layers) if wanted.whole else min(len(model.layers), MAX_CANDIDATES)
     tell("cost of the layers")
     planner = _Planner(settings, model, budget, strategy, share, seed)
     # Which budgets can be kept does not depend on the potentials: refuse before the long part.
-    planner.select(_zeros(planner.table))
-    fisher = _inspect(settings, samples, labels, tell) if strategy in BY_FISHER else None
+    planner.select(_zeros(planner.table) if wanted.fisher else None)
+    fisher = _inspect(settings, samples, labels, tell) if wanted.fisher else None
     tell("selection")
     return planner.plan(fisher)
 
@@ -106,6 +109,7 @@ def _inspecting(converter: TrainableConverter) -> TrainableConverter:
     settings = copy.copy(converter)
     settings.mode, settings.target, settings.plan = "dynamic", "host", None
     settings.budget = Budget()
+    settings.loss = converter.objective
     settings._check_options()
     return settings
 
@@ -116,7 +120,7 @@ def _inspect(
     build = settings.convert(tell)
     tell("compile for this machine")
     with build.simulate("host") as board:
-        if isinstance(settings.loss, PrototypeLoss):
+        if settings.loss.temperature is not None:
             for x, label in zip(samples, labels, strict=True):
                 board.enroll(x, int(label))
         tell("Fisher potentials")
@@ -146,7 +150,7 @@ class _Planner:
         self._full = model.cost(everything, self._loss, self._optimizer).backward_macs
         self._tail = tuple(range(len(model.layers) - int(settings.tail or 1), len(model.layers)))
         self._rows = {layer.name: rows for layer, rows in zip(model.layers, model.rows, strict=True)}
-        self._bias_table = self._table(biases_alone=True) if strategy in BY_BIASES else None
+        self._bias_table = self._table(biases_alone=True) if STRATEGIES[strategy].biases else None
         self.table = self._table(biases_alone=False)
 
     def select(
@@ -192,7 +196,7 @@ class _Planner:
         """RAM depends on what the arena planner makes of a plan, which no sum over its parts tells: layers that do not
         fit even alone are barred, and the training memory is lowered until the rest fits."""
         wish = self._wish(fisher)
-        if wish.whole:
+        if STRATEGIES[self._strategy].whole:
             needed = self._cost(self._layers(self.select(fisher))).ram_bytes
             raise InputError(
                 f"strategy '{self._strategy}': expected a budget of at least RAM {needed} bytes, received "
@@ -260,7 +264,7 @@ class _Planner:
 
     def _table(self, *, biases_alone: bool) -> CostTable:
         model = self._model
-        spec = replace(optimizer_spec(self._optimizer), at_run_time=True)
+        spec = self._optimizer.spec(at_run_time=True)
         return tail_table(
             model.module,
             loss_spec(model, self._loss),

@@ -8,7 +8,8 @@ from typing import Any
 
 from tt_tflm.devices import Device
 from tt_tflm.errors import InputError
-from tt_tflm.options import SGD, Adam, Loss, Momentum, Optimizer
+from tt_tflm.losses import Loss
+from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.update_plan import UpdatePlan
@@ -39,8 +40,9 @@ class BuildSettings:
     backend: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.optimizer, (SGD, Momentum, Adam)):
-            raise InputError(f"expected SGD(...), Momentum(...) or Adam(...), received {self.optimizer!r}")
+        if not isinstance(self.optimizer, Optimizer):
+            names = ", ".join(f"{cls.__name__}(...)" for cls in OPTIMIZERS.values())
+            raise InputError(f"expected one of {names}, received {self.optimizer!r}")
         if self.backend not in BACKENDS:
             raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
         if not isinstance(self.budget, Budget):

@@ -10,9 +10,9 @@ import click
 
 from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
+from tt_tflm.files.output import same_file
 
-_STRATEGIES = ("none", *options.STRATEGY_NAMES)
-_DEFAULT = "none,last_layer,full,sparse_update,tinytrain"
+COMPARED = "none,last_layer,full,sparse_update,tinytrain"
 
 
 class Strategies(click.ParamType):
@@ -22,9 +22,13 @@ class Strategies(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
+        from tt_tflm.plan.strategies import STRATEGIES
+
         for name in names:
-            if name not in _STRATEGIES:
-                self.fail(f"expected names of {', '.join(_STRATEGIES)}, received {name!r}", param, ctx)
+            try:
+                STRATEGIES[name]
+            except InputError as error:
+                self.fail(str(error), param, ctx)
         if len(set(names)) != len(names):
             self.fail(f"expected every strategy once, received {value!r}", param, ctx)
         return names
@@ -45,7 +49,7 @@ class Strategies(click.ParamType):
 @click.option("--shots", type=terminal.Count(1), help="Support images of a class.  [default: 5]")
 @click.option("--queries", type=terminal.Count(1), help="Query images of a class.  [default: 15]")
 @click.option("--count", type=terminal.Count(1), help="Episodes.  [default: 100]")
-@click.option("--strategies", type=Strategies(), default=_DEFAULT, show_default=True, metavar="NAME,NAME...")
+@click.option("--strategies", type=Strategies(), default=COMPARED, show_default=True, metavar="NAME,NAME...")
 @click.option(
     "--backend",
     type=terminal.OneOf(("c", "tflm", "tf")),
@@ -66,6 +70,7 @@ class Strategies(click.ParamType):
 @click.option("--temperature", type=terminal.Positive(), help="Of the cosines.")
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--fixed-rate", is_flag=True, help="The learning rate as it is, not by how tight the support set lies.")
+@options.input_scaling_option
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @click.option(
     "--instructions-on",
@@ -104,29 +109,28 @@ def evaluate(
     for path in (json_path, plot):
         if path:
             report.check_writable(path)
-    if json_path and plot and json_path.resolve() == plot.resolve():
+    if json_path and plot and same_file(json_path, plot):
         raise InputError(f"expected two files for --json and --plot, received {plot} for both")
     if plot:
         from tt_tflm.meta.plot import check_plot
 
         check_plot(plot)
     with terminal.stages("loading the model") as stage:
+        from tt_tflm.meta import EvaluationSettings
         from tt_tflm.meta import evaluate as run
-        from tt_tflm.meta.evaluation import DEFAULT_BUDGET
 
-        result = run(
-            model,
-            data_path,
+        given |= {} if temperature is None else {"temperature": temperature}
+        given |= {"budget": limits.make()} if limits.first else {}
+        chosen = EvaluationSettings(
             episodes=episodes_path,
             skip_corrupt=skip_corrupt,
             strategies=strategies,
-            budget=limits.make() if limits.first else DEFAULT_BUDGET,
             learning_rates=dict(map(_rate, rates)),
             paced=not fixed_rate,
-            progress=stage.advance,
             **given,
             **settings,
         )
+        result = run(model, data_path, chosen, progress=stage.advance)
     figures = result.to_json()
     terminal.show(report.strategies_table(figures))
     if len(strategies) > 1:
@@ -145,6 +149,6 @@ def _rate(entry: str) -> tuple[str, float]:
         rate = float(value)
     except ValueError:
         rate = -1.0
-    if not equals or strategy not in options.STRATEGY_NAMES or not 0 < rate < float("inf"):
+    if not equals or strategy not in options.strategy_names() or not 0 < rate < float("inf"):
         raise InputError(f"expected --learning-rate STRATEGY=RATE, like tinytrain=0.003, received {entry!r}")
     return strategy, rate

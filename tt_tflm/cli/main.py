@@ -18,6 +18,8 @@ from tt_tflm.cli.meta import meta_train
 from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
 from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.files.new_folder import check_new_folder
+from tt_tflm.files.output import same_file
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -52,9 +54,10 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.model_argument
 @options.episode_option
 @options.budget_options
-@click.option("--strategy", type=terminal.OneOf(options.STRATEGY_NAMES), default="tinytrain", show_default=True)
+@click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the strategy random.")
 @options.training_options
+@options.input_scaling_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Plan to write (plan.json)."
 )
@@ -66,6 +69,7 @@ def plan(
     strategy: str,
     seed: int,
     training: options.TrainingOptions,
+    input_scaling: tuple[float, float] | None,
     output: Path,
     json_path: Path | None,
 ) -> None:
@@ -74,7 +78,7 @@ def plan(
 
     _check_json(json_path)
     _check_json(output)
-    if json_path and json_path.resolve() == output.resolve():
+    if json_path and same_file(json_path, output):
         raise InputError(f"expected two files for --output and --json, received {output} for both")
     with terminal.stages("loading the model") as stage:
         import tt_tflm
@@ -85,6 +89,7 @@ def plan(
         loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
         converter.loss, converter.optimizer = loss, optimizer
+        converter.input_scaling = input_scaling
         episode = load_episode(episode_path, converter.input_shape, converter.input_scaling)
         check_classes(episode, converter.classes)
         chosen = plan_on_host(converter, episode, limits.make(), strategy, seed=seed, report=stage)
@@ -94,7 +99,7 @@ def plan(
     terminal.show(report.plan_table(content, channels))
     terminal.show(report.spending_table(content))
     if json_path:
-        used = {"loss": training.loss, "optimizer": training.optimizer}
+        used = {"loss": converter.objective.name, "optimizer": training.optimizer}
         report.write_json(json_path, {"schema_version": 1, "model": model.name, **used, "plan": content})
 
 
@@ -147,6 +152,7 @@ def plan(
     help="Samples that inputs are like, for int8: an .npz file with x, or an episode's.",
 )
 @options.training_options
+@options.input_scaling_option
 @options.json_option
 def convert(
     model: Path,
@@ -161,13 +167,14 @@ def convert(
     precision: str,
     representative_path: Path | None,
     training: options.TrainingOptions,
+    input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
     """Make a trainable build of MODEL (.keras) in the folder OUT."""
     from tt_tflm import report
 
     _check_json(json_path)
-    options.check_output_folder(output)
+    check_new_folder(output)
     layers = options.parse_trained(trained)
     _check_mode(mode, plan_path, layers, limits, tail)
     if (precision == "int8") != (representative_path is not None):
@@ -183,7 +190,7 @@ def convert(
         converter.backend = backend
         converter.plan, converter.mode, converter.tail = plan, mode, tail
         converter.budget = limits.make()
-        converter.precision = precision
+        converter.input_scaling, converter.precision = input_scaling, precision
         if representative_path is not None:
             from tt_tflm.boards.episode import load_samples
 
@@ -282,12 +289,13 @@ def supported_ops(json_path: Path | None) -> None:
     from dataclasses import asdict
 
     from tt_tflm import report
-    from tt_tflm.frontend.layers import SUPPORTED
+    from tt_tflm.frontend.layers import supported_layers
 
     _check_json(json_path)
-    terminal.show(report.supported_table(SUPPORTED))
+    layers = supported_layers()
+    terminal.show(report.supported_table(layers))
     if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in SUPPORTED]})
+        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in layers]})
 
 
 cli.add_command(board)

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tt_tflm.cli import options, terminal
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.files.output import check_writable
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
@@ -109,6 +111,7 @@ class CountOrRange(click.ParamType):
     type=terminal.OneOf(("mirrored", "multiworker")),
     help="Several devices, or machines as TF_CONFIG has them.  [default: one device]",
 )
+@options.input_scaling_option
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True)
 @options.json_option
 def meta_train(
@@ -125,7 +128,8 @@ def meta_train(
 ) -> None:
     """Train BACKBONE (.keras, ends in an embedding) on episodes, so that few samples of new classes are enough.
 
-    A run that was killed goes on where its checkpoint stands when it is started again in the same way.
+    A run that was killed goes on where its checkpoint stands when it is started again in the same way. Where no
+    validation is better than that of BACKBONE, nothing is written and the exit status is 1.
     """
     from tt_tflm import report
 
@@ -137,9 +141,9 @@ def meta_train(
         from tt_tflm.frontend.keras_model import check_model, load_keras
         from tt_tflm.frontend.quiet import import_keras
         from tt_tflm.meta import fit
-        from tt_tflm.meta.checkpoint import save_model
         from tt_tflm.meta.distribution import is_chief, make_strategy
         from tt_tflm.meta.mixed_augment import OFF, MixedAugment
+        from tt_tflm.state.personalisation import save_model
 
         import_keras()
         # Several workers have to meet before anything else of TensorFlow runs.
@@ -160,13 +164,24 @@ def meta_train(
             **settings,
         )
     if is_chief(made):
-        save_model(result.model, output)
+        if result.best_episode:
+            save_model(result.model, output)
         checkpoint.unlink(missing_ok=True)
     figures = _figures(backbone.name, data_path.name, result)
     terminal.show(report.history_table(figures))
     terminal.show(report.meta_training_table(figures, time.monotonic() - began))
     if json_path and is_chief(made):
         report.write_json(json_path, figures)
+    if not result.best_episode:
+        raise TinyTrainError(
+            f"expected a validation better than that of {backbone.name} ({_best(result.history[:1])}), received at most "
+            f"{_best(result.history[1:])} in {result.episodes} episodes: {output.name} was not written; train longer, "
+            "with another --learning-rate, or without comparing (--validation 0)"
+        )
+
+
+def _best(history: Sequence[Mapping[str, Any]]) -> str:
+    return f"{max((row['validation_accuracy'] for row in history), default=0):.1%}"
 
 
 def check_output(path: Path) -> None:
@@ -175,10 +190,9 @@ def check_output(path: Path) -> None:
     Raises:
         InputError: it is no .keras file in an existing folder.
     """
-    if path.suffix != ".keras" or path.is_dir():
+    if path.suffix != ".keras":
         raise InputError(f"expected an output file OUT.keras, received {path}")
-    if not path.parent.is_dir():
-        raise InputError(f"expected an output in an existing folder, received {path}: create {path.parent} first")
+    check_writable(path, "an output")
 
 
 def _figures(backbone: str, data: str, result: Any) -> dict[str, Any]:
@@ -187,6 +201,7 @@ def _figures(backbone: str, data: str, result: Any) -> dict[str, Any]:
         "backbone": backbone,
         "data": data,
         "episodes": result.episodes,
+        "best_episode": result.best_episode,
         "stopped": result.stopped,
         "temperature": result.temperature,
         "skipped": list(result.skipped),

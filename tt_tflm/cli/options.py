@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +14,17 @@ import click
 
 from tt_tflm.cli import terminal
 from tt_tflm.errors import InputError
+from tt_tflm.losses import LOSSES, Loss, PrototypeLoss
 from tt_tflm.models import STARTER
+from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 
 if TYPE_CHECKING:
-    from tt_tflm.options import Loss, Optimizer
     from tt_tflm.plan import Budget
 
-LOSS_NAMES = ("softmax", "prototype")
-OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
 BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
-STRATEGY_NAMES = (
-    "tinytrain",
-    "fisher",
-    "fisher_memory",
-    "fisher_compute",
-    "magnitude",
-    "random",
-    "full",
-    "last_layer",
-    "bias_only",
-    "sparse_update",
-)
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
@@ -49,9 +36,20 @@ class ModelPath(click.Path):
         return STARTER if value == "starter" else super().convert(value, param, ctx)
 
 
+def strategy_names() -> Sequence[str]:
+    """Of the strategies that train something."""
+    from tt_tflm.plan.strategies import training_names
+
+    return training_names()
+
+
 model_argument = click.argument("model", type=ModelPath(path_type=Path))
 json_option = click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures to FILE."
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the same figures to FILE; - is stdout, and tables go to stderr.",
 )
 episode_option = click.option(
     "--episode",
@@ -71,6 +69,32 @@ data_option = click.option(
     help="Labelled images: .npz with x and y, or a folder of class folders.",
 )
 skip_corrupt_option = click.option("--skip-corrupt", is_flag=True, help="Leave files out that cannot be decoded.")
+
+
+class Scaling(click.ParamType):
+    """How pixels become inputs: two numbers with a comma between them."""
+
+    name = "scale,shift"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "SCALE,SHIFT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            scale, shift = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"expected two numbers SCALE,SHIFT, like 0.00392157,0, received {value!r}", param, ctx)
+        return scale, shift
+
+
+input_scaling_option = click.option(
+    "--input-scaling",
+    type=Scaling(),
+    help="pixel * SCALE + SHIFT is the input of MODEL; the range of 0 to 255 by it is that of all inputs.  "
+    "[default: pixel / 127.5 - 1]",
+)
 
 
 class Target(click.ParamType):
@@ -122,29 +146,28 @@ class Limit(click.ParamType):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Loss and optimiser as given; None means the default of the loss or optimiser."""
+    """Loss and optimiser as given; None means what the model tells, or the default of the loss or optimiser."""
 
-    loss: str
+    loss: str | None
     classes: int | None
     temperature: float | None
     optimizer: str
     learning_rate: float | None
     batch_size: int | None
 
-    def make(self) -> tuple[Loss, Optimizer]:
-        """The loss and the optimiser.
+    def make(self) -> tuple[Loss | None, Optimizer]:
+        """The loss, None for what the model tells, and the optimiser.
 
         Raises:
             InputError: an option does not go with the loss.
         """
-        import tt_tflm
-
         about_prototypes = _given({"classes": self.classes, "temperature": self.temperature})
-        if about_prototypes and self.loss != "prototype":
+        if about_prototypes and self.loss != PrototypeLoss.name:
             first = next(iter(about_prototypes))
-            raise InputError(f"expected --{first} with --loss prototype, received it with --loss {self.loss}")
-        loss = tt_tflm.PrototypeLoss(**about_prototypes) if self.loss == "prototype" else tt_tflm.SoftmaxLoss()
-        made = {"sgd": tt_tflm.SGD, "momentum": tt_tflm.Momentum, "adam": tt_tflm.Adam}[self.optimizer]
+            received = f"with --loss {self.loss}" if self.loss else "without --loss"
+            raise InputError(f"expected --{first} with --loss prototype, received it {received}")
+        loss = LOSSES[self.loss](**about_prototypes) if self.loss else None
+        made = OPTIMIZERS[self.optimizer]
         return loss, made(**_given({"learning_rate": self.learning_rate, "batch_size": self.batch_size}))
 
 
@@ -171,10 +194,14 @@ class BudgetOptions:
 def training_options(command: _Command) -> _Command:
     """Options of loss and optimiser; the command gets them as ``training``."""
     options = (
-        click.option("--loss", type=terminal.OneOf(LOSS_NAMES), default="softmax", show_default=True),
+        click.option(
+            "--loss",
+            type=terminal.OneOf(LOSSES),
+            help="softmax: MODEL ends in logits or a softmax; prototype: in an embedding.  [default: as MODEL tells]",
+        ),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
         click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
-        click.option("--optimizer", type=terminal.OneOf(OPTIMIZER_NAMES), default="sgd", show_default=True),
+        click.option("--optimizer", type=terminal.OneOf(OPTIMIZERS), default="sgd", show_default=True),
         click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's."),
         click.option(
             "--batch-size", type=terminal.Count(1), help="Samples whose mean gradient makes one update.  [default: 1]"
@@ -239,17 +266,6 @@ def parse_trained(entries: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(f"expected each layer in one --train, received '{name}' twice: list its channels together")
         layers[name] = chosen
     return layers
-
-
-def check_output_folder(folder: Path) -> None:
-    """`Build.save` refuses the same, but only after the conversion.
-
-    Raises:
-        InputError: something is there.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "a folder that is not empty" if folder.is_dir() else "a file"
-        raise InputError(f"expected a new or empty output folder, received {folder}, {kind}")
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 
 from tt_tflm.cli import options, terminal
 from tt_tflm.errors import InputError
+from tt_tflm.files.output import same_file
 
 _state_argument = click.argument("state_path", type=click.Path(path_type=Path), metavar="STATE.BIN")
 
@@ -62,7 +63,7 @@ def merge(model: Path, state_path: Path, output: Path) -> None:
     from tt_tflm.state import personalisation
 
     personalisation.check_output(output)
-    if output.resolve() == model.resolve():
+    if same_file(output, model):
         raise InputError(f"expected an output other than the model, received {output} for both")
     state = personalisation.newest(list(personalisation.load_states(state_path).values()))
     with terminal.stages("loading the model") as stage:

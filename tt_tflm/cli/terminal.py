@@ -7,7 +7,7 @@ import io
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
@@ -15,16 +15,20 @@ import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, meant
+from tt_tflm.files.output import is_stdout
 
 _WIDTH_OF_A_FILE = 160
 
 
 def show(content: RenderableType) -> None:
-    """Prints to stdout; a file or pipe gets lines wide enough for every table."""
-    console = Console()
+    """Prints to stdout, or to stderr where ``--json`` has stdout; a file or pipe gets lines wide enough for every table."""
+    context = click.get_current_context(silent=True)
+    to_stderr = context is not None and is_stdout(context.params.get("json_path"))
+    # Names from files are no markup.
+    console = Console(stderr=to_stderr, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=_WIDTH_OF_A_FILE)
+        console = Console(stderr=to_stderr, markup=False, emoji=False, width=_WIDTH_OF_A_FILE)
     console.print(content)
 
 
@@ -94,19 +98,25 @@ class Commands(click.Group):
 
 
 class OneOf(click.ParamType):
-    """One of a few names."""
+    """One of a few names: a list, or what gives one where it takes long to import."""
 
     name = "name"
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    def __init__(self, names: Iterable[str] | Callable[[], Iterable[str]]) -> None:
+        self._source = names
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self._source() if callable(self._source) else self._source)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join(self._names)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self._names:
-            self.fail(f"expected {', '.join(self._names[:-1])} or {self._names[-1]}, received {value!r}", param, ctx)
+        names = self._names
+        if value not in names:
+            expected = f"{', '.join(names[:-1])} or {names[-1]}"
+            self.fail(f"expected {expected}, received {value!r}{meant(value, names)}", param, ctx)
         return value
 
 

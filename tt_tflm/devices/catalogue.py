@@ -6,25 +6,22 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from tt_tflm.devices.cores import CORES, core_names
 from tt_tflm.devices.device import Device, read_device
 from tt_tflm.devices.profiles import DeviceProfile
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, meant
 
 _BOARDS = Path(__file__).parent / "boards"
-_CORES = (
-    Device("host", "this machine", "host", "double", dsp=False, mve=False),
-    Device("cortex-m3", "any Cortex-M3", "cortex-m3", "none", dsp=False, mve=False),
-    Device("cortex-m4", "any Cortex-M4 with FPU", "cortex-m4", "single", dsp=True, mve=False),
-    Device("cortex-m7", "any Cortex-M7 with FPU", "cortex-m7", "single", dsp=True, mve=False),
-    Device("cortex-m33", "any Cortex-M33 with FPU and DSP", "cortex-m33", "single", dsp=True, mve=False),
-    Device("cortex-m55", "any Cortex-M55 with FPU and MVE", "cortex-m55", "double", dsp=True, mve=True),
-)
 
 
 @functools.cache
+def _boards() -> dict[str, Device]:
+    return {device.name: device for device in map(read_device, sorted(_BOARDS.glob("*.toml")))}
+
+
 def _catalogue() -> dict[str, Device]:
-    boards = (read_device(path) for path in sorted(_BOARDS.glob("*.toml")))
-    return {device.name: device for device in (*_CORES, *boards)}
+    cores = (CORES[name] for name in core_names())
+    return {core.name: Device(core.name, core.title, core.name, core.usual) for core in cores} | _boards()
 
 
 def device_names() -> tuple[str, ...]:
@@ -48,11 +45,14 @@ def get_device(name: str) -> Device:
     """
     if isinstance(name, str) and name.endswith(".toml"):
         return read_device(name)
+    catalogue = _catalogue()
     try:
-        return _catalogue()[name]
+        return catalogue[name]
     except (KeyError, TypeError):
-        names = ", ".join(_catalogue())
-        raise InputError(f"expected a target of {names} or the path of a profile (.toml), received {name!r}") from None
+        near = meant(name, catalogue) if isinstance(name, str) else ""
+        raise InputError(
+            f"expected a target of {', '.join(catalogue)} or the path of a profile (.toml), received {name!r}{near}"
+        ) from None
 
 
 def get_profile(name: str) -> DeviceProfile:

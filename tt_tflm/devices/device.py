@@ -5,8 +5,8 @@ A profile is a TOML file (the built-in ones lie in ``boards/``)::
 
     name = "my-board"             # what converter.target and --target show
     title = "My board, rev. B"
-    core = "cortex-m4"            # cortex-m3, cortex-m4, cortex-m7, cortex-m33 or cortex-m55
-    fpu = "single"                # none, single or double
+    core = "cortex-m4"            # a name out of `core_names`
+    fpu = "single"                # the core's features, each of them one of what the core may have
     dsp = true
     mve = false
     flash_bytes = 1_048_576       # what firmware may use: bootloaders taken off
@@ -22,33 +22,19 @@ A profile is a TOML file (the built-in ones lie in ``boards/``)::
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tt_tflm.devices.profiles import DeviceProfile, core_names, core_profile
+from tt_tflm.devices.cores import CORES, Feature, core_names
+from tt_tflm.devices.profiles import DeviceProfile, profile_of
 from tt_tflm.errors import InputError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tt_tflm.files.schema import checked
+from tt_tflm.files.toml_input import read_toml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _ADDRESSES = 2**32
-
-# What each core can have: FPU, DSP extension, MVE.
-_EXTENSIONS = {
-    "cortex-m3": (("none",), (False,), (False,)),
-    "cortex-m4": (("none", "single"), (True,), (False,)),
-    "cortex-m7": (("none", "single", "double"), (True,), (False,)),
-    "cortex-m33": (("none", "single"), (False, True), (False,)),
-    "cortex-m55": (("none", "double"), (True,), (False, True)),
-}
-# What GCC has to be told when it is missing.
-_OPTIONAL = {"cortex-m33": ("dsp",), "cortex-m55": ("mve",)}
 
 
 @dataclass(frozen=True)
@@ -74,9 +60,9 @@ class Device:
 
     Attributes:
         name, title: short and long name.
-        core: name of the core's profile; ``host`` for this machine.
-        fpu: ``none``, ``single`` or ``double``.
-        dsp, mve: whether it has the DSP extension, and the M-profile vector extension.
+        core: name of the core; ``host`` for this machine.
+        features: what it has of the core's features (``Core.features``): for a Cortex-M ``fpu``, which is ``none``,
+            ``single`` or ``double``, ``dsp`` and ``mve``.
         flash_bytes: what firmware may use; None where it is not known.
         ram: its regions, the main one first; empty where they are not known.
         qemu_machine: the QEMU machine that emulates this very board; None without one. Simulation runs on the core's.
@@ -85,9 +71,7 @@ class Device:
     name: str
     title: str
     core: str
-    fpu: str
-    dsp: bool
-    mve: bool
+    features: Mapping[str, Feature]
     flash_bytes: int | None = None
     ram: tuple[RamRegion, ...] = ()
     qemu_machine: str | None = None
@@ -95,25 +79,37 @@ class Device:
     @property
     def profile(self) -> DeviceProfile:
         """How code for the device is compiled, and what its core is simulated on."""
-        core = core_profile(self.core)
-        if core.is_host:
-            return core
-        lacking = "".join(f"+no{name}" for name in _OPTIONAL.get(self.core, ()) if not getattr(self, name))
-        flags = [f"-mcpu={self.core}{lacking}", *core.cpu_flags[1:]]
-        if self.fpu == "none":
-            flags = [flags[0], "-mthumb", "-mfloat-abi=soft"]
-        elif self.fpu == "double" and self.core == "cortex-m7":
-            flags[-1] = "-mfpu=fpv5-d16"
-        return replace(core, cpu_flags=tuple(flags))
+        return profile_of(CORES[self.core], self.features)
 
     def to_json(self) -> dict[str, Any]:
         """As report.json records it: the keys of the TOML file."""
-        return {**asdict(self), "ram": [asdict(region) for region in self.ram]}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "core": self.core,
+            **self.features,
+            "flash_bytes": self.flash_bytes,
+            "ram": [asdict(region) for region in self.ram],
+            "qemu_machine": self.qemu_machine,
+        }
 
 
-def device_from_json(content: Mapping[str, Any]) -> Device:
-    """The device that `Device.to_json` described."""
-    return Device(**{**content, "ram": tuple(RamRegion(**region) for region in content["ram"])})
+def device_from_json(content: Any) -> Device:
+    """The device that `Device.to_json` described.
+
+    Raises:
+        InputError: a key is missing or of another type, or the core is unknown.
+    """
+    own = ("name", "title", "core", "flash_bytes", "ram", "qemu_machine")
+    given = checked(content, dict[str, Any], "device")
+    features = {key: value for key, value in given.items() if key not in own}
+    device = checked({key: given[key] for key in own if key in given} | {"features": features}, Device, "device")
+    if device.core not in core_names():
+        raise InputError(f"device: core: expected one of {', '.join(core_names())}, received {device.core!r}")
+    for key, allowed in CORES[device.core].features.items():
+        if features.get(key) not in allowed:
+            raise InputError(f"device: {key}: expected one of {allowed}, received {features.get(key)!r}")
+    return device
 
 
 def read_device(path: str | Path) -> Device:
@@ -122,11 +118,7 @@ def read_device(path: str | Path) -> Device:
     Raises:
         InputError: the file cannot be read, or a key is missing, unknown or out of range; the message names it.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"expected a device profile in TOML, received '{path}': {error}") from None
-    return _Reader(str(path)).device(content)
+    return _Reader(str(path)).device(read_toml(path, "a device profile in TOML"))
 
 
 class _Reader:
@@ -134,14 +126,13 @@ class _Reader:
         self._path = path
 
     def device(self, content: Mapping[str, Any]) -> Device:
-        self._check_keys(
-            "", content, ("name", "title", "core", "fpu", "dsp", "mve", "flash_bytes", "ram"), ("qemu_machine",)
-        )
-        core = content["core"]
-        cores = core_names()[1:]
+        self._require("", content, ("core",))
+        core, cores = content["core"], core_names()[1:]
         if core not in cores:
             self._refuse("core", f"one of {', '.join(cores)}", core)
-        for key, allowed in zip(("fpu", "dsp", "mve"), _EXTENSIONS[core], strict=True):
+        features = CORES[core].features
+        self._check_keys("", content, ("name", "title", "core", *features, "flash_bytes", "ram"), ("qemu_machine",))
+        for key, allowed in features.items():
             if type(content[key]) is not type(allowed[0]) or content[key] not in allowed:
                 self._refuse(key, f"{' or '.join(map(_toml, allowed))} for {core}", content[key])
         machine = content.get("qemu_machine")
@@ -151,9 +142,7 @@ class _Reader:
             self._name("name", content["name"]),
             self._text("title", content["title"]),
             core,
-            content["fpu"],
-            content["dsp"],
-            content["mve"],
+            {key: content[key] for key in features},
             self._count("flash_bytes", content["flash_bytes"], 1),
             self._regions(content["ram"]),
             machine,
@@ -192,14 +181,17 @@ class _Reader:
     def _check_keys(
         self, prefix: str, content: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...]
     ) -> None:
-        for key in required:
-            if key not in content:
-                raise InputError(f"{self._path}: expected the key {prefix}{key}, received none")
+        self._require(prefix, content, required)
         for key in content:
             if key not in required + optional:
                 raise InputError(
                     f"{self._path}: expected no keys but {', '.join(required + optional)}, received {prefix}{key}"
                 )
+
+    def _require(self, prefix: str, content: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+        for key in keys:
+            if key not in content:
+                raise InputError(f"{self._path}: expected the key {prefix}{key}, received none")
 
     def _name(self, key: str, value: Any) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds as what the build systems of firmware take."""
+"""Builds as what the build systems of firmware take, a folder for each target."""
 
-from tt_tflm.export.arduino import export_arduino
-from tt_tflm.export.zephyr import export_zephyr, zephyr_files
+from tt_tflm.export.exporters import EXPORTERS, Exporter, ExportOption, export, exporter
 
-__all__ = ["export_arduino", "export_zephyr", "zephyr_files"]
+__all__ = ["EXPORTERS", "ExportOption", "Exporter", "export", "exporter"]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tt_tflm.build.artefact import Build
-from tt_tflm.emit.c.library import KERNEL_SOURCE
+from tt_tflm.emit.c.library import kernel_source
 from tt_tflm.emit.tflm.params import FISHER, TRAIN
+from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
 
 _FOLDERS = ("include/", "src/", "tflm/")
-_ARRAYS = {TRAIN: "tt_train_model", FISHER: "tt_fisher_model"}
 _BYTES_A_LINE = 24
 
 
@@ -56,13 +56,16 @@ def firmware(build: Build) -> Firmware:
         ToolchainError: it is of the backend ``tflm``, and the wheel is missing that tells how large the arena is.
     """
     files = {name: text for name, text in build.files.items() if name.startswith(_FOLDERS)}
-    report = build.report_data
+    report, symbol = build.report_data, str(build.simulation["symbol"])
     if build.backend == "c":
-        return Firmware(files, (KERNEL_SOURCE,), report["arena_bytes"], report["row_pool_bytes"], interpreted=False)
+        return Firmware(
+            files, (kernel_source(symbol),), report["arena_bytes"], report["row_pool_bytes"], interpreted=False
+        )
     if "lists_bytes" not in build.simulation:
         raise InputError("expected a build with include/tt_model.h, received one without: convert again")
-    for name, array in _ARRAYS.items():
+    for name in (TRAIN, FISHER):
         if name in build.models:
+            array = model_array(symbol, name)
             files[f"src/{array}.c"] = _array(array, build.models[name])
     names = {path.name for path in (ops_path() / "kernels" / "src").glob("*.c")}
     kernels = tuple(sorted(name for name in files if Path(name).name in names))
@@ -79,6 +82,7 @@ def _array(name: str, content: bytes) -> str:
     rows = (content[i : i + _BYTES_A_LINE] for i in range(0, len(content), _BYTES_A_LINE))
     lines = "".join(f"    {', '.join(map(str, row))},\n" for row in rows)
     return (
-        '/* SPDX-License-Identifier: Apache-2.0 */\n#include "tt_interpreter.h"\n\n'
+        "/* SPDX-License-Identifier: Apache-2.0 */\n#include <stdint.h>\n\n"
+        f"extern const uint8_t {name}[];\n"
         f"const uint8_t {name}[{len(content)}] __attribute__((aligned(16))) = {{\n{lines}}};\n"
     )

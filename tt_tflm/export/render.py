@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of templates."""
+"""Folders of templates, and names in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import jinja2
 
 _SUFFIX = ".j2"
+_UNSAFE = re.compile(r"[^A-Za-z0-9 _.+-]")
 
 
 def rendered(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -30,3 +32,8 @@ def rendered(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
         else:
             files[name] = path.read_text(encoding="utf-8")
     return files
+
+
+def plain_name(model: str) -> str:
+    """A model's name as it may stand in C, CMake, Kconfig, Markdown and reStructuredText."""
+    return _UNSAFE.sub("?", model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
-from tt_tflm.frontend.layers import SUPPORTED
+from tt_tflm.frontend.layers import LAYER_TYPES
 from tt_tflm.frontend.quiet import import_keras, most_telling_line
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ MODEL_INPUT = -1
 
 Shape = tuple[int, ...]
 
-_TYPES = frozenset(supported.layer for supported in SUPPORTED)
 _INSTEAD = {
     "Lambda": "write what it computes with supported layers",
     "TFSMLayer": "rebuild the model from Keras layers",
@@ -36,6 +35,21 @@ _INSTEAD = {
     "LSTM": "use Conv1D",
     "GRU": "use Conv1D",
     "SimpleRNN": "use Conv1D",
+    "Embedding": "look the vectors up before the model, which takes them as float32",
+}
+_INSTEAD_OF_OPERATION = {
+    "Add": "use keras.layers.Add",
+    "Multiply": "use keras.layers.Multiply",
+    "Subtract": "use keras.layers.Add of an input negated by Rescaling(-1.0)",
+    "Concatenate": "use keras.layers.Concatenate",
+    "Mean": "use keras.layers.GlobalAveragePooling2D, or GlobalAveragePooling1D for a sequence",
+    "Max": "use keras.layers.GlobalMaxPooling2D, or GlobalMaxPooling1D for a sequence",
+    "Relu": "use keras.layers.ReLU",
+    "Sigmoid": "use keras.layers.Activation('sigmoid')",
+    "Tanh": "use keras.layers.Activation('tanh')",
+    "Softmax": "use keras.layers.Softmax",
+    "Reshape": "use keras.layers.Reshape",
+    "GetItem": "keep all of it, with keras.layers.Flatten or a pooling layer, or take the part outside the model",
 }
 
 
@@ -106,14 +120,26 @@ def flatten(model: keras.Model) -> Graph:
         )
     image = functional.inputs[0]
     shape = tuple(image.shape[1:])
-    if not shape or None in shape or image.dtype != "float32":
+    if not shape or None in shape:
         raise InputError(
-            f"input '{image.name}': expected float32 with every size but the batch fixed, received {image.dtype} "
-            f"{tuple(image.shape)}; build the model on keras.Input with a full shape"
+            f"input '{image.name}': expected every size but the batch fixed, received {tuple(image.shape)}; build the "
+            "model on keras.Input with a full shape"
+        )
+    if image.dtype != "float32":
+        pixels = ", which takes pixels all the same (converter.input_scaling)" if image.dtype == "uint8" else ""
+        raise InputError(
+            f"input '{image.name}': expected float32, received {image.dtype}; build the model on "
+            f"keras.Input({shape}){pixels}"
         )
     walk = _Walk(shape)
     (output,) = walk.model(functional, (MODEL_INPUT,), ())
     return Graph(image.name, shape, _with_unique_names(walk.nodes, walk.paths), output)
+
+
+def leading_rescaling(model: keras.Model) -> Node | None:
+    """The Rescaling that a model's input goes through first, None where there is none; raises as ``flatten``."""
+    nodes = flatten(model).nodes
+    return next((n for n in nodes if n.sources == (MODEL_INPUT,) and type(n.layer).__name__ == "Rescaling"), None)
 
 
 def _functional(model: keras.Model) -> keras.Model:
@@ -152,9 +178,10 @@ class _Walk:
                     continue
                 operation = call.operation
                 if not isinstance(operation, keras.layers.Layer):
+                    kind = type(operation).__name__
                     raise UnsupportedLayerError(
-                        f"operation '{operation.name}' ({type(operation).__name__}): expected layers only, received a "
-                        "bare operation; use the layer that does it (keras.layers.Add for +)"
+                        f"operation '{operation.name}' ({kind}): expected layers only, received a bare operation; "
+                        f"{_INSTEAD_OF_OPERATION.get(kind, 'replace it by layers, or compute it outside the model')}"
                     )
                 if not isinstance(operation, keras.Model):
                     _check_type(operation)
@@ -170,9 +197,9 @@ class _Walk:
     def _check_call(self, operation: keras.layers.Layer, call: object) -> None:
         what = f"layer '{operation.name}' ({type(operation).__name__})"
         if id(operation) in self._seen:
+            # Weights of two places could not be trained in one; a layer without weights is as easily made twice.
             raise UnsupportedLayerError(
-                f"{what}: expected one call, received several; a layer shared between places cannot be trained in "
-                "place, give each place a layer of its own"
+                f"{what}: expected one call, received several; give each place a layer of its own"
             )
         self._seen.add(id(operation))
         if call.arguments.kwargs.get("training"):
@@ -200,7 +227,7 @@ def _check_type(layer: keras.layers.Layer) -> None:
     keras = import_keras()
     kind = type(layer).__name__
     # A subclass of a supported layer may compute anything, so its exact class is what counts.
-    if kind in _TYPES and type(layer) is getattr(keras.layers, kind, None):
+    if kind in LAYER_TYPES and type(layer) is getattr(keras.layers, kind, None):
         return
     raise UnsupportedLayerError(
         f"layer '{layer.name}' ({kind}): expected a layer of `tt-tflm supported-ops`, received {kind}; "

@@ -3,25 +3,27 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.files.keras_archive import KerasArchive, read_keras_archive
+from tt_tflm.files.limits import TENSOR_ELEMENTS
+from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss_in
 from tt_tflm.frontend.fold import fold
 from tt_tflm.frontend.graph import Node, flatten
-from tt_tflm.frontend.layers import ACTIVATIONS
+from tt_tflm.frontend.layers import activation_name, activations
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 
 if TYPE_CHECKING:
     import keras
 
-_CONFIG = "config.json"
+# Layers that hold code, or read it from elsewhere.
+_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 
 
 def load_keras(path: str | os.PathLike[str]) -> keras.Model:
@@ -31,18 +33,20 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
         InputError: there is no such file, it is truncated, or it is no Keras model.
         UnsupportedLayerError: it holds a Lambda layer.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a .keras file, received {'a folder' if path.is_dir() else 'no such file'}")
-    for name in _lambda_layers(path):
-        raise UnsupportedLayerError(
-            f"{path}: layer '{name}' (Lambda): expected a layer of `tt-tflm supported-ops`, received code; "
-            "write what it computes with supported layers"
-        )
+    archive = read_keras_archive(path)
+    for kind, name in archive.objects():
+        if kind in _CODE:
+            raise UnsupportedLayerError(
+                f"{path}: layer '{name}' ({kind}): expected a layer of `tt-tflm supported-ops`, received code; "
+                "write what it computes with supported layers"
+            )
     keras = import_keras()
     try:
         with silence():
+            _check_sizes(archive, f"{path}: expected a complete .keras file")
             model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+    except InputError:
+        raise
     except Exception as error:  # Keras raises whatever the parser of a damaged part raises.
         # Keras wraps the cause in one message per nesting level, each with the whole configuration.
         cause = str(error).rsplit("Exception encountered:", 1)[-1]
@@ -53,25 +57,52 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     return model
 
 
-def _lambda_layers(path: Path) -> Iterator[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(_CONFIG))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+def load_compiled_loss(path: str | os.PathLike[str]) -> CompiledLoss | None:
+    """The loss that the model of a `.keras` file was compiled with; None without one.
+
+    Raises:
+        InputError: as `load_keras`.
+    """
+    return compiled_loss_in(read_keras_archive(path).config)
+
+
+def _check_sizes(archive: KerasArchive, expected: str) -> None:
+    """Refuses what declares larger weights than the file holds, or tensors that no build could hold.
+
+    In a scope in which Keras makes variables without values, so that no size costs memory.
+    """
+    keras = import_keras()
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None}, safe_mode=True)
+    if not isinstance(model, keras.Model):
+        return
+    declared = sum(math.prod(weight.shape) for weight in model.weights)
+    if declared > archive.weights:
         raise InputError(
-            f"{path}: expected a complete .keras file, received one that is truncated or of another format; "
-            "save it again with model.save('model.keras')"
-        ) from error
-    pending: list[Any] = [config]
+            f"{expected}, received one whose layers have {declared:,} weights, of which it holds {archive.weights:,}"
+        )
+    for name, shape in _tensors(model):
+        elements = math.prod(size for size in shape if size is not None)
+        if elements > TENSOR_ELEMENTS:
+            raise InputError(
+                f"layer '{name}': expected tensors of at most {TENSOR_ELEMENTS:,} elements, received {shape}: "
+                "make the model's input smaller"
+            )
+
+
+def _tensors(model: keras.Model) -> Iterator[tuple[str, tuple[int | None, ...]]]:
+    """Name and output shape of every operation of a model, and of the models in it."""
+    pending = [model]
+    seen: set[int] = set()
     while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            if value.get("class_name") == "Lambda":
-                inner = value.get("config")
-                yield str(inner.get("name", "?") if isinstance(inner, dict) else "?")
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
+        operation = pending.pop()
+        if id(operation) in seen:
+            continue
+        seen.add(id(operation))
+        for node in operation._inbound_nodes:
+            for tensor in node.output_tensors:
+                yield operation.name, tuple(tensor.shape)
+        pending.extend(getattr(operation, "operations", None) or getattr(operation, "layers", ()))
 
 
 def check_model(model: keras.Model) -> None:
@@ -97,19 +128,24 @@ def _check_layer(node: Node) -> None:
         _refuse(node, "data_format channels_last", layer.data_format, "rebuild it with channels_last")
     if not 1 <= len(node.output_shape) <= 3:
         _refuse(node, "one to three axes besides the batch", str(node.output_shape), "reshape to fewer axes")
-    if hasattr(layer, "activation") and _activation_name(layer.activation) is None:
-        name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-        _refuse(node, f"an activation of {', '.join(ACTIVATIONS)}", name, "use one of these, or a layer of its own")
+    if hasattr(layer, "activation") and activation_name(layer.activation) is None:
+        _refuse_activation(node)
     for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
         if not holds(node):
-            _refuse(node, expected, str(received(layer)), remedy)
+            _refuse(node, expected, str(received(layer)), remedy if isinstance(remedy, str) else remedy(layer))
 
 
-def _activation_name(function: object) -> str | None:
-    activations = import_keras().activations
-    if function is None:
-        return "linear"
-    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
+def _refuse_activation(node: Node) -> None:
+    activation = node.layer.activation
+    if isinstance(activation, import_keras().layers.Layer):
+        kind = type(activation).__name__
+        _refuse(
+            node, "a function as activation", f"the layer {kind}", f"leave the activation out and put {kind} after it"
+        )
+    name = getattr(activation, "__name__", type(activation).__name__)
+    known = f"one of Keras' activations {', '.join(activations())}"
+    remedy = f"write activation='{name}'" if name in activations() else "use one of these"
+    _refuse(node, known, f"'{name}' of {getattr(activation, '__module__', '?')}", remedy)
 
 
 def _check_weights(node: Node) -> None:
@@ -129,11 +165,16 @@ def _refuse(node: Node, expected: str, received: str, remedy: str) -> None:
     )
 
 
-_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str]
+_Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str | Callable[[Any], str]]
 
 
 def _ones(value: object) -> bool:
     return all(size == 1 for size in np.atleast_1d(value))
+
+
+def _spread(layer: Any) -> tuple[int, ...]:
+    """Size of a kernel with the gaps that dilation leaves."""
+    return tuple((size - 1) * gap + 1 for size, gap in zip(layer.kernel_size, layer.dilation_rate, strict=True))
 
 
 def _is_last_axis(node: Node) -> bool:
@@ -146,7 +187,7 @@ _DILATION: _Option = (
     "dilation_rate 1",
     lambda node: _ones(node.layer.dilation_rate),
     lambda layer: layer.dilation_rate,
-    "use dilation_rate=1 with a larger kernel or stride",
+    lambda layer: f"use dilation_rate=1 and kernel_size={_spread(layer)}, with zeros between the weights",
 )
 _GROUPS: _Option = (
     "groups 1",
@@ -164,7 +205,7 @@ _NOT_CAUSAL: _Option = (
     "padding valid or same",
     lambda node: node.layer.padding in ("valid", "same"),
     lambda layer: layer.padding,
-    "put a ZeroPadding1D((kernel_size - 1, 0)) before it and use padding='valid'",
+    lambda layer: f"put a ZeroPadding1D(({_spread(layer)[0] - 1}, 0)) before it and use padding='valid'",
 )
 _LAST_AXIS: _Option = (
     "the last axis",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.frontend.quiet import import_keras
 
 # Axes of a Keras kernel, those of the output channel first: transposed so, a channel's weights are one run.
 _CHANNELS_FIRST = {
@@ -149,41 +150,74 @@ class SupportedLayer:
     limits: str = ""
 
 
-_WEIGHTS = "weights"
-_PASSES = "passes gradients"
-_NOTHING = "nothing"
 _LAST = "channels_last"
-ACTIVATIONS = ("linear", "relu", "relu6", "leaky_relu", "hard_silu", "hard_swish", "sigmoid", "tanh", "softmax")
+# Layer of Keras -> what becomes of it, the operations of tvm_passes.ops that it needs, and what is refused.
+_LAYERS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "Conv2D": ("kernel", ("conv2d",), f"{_LAST}, dilation 1, groups 1"),
+    "DepthwiseConv2D": ("kernel", ("depthwise_conv2d",), f"{_LAST}, dilation 1, equal strides"),
+    "SeparableConv2D": (
+        "depthwise and pointwise",
+        ("depthwise_conv2d", "conv2d"),
+        f"{_LAST}, dilation 1, equal strides",
+    ),
+    "Conv1D": ("kernel", ("conv2d",), f"{_LAST}, dilation 1, groups 1, padding not causal"),
+    "Dense": ("kernel", ("conv2d",), ""),
+    "BatchNormalization": ("folded, else scale and shift", ("affine",), "last axis, as at inference"),
+    "ReLU": ("clip, fused where it follows a kernel", ("clip",), "threshold 0"),
+    "LeakyReLU": ("elementwise", ("leaky_relu",), ""),
+    "Activation": ("as the activation named", (), "{activations}"),
+    "Softmax": ("over the last axis", ("softmax",), "last axis"),
+    "Add": ("elementwise", ("add",), ""),
+    "Multiply": ("elementwise, broadcasting", ("multiply", "multiply_channel"), ""),
+    "Concatenate": ("copies", ("concat",), "not along the batch"),
+    "AveragePooling2D": ("kernel", ("avg_pool",), _LAST),
+    "MaxPooling2D": ("kernel", ("max_pool",), _LAST),
+    "AveragePooling1D": ("kernel", ("avg_pool",), _LAST),
+    "MaxPooling1D": ("kernel", ("max_pool",), _LAST),
+    "GlobalAveragePooling2D": ("kernel", ("avg_pool",), _LAST),
+    "GlobalMaxPooling2D": ("kernel", ("max_pool",), _LAST),
+    "GlobalAveragePooling1D": ("kernel", ("avg_pool",), _LAST),
+    "GlobalMaxPooling1D": ("kernel", ("max_pool",), _LAST),
+    "ZeroPadding2D": ("into the kernel that follows, else a copy", ("pad2d",), _LAST),
+    "ZeroPadding1D": ("into the kernel that follows, else a copy", ("pad2d",), _LAST),
+    "Flatten": ("no code", (), _LAST),
+    "Reshape": ("no code", (), "at most three axes"),
+    "Dropout": ("dropped", (), ""),
+    "SpatialDropout1D": ("dropped", (), ""),
+    "SpatialDropout2D": ("dropped", (), ""),
+    "Rescaling": ("scale and shift", ("affine",), ""),
+    "InputLayer": ("the input", (), "one, float32, shape known"),
+}
+LAYER_TYPES = frozenset(_LAYERS)
 
-SUPPORTED: tuple[SupportedLayer, ...] = (
-    SupportedLayer("Conv2D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, groups 1"),
-    SupportedLayer("DepthwiseConv2D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, equal strides"),
-    SupportedLayer("SeparableConv2D", "depthwise and pointwise", _WEIGHTS, f"{_LAST}, dilation 1, equal strides"),
-    SupportedLayer("Conv1D", "kernel", _WEIGHTS, f"{_LAST}, dilation 1, groups 1, padding not causal"),
-    SupportedLayer("Dense", "kernel", _WEIGHTS),
-    SupportedLayer("BatchNormalization", "folded, else scale and shift", _PASSES, "last axis, as at inference"),
-    SupportedLayer("ReLU", "clip, fused where it follows a kernel", _PASSES, "threshold 0"),
-    SupportedLayer("LeakyReLU", "elementwise", _PASSES),
-    SupportedLayer("Activation", "as the activation named", _PASSES, ", ".join(ACTIVATIONS)),
-    SupportedLayer("Softmax", "over the last axis", _PASSES, "last axis"),
-    SupportedLayer("Add", "elementwise", _PASSES),
-    SupportedLayer("Multiply", "elementwise, broadcasting", _PASSES),
-    SupportedLayer("Concatenate", "copies", _PASSES, "not along the batch"),
-    SupportedLayer("AveragePooling2D", "kernel", _PASSES, _LAST),
-    SupportedLayer("MaxPooling2D", "kernel", _PASSES, _LAST),
-    SupportedLayer("AveragePooling1D", "kernel", _PASSES, _LAST),
-    SupportedLayer("MaxPooling1D", "kernel", _PASSES, _LAST),
-    SupportedLayer("GlobalAveragePooling2D", "kernel", _PASSES, _LAST),
-    SupportedLayer("GlobalMaxPooling2D", "kernel", _PASSES, _LAST),
-    SupportedLayer("GlobalAveragePooling1D", "kernel", _PASSES, _LAST),
-    SupportedLayer("GlobalMaxPooling1D", "kernel", _PASSES, _LAST),
-    SupportedLayer("ZeroPadding2D", "into the kernel that follows, else a copy", _PASSES, _LAST),
-    SupportedLayer("ZeroPadding1D", "into the kernel that follows, else a copy", _PASSES, _LAST),
-    SupportedLayer("Flatten", "no code", _PASSES, _LAST),
-    SupportedLayer("Reshape", "no code", _PASSES, "at most three axes"),
-    SupportedLayer("Dropout", "dropped", _PASSES),
-    SupportedLayer("SpatialDropout1D", "dropped", _PASSES),
-    SupportedLayer("SpatialDropout2D", "dropped", _PASSES),
-    SupportedLayer("Rescaling", "scale and shift", _PASSES),
-    SupportedLayer("InputLayer", "the input", _NOTHING, "one, float32, shape known"),
-)
+
+def activations() -> tuple[str, ...]:
+    """Names in `keras.activations` of those that there is an operation for."""
+    from tvm_passes.ops import OPS  # TVM takes seconds to import, and most commands end before they need it.
+
+    return ("linear", *(name for op in OPS.values() for name in op.activation_names))
+
+
+def supported_layers() -> tuple[SupportedLayer, ...]:
+    """What the front end takes, for as long as no other operation is registered."""
+    names = ", ".join(activations())
+    return tuple(
+        SupportedLayer(layer, handled, _trains(layer, ops), limits.format(activations=names))
+        for layer, (handled, ops, limits) in _LAYERS.items()
+    )
+
+
+def _trains(layer: str, ops: tuple[str, ...]) -> str:
+    from tvm_passes.ops import GRADIENTS, WEIGHTED
+
+    if layer == "InputLayer" or not all(op in GRADIENTS for op in ops):
+        return "nothing"
+    return "weights" if any(op in WEIGHTED for op in ops) else "passes gradients"
+
+
+def activation_name(function: object) -> str | None:
+    """Which of ``activations()`` a Keras activation is, None where it is another; without one it is ``linear``."""
+    known = import_keras().activations
+    if function is None:
+        return "linear"
+    return next((name for name in activations() if getattr(known, name, None) is function), None)

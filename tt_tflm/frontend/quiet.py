@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow without its chatter: the one place that sets its environment, imports it and silences it."""
+"""TensorFlow and TVM without their chatter: the one place that sets TensorFlow's environment, imports it and silences
+both."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import io
 import logging
@@ -12,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -85,11 +88,23 @@ def silence() -> Iterator[Captured]:
             _redirected_descriptors(captured),
         ):
             warnings.simplefilter("ignore")
-            yield captured
+            try:
+                yield captured
+            except BaseException as error:
+                _clear_frames(error)
+                raise
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         captured.text += printed.getvalue()
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Drops what the calls that failed hold: TVM's builders complain when they go, and here nobody hears it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 @contextlib.contextmanager

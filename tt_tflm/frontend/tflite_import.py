@@ -46,17 +46,14 @@ def to_relax(model: keras.Model) -> tvm.IRModule:
     """
     graph = flatten(model)
     folded = fold(graph)
-    with silence() as captured:
-        try:
-            module = _import(_to_tflite(graph, folded), graph, folded)
-        except Exception as error:  # Both converters raise bare exceptions of many kinds.
-            failure = error
-        else:
-            return module
-    reason = most_telling_line(f"{failure}\n{captured.text}") or type(failure).__name__
-    raise InputError(
-        f"model '{model.name}': expected a model that TensorFlow Lite and TVM can convert, received: {reason}"
-    ) from failure
+    try:
+        with silence() as captured:
+            return _import(_to_tflite(graph, folded), graph, folded)
+    except Exception as error:  # Both converters raise bare exceptions of many kinds.
+        reason = most_telling_line(f"{error}\n{captured.text}") or type(error).__name__
+        raise InputError(
+            f"model '{model.name}': expected a model that TensorFlow Lite and TVM can convert, received: {reason}"
+        ) from error
 
 
 def _to_tflite(graph: Graph, folded: Folded) -> bytes:

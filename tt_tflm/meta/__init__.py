@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tt_tflm.meta.evaluation import Evaluation, evaluate
+    from tt_tflm.meta.evaluation_settings import EvaluationSettings
     from tt_tflm.meta.images import load_images
     from tt_tflm.meta.training import FitResult, fit
 
-__all__ = ["Evaluation", "FitResult", "evaluate", "fit", "load_images"]
+__all__ = ["Evaluation", "EvaluationSettings", "FitResult", "evaluate", "fit", "load_images"]
 
 _HOMES = {
     "Evaluation": "evaluation",
+    "EvaluationSettings": "evaluation_settings",
     "FitResult": "training",
     "evaluate": "evaluation",
     "fit": "training",

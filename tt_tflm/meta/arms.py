@@ -8,112 +8,34 @@ is told the plans of the others. The rest have one plan for all tasks and a stat
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.build.artefact import Build, load_build
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.build.planning import plan_on_host
 from tt_tflm.errors import InputError
 from tt_tflm.meta.instructions import count_instructions
-from tt_tflm.options import Adam, PrototypeLoss, optimizer_spec
+from tt_tflm.meta.recipe import COSTS, Arm, Outcome, Recipe
+from tt_tflm.optimizers import Adam
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.select import plan_cost, select
+from tt_tflm.plan.strategies import NONE, ON_BOARD, STRATEGIES
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.static import loss_spec, static_program
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
-    from tt_tflm.boards.simulated.task import Adaptation
-
-PER_TASK = ("tinytrain", "fisher", "fisher_memory", "fisher_compute", "random", "magnitude")
-FIXED = ("last_layer", "full", "bias_only", "sparse_update")
-STRATEGIES = ("none", *FIXED, *PER_TASK)
-BACKENDS = ("c", "tflm", "tf")
-# Chosen on the tuning episodes, see docs/experiments.md.
-LEARNING_RATES = {"full": 1e-4, "last_layer": 1e-3, "bias_only": 3e-3, "sparse_update": 3e-3} | dict.fromkeys(
-    PER_TASK, 3e-3
-)
-_COSTS = ("training_memory_bytes", "ram_bytes", "backward_macs")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every strategy adapts.
-
-    Attributes:
-        iterations: updates.
-        augment: of the pseudo-queries.
-        seed: of the pseudo-queries and of the strategy ``random``, which adds the number of the episode.
-        temperature: of the loss.
-        paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
-    """
-
-    iterations: int = 40
-    augment: Augment = Augment()
-    seed: int = 0
-    temperature: float = PrototypeLoss.temperature
-    paced: bool = True
-
-    def adapt(
-        self, board: AdaptiveBoard, episode: Episode, plan: UpdatePlan | None, iterations: int | None = None
-    ) -> Adaptation:
-        """Has a board adapt to an episode.
-
-        Args:
-            board: whose learning rate is set.
-            episode: fitted to the model's input.
-            plan: what to train; None where the build has a plan or the board selects.
-            iterations: in place of the recipe's.
-        """
-        told: dict[str, Any] = {} if plan is None else {"plan": plan}
-        return board.adapt(
-            episode.support_x,
-            episode.support_y,
-            self.iterations if iterations is None else iterations,
-            paced=self.paced,
-            augment=self.augment,
-            seed=self.seed,
-            **told,
-        )
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A strategy: where its build lies, and what it costs where that is the same for every task.
-
-    Attributes:
-        strategy: its name.
-        folder: of its build; None for ``none`` with backend tf.
-        learning_rate: of Adam.
-        costs: ``training_memory_bytes``, ``ram_bytes`` and ``backward_macs``; None where they depend on the task.
-    """
-
-    strategy: str
-    folder: str | None
-    learning_rate: float
-    costs: Mapping[str, int] | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One strategy on one episode: share of right answers from 0 to 1, and what it cost."""
-
-    accuracy: float
-    costs: Mapping[str, int]
 
 
 def prepare(
     converter: TrainableConverter,
-    strategies: Sequence[str],
-    budget: Budget,
     rates: Mapping[str, float],
+    budget: Budget,
     example: Episode,
     folder: Path,
     tell: Callable[[str], None],
@@ -122,9 +44,8 @@ def prepare(
 
     Args:
         converter: of the model, with its ``PrototypeLoss``.
-        strategies: out of ``STRATEGIES``.
-        budget: of those that fit themselves to one; ``full`` and ``last_layer`` are what they are.
-        rates: strategy -> learning rate of Adam.
+        rates: strategy out of ``tt_tflm.plan.strategies.STRATEGIES`` -> learning rate of Adam.
+        budget: of those that fit themselves to one; what is all or nothing is what it is.
         example: any episode: planning asks for one.
         folder: empty, for the builds.
         tell: called with the name of every stage before it runs.
@@ -136,7 +57,7 @@ def prepare(
         InputError: nothing fits the budget, or the model cannot be converted.
     """
     workshop = _Workshop(converter, budget, example, folder, tell)
-    return [workshop.arm(strategy, rates[strategy]) for strategy in strategies], workshop.table
+    return [workshop.arm(strategy, rate) for strategy, rate in rates.items()], workshop.table
 
 
 class _Workshop:
@@ -145,25 +66,21 @@ class _Workshop:
     ) -> None:
         self._converter, self._budget, self._example = converter, budget, example
         self._folder, self._tell = folder, tell
-        self._dynamic: dict[float, str] = {}
-        self._fixed_ram = 0
+        self._dynamic: str | None = None
         self.table: CostTable | None = None
 
     def arm(self, strategy: str, rate: float) -> Arm:
-        if strategy == "none":
+        if strategy == NONE:
             return self._none()
         self._converter.optimizer = Adam(learning_rate=rate, batch_size=2)
-        if strategy in PER_TASK:
-            return Arm(strategy, self._dynamic_build(rate), rate, None)
+        wanted = STRATEGIES[strategy]
+        if wanted.per_task:
+            return Arm(strategy, self._dynamic_build(), rate, None)
         self._tell(f"build of {strategy}")
-        if strategy in ("full", "last_layer"):
-            layers = self._converter.layers if strategy == "full" else self._converter.layers[-1:]
-            plan = UpdatePlan({layer.name: "all" for layer in layers})
-        else:
-            plan = plan_on_host(self._converter, self._example, self._budget, strategy)
+        plan = plan_on_host(self._converter, self._example, Budget() if wanted.whole else self._budget, strategy)
         self._converter.mode, self._converter.plan = "static", plan
         build = self._converter.convert()
-        costs = {name: int(build.report_data[name]) for name in _COSTS}
+        costs = {name: int(build.report_data[name]) for name in COSTS}
         return Arm(strategy, self._saved(build, strategy), rate, costs)
 
     def _none(self) -> Arm:
@@ -171,18 +88,18 @@ class _Workshop:
         prediction."""
         converter = self._converter
         converter.optimizer, converter.mode, converter.plan = Adam(batch_size=2), "static", None
-        self._tell("build of none")
+        self._tell(f"build of {NONE}")
         build = converter.convert()
         model = converter._import()
         last = {model.layers[-1].name: LayerPlan((0,))}
         program = static_program(model, last, converter.loss, converter.optimizer, lambda _stage: None)
-        prototypes = program.classes * (model.output_elements + 1) * 4
+        prototypes = program.loss.classes * (model.output_elements + 1) * 4
         ram = program.functions["predict"].arena_bytes + prototypes + program.session_bytes
-        return Arm("none", self._saved(build, "none"), 0.0, dict(zip(_COSTS, (0, ram, 0), strict=True)))
+        return Arm(NONE, self._saved(build, NONE), 0.0, dict(zip(COSTS, (0, ram, 0), strict=True)))
 
-    def _dynamic_build(self, rate: float) -> str:
+    def _dynamic_build(self) -> str:
         """Its learning rate is set on the board: one build serves them all."""
-        if not self._dynamic:
+        if self._dynamic is None:
             converter = self._converter
             self._tell("cost of the layers")
             converter.mode, converter.plan, converter.budget = "dynamic", None, self._budget
@@ -192,9 +109,9 @@ class _Workshop:
             build = converter.convert()
             choice = build.simulation["choice"]
             self.table = replace(self._table(len(choice["candidates"])), fixed_ram_bytes=int(choice["fixed_ram_bytes"]))
-            self._dynamic[rate] = self._saved(build, "dynamic")
+            self._dynamic = self._saved(build, "dynamic")
             converter.budget, converter.tail = Budget(), None
-        return next(iter(self._dynamic.values()))
+        return self._dynamic
 
     def _affordable(self) -> int:
         """The number of last layers, from the earliest of which one channel fits the budget: inspecting what cannot be
@@ -212,7 +129,7 @@ class _Workshop:
         model = converter._import()
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in model.layers}
         full = model.cost(everything, converter.loss, converter.optimizer).backward_macs
-        spec = replace(optimizer_spec(converter.optimizer), at_run_time=True)
+        spec = converter.optimizer.spec(at_run_time=True)
         candidates = tuple(range(len(model.layers) - tail, len(model.layers)))
         return tail_table(model.module, loss_spec(model, converter.loss), model.layers, candidates, spec, 0, full)
 
@@ -222,10 +139,11 @@ class _Workshop:
         return str(target)
 
 
-class Bench:
-    """Runs arms on episodes in one process. Boards are compiled when they are first needed.
+@dataclass(frozen=True)
+class Comparison:
+    """Arms, ready to be run in any process.
 
-    Args:
+    Attributes:
         arms: from ``prepare``.
         table: from ``prepare``.
         budget: that the arms were made for.
@@ -233,22 +151,28 @@ class Bench:
         backend: ``c``, the device code on this machine, ``tflm``, TensorFlow Lite Micro's interpreter, or ``tf``,
             TensorFlow; the builds of the arms are of ``tflm`` if this is, else of ``c``.
         model: a .keras file, for backend tf.
+    """
+
+    arms: tuple[Arm, ...]
+    table: CostTable | None
+    budget: Budget
+    recipe: Recipe
+    backend: str
+    model: str
+
+
+class Bench:
+    """Runs arms on episodes in one process. Boards are compiled when they are first needed.
+
+    Args:
+        comparison: what is run.
         threads: of TensorFlow in this process.
     """
 
-    def __init__(
-        self,
-        arms: Sequence[Arm],
-        table: CostTable | None,
-        budget: Budget,
-        recipe: Recipe,
-        backend: str,
-        model: str,
-        threads: int,
-    ) -> None:
-        self._arms = {arm.strategy: arm for arm in arms}
-        self._table, self._budget, self._recipe = table, budget, recipe
-        self._backend, self._model, self._threads = backend, model, threads
+    def __init__(self, comparison: Comparison, threads: int) -> None:
+        self._arms = {arm.strategy: arm for arm in comparison.arms}
+        self._table, self._budget, self._recipe = comparison.table, comparison.budget, comparison.recipe
+        self._backend, self._model, self._threads = comparison.backend, comparison.model, threads
         self._boards: dict[str, Any] = {}
         self._builds: dict[str, Build] = {}
         self._keras: Any = None
@@ -267,8 +191,8 @@ class Bench:
         costs: Mapping[str, int]
         if arm.costs is None:
             plan = self._plan(arm, episode, number)
-            spent = asdict(plan_cost(self._table, plan))
-            costs = {name: int(spent[name]) for name in _COSTS}
+            spent = asdict(plan_cost(self._table, plan))  # type: ignore[arg-type]
+            costs = {name: int(spent[name]) for name in COSTS}
         else:
             plan, costs = self._fixed_plan(arm), arm.costs
         if self._backend == "tf":
@@ -278,7 +202,7 @@ class Bench:
     def instructions(self, strategy: str, episode: Episode, device: str) -> Mapping[str, int] | None:
         """One strategy's instructions on an emulated core, for the first episode; see ``count_instructions``."""
         arm = self._arms[strategy]
-        told = arm.costs is None and strategy != "tinytrain"
+        told = arm.costs is None and strategy != ON_BOARD
         return count_instructions(arm, self._plan(arm, episode, 0) if told else None, episode, self._recipe, device)
 
     def _board(self, folder: str) -> Any:
@@ -293,12 +217,12 @@ class Bench:
         """By the device's potentials; what the board itself selects is tested to be the same."""
         board = self._board(arm.folder or "")
         fisher = None
-        if arm.strategy not in ("random", "magnitude"):
+        if STRATEGIES[arm.strategy].fisher:
             for x, label in zip(episode.support_x, episode.support_y, strict=True):
                 board.enroll(x, int(label))
             for x, label in zip(episode.support_x, episode.support_y, strict=True):
                 board.fisher_accumulate(x, int(label))
-            if arm.strategy == "tinytrain":
+            if arm.strategy == ON_BOARD:
                 return board.select()
             fisher = board.fisher()
         build = self._builds[arm.folder or ""]
@@ -310,11 +234,11 @@ class Bench:
         return plan
 
     def _fixed_plan(self, arm: Arm) -> UpdatePlan | None:
-        return None if arm.strategy == "none" else UpdatePlan.load(Path(arm.folder or "") / "plan.json")
+        return None if arm.strategy == NONE else UpdatePlan.load(Path(arm.folder or "") / "plan.json")
 
     def _on_board(self, arm: Arm, episode: Episode, plan: UpdatePlan | None) -> float:
         board = self._board(arm.folder or "")
-        if arm.strategy == "none":
+        if arm.strategy == NONE:
             for x, label in zip(episode.support_x, episode.support_y, strict=True):
                 board.enroll(x, int(label))
         else:

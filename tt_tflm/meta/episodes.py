@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import Episode, InputScaling
+from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
+from tt_tflm.files.json_input import read_json
 from tt_tflm.meta.images import ImageSet
 
 Range = int | tuple[int, int]
@@ -164,10 +164,7 @@ def load_episode_rows(path: str | PathLike[str], images: ImageSet) -> list[Rows]
     Raises:
         InputError: the file is not as described, or names rows that the data does not have.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"expected episodes in JSON at {path}, received {error}") from None
+    content = read_json(path, "episodes in JSON")
     entries = content.get("episodes") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(f"episodes {path}: expected an object with a list 'episodes', received none")

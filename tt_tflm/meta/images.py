@@ -4,24 +4,22 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling, fit_samples
+from tt_tflm.boards.episode import fit_samples
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_support
 from tt_tflm.errors import InputError
+from tt_tflm.files.image_file import SUFFIXES, read_image
+from tt_tflm.files.npz_arrays import ArrayFile, open_arrays
 
 Progress = Callable[[str, int, int], None]
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _SHOWN = 5
-_UNREADABLE = (EOFError, MemoryError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class ImageSet:
     """
 
     name: str
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    read: Callable[[int], np.ndarray]
+    labels: np.ndarray = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    read: Callable[[int], np.ndarray] = field(repr=False)
     skipped: tuple[str, ...] = ()
 
     def members(self) -> list[np.ndarray]:
@@ -59,6 +57,17 @@ class ImageSet:
         """
         fitted = [fit_samples(f"{self.name}, image {row}", self.read(row)[None], input_shape, scaling) for row in rows]
         return np.concatenate(fitted) if fitted else np.zeros((0, *input_shape), np.float32)
+
+    def check_scale(self, scaling: tuple[float, float]) -> None:
+        """Refuses float32 images of another scale than the model's, or beyond the range that augmentation clamps to.
+
+        Raises:
+            InputError: they are.
+        """
+        if self.read(0).dtype == np.float32:
+            # Their sizes may differ, and least and greatest value of them all tell enough.
+            ends = [(image.min(), image.max()) for image in map(self.read, range(len(self.labels)))]
+            check_support(self.name, np.array(ends, np.float32)[None, ..., None], InputRange.of(scaling))
 
 
 def load_images(
@@ -98,24 +107,9 @@ def load_images(
 
 
 def _from_npz(path: Path, channels: int, skip_corrupt: bool, progress: Progress | None) -> ImageSet:
-    if not path.is_file():
-        raise InputError(f"data: expected an .npz file or a folder of class folders, received {path}, which is neither")
-    try:
-        with path.open("rb") as raw:
-            file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"data {path}: expected an .npz file, received a single array: save with numpy.savez")
-            arrays: dict[str, np.ndarray] = {
-                name: file[name] for name in ("x", "y", "jpeg", "offset") if name in file.files
-            }
-            names = _names(file)
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"data {path}: expected an .npz file of plain arrays, received one that cannot be read: {reason}"
-        ) from error
+    with open_arrays(path, "data") as file:
+        arrays = {name: file.read(name) for name in ("x", "y", "jpeg", "offset") if name in file.names}
+        names = _names(file)
     if "y" in arrays and "x" in arrays:
         return _from_arrays(f"data {path}", arrays["x"], arrays["y"], names)
     if {"y", "jpeg", "offset"} <= arrays.keys():
@@ -124,13 +118,13 @@ def _from_npz(path: Path, channels: int, skip_corrupt: bool, progress: Progress 
     raise InputError(f"data {path}: expected the arrays x and y, or jpeg, offset and y, received {received}")
 
 
-def _names(file: np.lib.npyio.NpzFile) -> tuple[str, ...] | None:
+def _names(file: ArrayFile) -> tuple[str, ...] | None:
     """Names of the classes, where they are text; they serve messages alone."""
-    if "names" not in file.files:
+    if "names" not in file.names:
         return None
     try:
-        names = file["names"]
-    except ValueError:
+        names = file.read("names")
+    except InputError:
         return None
     return tuple(str(name) for name in names) if names.ndim == 1 and names.dtype.kind in "US" else None
 
@@ -146,7 +140,7 @@ def _from_arrays(name: str, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]
 def _numbered(
     name: str, y: np.ndarray, images: int, names: tuple[str, ...] | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+    if y.ndim != 1 or y.dtype.kind not in "iu":
         raise InputError(f"{name}: expected y of integers (N,), received {y.dtype} {y.shape}")
     if len(y) != images:
         raise InputError(f"{name}: expected one label for each of {images} images, received {len(y)}")
@@ -166,7 +160,7 @@ def _from_bytes(
     progress: Progress | None,
 ) -> ImageSet:
     jpeg, offset = arrays["jpeg"], arrays["offset"]
-    bad = jpeg.dtype != np.uint8 or jpeg.ndim != 1 or offset.ndim != 1 or not np.issubdtype(offset.dtype, np.integer)
+    bad = jpeg.dtype != np.uint8 or jpeg.ndim != 1 or offset.ndim != 1 or offset.dtype.kind not in "iu"
     if (
         bad
         or len(offset) < 2
@@ -182,7 +176,7 @@ def _from_bytes(
     labels, _ = _numbered(name, arrays["y"], len(starts) - 1, names)
 
     def read(row: int) -> np.ndarray:
-        return _decode(io.BytesIO(jpeg[starts[row] : starts[row + 1]].tobytes()), channels)
+        return read_image(jpeg[starts[row] : starts[row + 1]].tobytes(), channels)
 
     titles = [f"image {row}" for row in range(len(labels))]
     kept, skipped = _checked(name, titles, read, skip_corrupt, progress)
@@ -202,7 +196,7 @@ def _from_folder(folder: Path, channels: int, skip_corrupt: bool, progress: Prog
     paths = [path for path, _ in files]
 
     def read(row: int) -> np.ndarray:
-        return _decode(paths[row], channels)
+        return read_image(paths[row], channels)
 
     kept, skipped = _checked(name, [str(path) for path in paths], read, skip_corrupt, progress)
     y = np.array([files[row][1] for row in kept], np.int64)
@@ -230,8 +224,8 @@ def _checked(
         try:
             read(row)
             kept.append(row)
-        except _UNREADABLE as error:
-            reason = reason or " ".join(str(error).split())[:100]
+        except InputError as error:
+            reason = reason or str(error)[:200]
             corrupt.append(title)
         if progress and row % 100 == 0:
             progress("checking images", row, len(titles))
@@ -242,20 +236,6 @@ def _checked(
             f"({reason}): {listed}; mend or remove them, or skip them (--skip-corrupt)"
         )
     return np.array(kept, np.int64), tuple(corrupt)
-
-
-def _decode(source: Path | io.BytesIO, channels: int) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(source) as image:
-        # Palettes may hold transparency; through RGBA its colours survive, and grey of 16 bits is not cut off at 255.
-        if image.mode.startswith("I;16") or image.mode == "I":
-            grey = (np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            image = Image.fromarray(grey)
-        if image.mode == "P":
-            image = image.convert("RGBA")
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _from_dataset(dataset: Any) -> ImageSet:

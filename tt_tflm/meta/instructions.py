@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from tt_tflm.build.artefact import load_build
 from tt_tflm.errors import OverflowingMemoryError
+from tt_tflm.plan.strategies import NONE
 
 if TYPE_CHECKING:
     from tt_tflm.boards.episode import Episode
-    from tt_tflm.meta.arms import Arm, Recipe
+    from tt_tflm.meta.recipe import Arm, Recipe
     from tt_tflm.plan.update_plan import UpdatePlan
 
 COUNTED = ("predict", "fisher", "select", "update")
@@ -48,7 +49,7 @@ def count_instructions(
             board.enroll(x, int(label))
         board.predict(episode.query_x[0])
         counts = dict.fromkeys(COUNTED, 0) | {"predict": board.instructions["predict"]}
-        if arm.strategy == "none":
+        if arm.strategy == NONE:
             return counts
         board.set_learning_rate(arm.learning_rate)
         without = recipe.adapt(board, episode, plan, 0).instructions

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tt_tflm.errors import InputError
-from tt_tflm.meta.checkpoint import clear_unfinished, write_whole
+from tt_tflm.files.output import write_whole
+from tt_tflm.meta.checkpoint import clear_unfinished
 
 CSV_NAME = "history.csv"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tt_tflm.errors import InputError
-from tt_tflm.meta.checkpoint import write_whole
+from tt_tflm.files.output import write_whole
 
 SUFFIXES = (".pdf", ".png", ".svg")
 

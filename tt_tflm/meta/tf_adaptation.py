@@ -16,7 +16,7 @@ from tt_tflm.meta.augment import DeviceRandom, augment
 from tt_tflm.meta.network import RowNetwork
 from tt_tflm.meta.prototypical import episode_loss
 from tt_tflm.meta.statistics import nearest_prototype, paced_rate, tightness
-from tt_tflm.options import Adam
+from tt_tflm.optimizers import Adam
 from tt_tflm.plan.update_plan import LayerPlan
 
 if TYPE_CHECKING:
@@ -153,8 +153,9 @@ class _Engine:
 
         adam, step = self._optimizer, iteration + 1
         rate = share * adam.learning_rate * np.sqrt(1 - adam.beta_2**step) / (1 - adam.beta_1**step)
-        numbers = tf.constant(labels, tf.int32)
-        return float(self._step(support, queries, numbers, int(labels.max()) + 1, tf.constant(rate, tf.float32)))
+        # Tensors all: TensorFlow would trace the function anew for every other number of classes, and complain.
+        numbers, classes = tf.constant(labels, tf.int32), tf.constant(int(labels.max()) + 1, tf.int32)
+        return float(self._step(support, queries, numbers, classes, tf.constant(rate, tf.float32)))
 
     def _update(self, support: Any, queries: Any, labels: Any, classes: int, rate: Any) -> Any:
         import tensorflow as tf

@@ -7,15 +7,15 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling
-from tt_tflm.errors import InputError
+from tt_tflm.boards.input_range import InputRange, InputScaling, scaling_of_pixels
+from tt_tflm.errors import InputError, meant
 from tt_tflm.frontend.quiet import import_keras, silence
 from tt_tflm.meta.checkpoint import clear_unfinished, load_checkpoint, save_checkpoint
 from tt_tflm.meta.distribution import EpisodeArrays, Trainer, is_chief, make_strategy, schedule
@@ -52,9 +52,19 @@ class FitResult:
     model: keras.Model
     temperature: float
     episodes: int
-    history: tuple[dict[str, Any], ...]
+    history: tuple[dict[str, Any], ...] = field(repr=False)
     stopped: str
     skipped: tuple[str, ...]
+
+    @property
+    def best_episode(self) -> int:
+        """After how many episodes the weights of ``model`` were taken; 0 where no validation was better than that of
+        the backbone as given."""
+        last = self.history[-1]
+        if last["validation_accuracy"] is None:
+            return last["episode"]
+        rows = [row for row in self.history if row["fake_quantized"] == last["fake_quantized"]]
+        return max(rows, key=lambda row: row["validation_accuracy"])["episode"]
 
 
 def fit(
@@ -70,7 +80,7 @@ def fit(
     checkpoint_every: int = 50,
     log_folder: str | PathLike[str] | None = None,
     strategy: str | tf.distribute.Strategy | None = None,
-    input_scaling: tuple[float, float] = InputScaling(),
+    input_scaling: tuple[float, float] | None = None,
     skip_corrupt: bool = False,
     progress: Progress | None = None,
     **settings: Any,
@@ -93,7 +103,7 @@ def fit(
         log_folder: folder for ``history.csv`` and TensorBoard's events.
         strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With
             several workers the first one writes all files, and every worker reads the checkpoint.
-        input_scaling: (scale, shift) of pixels, as the converter's.
+        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
         skip_corrupt: leave files out that cannot be decoded.
         progress: called with what is going on, how much is done and how much there is in all.
         settings: further fields of ``Settings``.
@@ -108,7 +118,8 @@ def fit(
     """
     chosen = _settings(Sampling(ways, shots, queries), episodes, settings)
     import_keras()
-    run = _Run(backbone, dataset, chosen, InputScaling(*input_scaling), strategy, skip_corrupt, progress)
+    scaling = scaling_of_pixels(backbone, input_scaling)
+    run = _Run(backbone, dataset, chosen, scaling, strategy, skip_corrupt, progress)
     if minutes is not None:
         run.limit(minutes)
     run.keep(Path(checkpoint) if checkpoint is not None else None, checkpoint_every)
@@ -120,6 +131,7 @@ def _settings(sampling: Sampling, episodes: int, further: dict[str, Any]) -> Set
     if unknown:
         raise InputError(
             f"fit: expected settings of {', '.join(Settings.__dataclass_fields__)}, received {min(unknown)!r}"
+            f"{meant(min(unknown), Settings.__dataclass_fields__)}"
         )
     return Settings(sampling=sampling, episodes=episodes, **further)
 
@@ -147,6 +159,7 @@ class _Run:
         self._tell = progress or (lambda _stage, _done, _total: None)
         self._shape = _input_shape(backbone)
         self._images = load_images(dataset, channels=self._shape[-1], skip_corrupt=skip_corrupt, progress=progress)
+        self._images.check_scale(scaling)
         self._members, held_out = hold_out(self._images, settings.validation, settings.seed)
         settings.sampling.check(self._images, self._members)
         self.chief = is_chief(self._strategy)
@@ -293,7 +306,7 @@ class _Run:
         for label, (support, query) in enumerate(zip(rows.support, rows.query, strict=True)):
             order += [*support, *query]
             labels += [label] * (len(support) + len(query))
-        low, high = sorted((self._scaling.shift, 255 * self._scaling.scale + self._scaling.shift))
+        low, high = InputRange.of(self._scaling)
         images = self._images.images(order, self._shape, self._scaling)
         images = augment_episode(images, self.settings.augment, low, high, random)
         shots = np.array([len(support) for support in rows.support], np.int32)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import InputScaling
+from tt_tflm.boards.input_range import InputScaling
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import Sampling
 from tt_tflm.meta.images import ImageSet

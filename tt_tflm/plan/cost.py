@@ -10,12 +10,13 @@ import tvm
 from tvm import relax
 
 from tvm_passes import macs
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.kernel import LOSSES, WEIGHTED, Step, int8_row_bytes, row_length, steps_of
+from tvm_passes.kernel import LOSS, Step, int8_row_bytes, row_length, steps_of
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.plan_arena import PlannedFunction
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
-from tvm_passes.update_in_place import OptimizerSpec
+from tvm_passes.specs import LossSpec, OptimizerSpec
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def cost_of_training(
     """The cost of training those layers of a canonical module."""
     program = SparseGradient(trained)(AttachLoss(loss)(module))
     steps, _ = steps_of(program, "train_step")
-    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op in LOSSES)
+    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op == LOSS)
     backward = steps[loss_at + 1 :]
     saved = _saved_bytes(steps[:loss_at], backward)
     updated = sum(trained[layer_of(s)].channels * _row_elements(s, trained) for s in backward if s.kernel.has("d"))
@@ -58,7 +59,7 @@ def cost_of_training(
 
 def function_macs(function: PlannedFunction) -> dict[str, dict[str, int]]:
     """Multiply-accumulates of a planned function: forward and backward, each nominal and executed."""
-    cut = next((i for i, c in enumerate(function.calls) if c.kernel.op in LOSSES), len(function.calls))
+    cut = next((i for i, c in enumerate(function.calls) if c.kernel.op == LOSS), len(function.calls))
     parts = {"forward": function.calls[:cut], "backward": function.calls[cut:]}
     return {
         name: {

@@ -16,8 +16,9 @@ import numpy as np
 from tt_tflm.errors import InputError
 from tt_tflm.plan.budget import Budget, ResolvedBudget
 from tt_tflm.plan.cost_table import CostTable, PlanCost
-from tt_tflm.plan.strategies import SHARE_UNIT, STRATEGIES, Step, Task, Wish, combine
+from tt_tflm.plan.strategies import ON_BOARD, STRATEGIES
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
+from tt_tflm.plan.wish import SHARE_UNIT, Step, Task, Wish, combine
 
 _LIMITS = {"training_memory_bytes": "training memory", "ram_bytes": "RAM", "backward_macs": "backward MACs"}
 
@@ -26,7 +27,7 @@ def select(
     layer_table: CostTable,
     fisher: Mapping[str, np.ndarray] | None,
     budget: Budget,
-    strategy: str = "tinytrain",
+    strategy: str = ON_BOARD,
     *,
     share: float = 0.5,
     seed: int = 0,
@@ -52,7 +53,7 @@ def select(
         seed: of the strategy ``random``, at least 0.
         rows: layer name -> base rows, (channels, stride), with bias and zero padding; for ``magnitude``, and for
             ``sparse_update`` if wanted. Further layers are ignored.
-        bias_table: the table of the same network for training biases alone, see ``strategies.combine``; for
+        bias_table: the table of the same network for training biases alone, see ``wish.combine``; for
             ``bias_only`` and ``sparse_update``.
         fingerprint: of the model, recorded in the plan.
 
@@ -62,18 +63,17 @@ def select(
     Raises:
         InputError: an argument is malformed, or nothing fits the budgets: then the message tells the least that would.
     """
-    if strategy not in STRATEGIES:
-        raise InputError(f"expected a strategy out of {', '.join(STRATEGIES)}, received {strategy!r}")
+    wanted = STRATEGIES[strategy]
     if not isinstance(budget, Budget):
         raise InputError(f"expected a Budget, received {type(budget).__name__}")
     if not layer_table.candidates:
         raise InputError("expected a cost table with at least one layer, received an empty one")
     task = Task(layer_table, fisher, rows, bias_table, _share_256(share), _checked_seed(seed))
     limits = budget.resolve(layer_table.backward_macs_full)
-    wish = STRATEGIES[strategy](task)
+    wish = wanted(task)
     if wish is None:
         return None
-    chosen = _whole(wish, limits, strategy) if wish.whole else _fitted(wish, limits)
+    chosen = _whole(wish, limits, strategy) if wanted.whole else _fitted(wish, limits)
     return UpdatePlan(
         _layers(wish, chosen, len(layer_table.candidates)),
         fingerprint,
@@ -98,7 +98,7 @@ def plan_cost(table: CostTable, plan: UpdatePlan, bias_table: CostTable | None =
     Args:
         table: of the plan's network.
         plan: all of its layers are candidates of the table.
-        bias_table: needed where the plan trains biases alone or leaves them out, see ``strategies.combine``.
+        bias_table: needed where the plan trains biases alone or leaves them out, see ``wish.combine``.
 
     Raises:
         InputError: a layer or channel that the table lacks, or no bias table where one is needed.

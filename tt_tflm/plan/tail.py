@@ -11,13 +11,15 @@ from tvm import relax
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
 from tvm_passes import macs
-from tvm_passes.attach_loss import AttachLoss, LossSpec
+from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
 from tvm_passes.guards import guards
-from tvm_passes.kernel import AT_RUN_TIME, LOSSES, WEIGHTED, Step, int8_row_bytes, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, LOSS, Step, int8_row_bytes, steps_of
 from tvm_passes.kernels.elementwise import MASK_BITS
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.sparse_gradient import SparseGradient, layer_of
-from tvm_passes.update_in_place import OptimizerSpec, UpdateInPlace
+from tvm_passes.specs import LossSpec, OptimizerSpec
+from tvm_passes.update_in_place import UpdateInPlace
 
 _FLOAT = _WORD = 4
 _CLIP_GRADIENTS = ("clip_grad", "mask_grad")
@@ -40,11 +42,11 @@ def tail_table(
         module: canonical.
         loss: which loss.
         layers: of the model, in the order of its ``rows_<n>``.
-        candidates: numbers of the layers that may be trained, ascending, at most 64.
+        candidates: numbers of the layers that may be trained, ascending; boards choose among at most 64.
         optimizer: which optimiser; its moments and gradients are part of a row's bytes.
         fixed_ram_bytes: see ``CostTable``.
         backward_macs_full: see ``CostTable``.
-        biases_alone: cost plans that train the biases of channels and leave their weights, see ``strategies.combine``.
+        biases_alone: cost plans that train the biases of channels and leave their weights, see ``wish.combine``.
     """
 
     def steps_with(weights: bool) -> list[Step]:
@@ -85,7 +87,7 @@ def tail_table(
 
 def _backward(steps: Sequence[Step], masks: Sequence[int]) -> list[tuple[Step, int]]:
     """The steps after the loss, with their guards."""
-    first = 1 + next(i for i, step in enumerate(steps) if step.kernel.op in LOSSES)
+    first = 1 + next(i for i, step in enumerate(steps) if step.kernel.op == LOSS)
     return list(zip(steps[first:], masks[first:], strict=True))
 
 

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.files.json_input import read_json
 
 SCHEMA_VERSION = 1
 ALL = "all"
@@ -71,6 +71,11 @@ class UpdatePlan:
         self.budget = _figures("budget", _BUDGET_KEYS, {} if budget is None else budget)
         self.spent = None if spent is None else _figures("spent", _SPENT_KEYS, spent)
         self.source: str | None = None
+
+    def __repr__(self) -> str:
+        chosen = {name: layer[0] if layer[0] == ALL else len(layer[0]) for name, layer in self.layers.items()}
+        shown = _some([f"{name}: {count}" for name, count in chosen.items()])
+        return f"UpdatePlan(strategy={self.strategy!r}, channels: {shown})"
 
     def resolve(self, channels: Mapping[str, int], fingerprint: str) -> dict[str, LayerPlan]:
         """Check the plan against a model and spell out ``"all"``.
@@ -147,10 +152,7 @@ class UpdatePlan:
         Raises:
             InputError: the file is missing, not JSON, or not a plan.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"expected an update plan in JSON at '{path}', received {error}") from None
+        content = read_json(path, "an update plan in JSON")
         try:
             plan = cls.from_json(content)
         except InputError as error:
@@ -209,6 +211,6 @@ def _parse_channels(name: str, value: Any) -> Any:
     return tuple(sorted(channels))
 
 
-def _some(names: Mapping[str, int], limit: int = 6) -> str:
+def _some(names: Iterable[str], limit: int = 6) -> str:
     listed = list(names)
     return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tt_tflm.errors import InputError
-from tt_tflm.options import Loss, Optimizer, PrototypeLoss, optimizer_spec
+from tt_tflm.losses import Loss
+from tt_tflm.optimizers import Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
 from tt_tflm.plan.tail import tail_table
 from tt_tflm.program.emitted import BoardChoice
 from tt_tflm.program.layout.row_pool import ALIGNMENT, lay_out_dynamic
-from tt_tflm.program.layout.session import session_bytes
-from tt_tflm.program.static import ImportedModel, Program, Report, classes_of, loss_spec
+from tt_tflm.program.layout.session import SESSION_BYTES
+from tt_tflm.program.static import ImportedModel, Program, Report, loss_spec, tables_of
 from tvm_passes.choice import Trained
 from tvm_passes.kernel import AT_RUN_TIME
 from tvm_passes.pipeline import dynamic_program as planned_program
@@ -95,23 +96,18 @@ def _of_depth(
     depth: int,
     report: Report,
 ) -> Program:
-    spec = replace(optimizer_spec(optimizer), at_run_time=True)
+    spec, of_loss = optimizer.spec(at_run_time=True), loss_spec(model, loss)
     candidates = tuple(range(len(model.layers) - depth, len(model.layers)))
     trained = {i: Trained(AT_RUN_TIME, model.layers[i].bias) for i in candidates}
-    module = planned_program(model.module, loss_spec(model, loss), trained, spec, report)
-    classes = classes_of(model, loss)
-    prototypes = isinstance(loss, PrototypeLoss)
+    module = planned_program(model.module, of_loss, trained, spec, report)
     channels = [model.layers[i].channels for i in candidates]
-    embedding = model.output_elements if prototypes else None
-    int8 = bool(model.int8_layers)
-    session = session_bytes(depth, spec.kind, classes if prototypes else None, dynamic=True, int8=int8)
-    empty = lay_out_dynamic(channels, 0, classes, embedding)
-    draft = Program(module, None, empty, session, spec, classes)
-    table = tail_table(
-        model.module, loss_spec(model, loss), model.layers, candidates, spec, draft.ram_bytes, backward_macs_full
-    )
+    embedding = model.output_elements if of_loss.prototypes else None
+    tables = tables_of(of_loss, spec, depth, int8=bool(model.int8_layers), dynamic=True)
+    empty = lay_out_dynamic(channels, 0, of_loss.classes, embedding, tables)
+    draft = Program(module, None, empty, SESSION_BYTES, spec, of_loss)
+    table = tail_table(model.module, of_loss, model.layers, candidates, spec, draft.ram_bytes, backward_macs_full)
     rows = _room_for_rows(table, budget, channels)
-    row_pool = lay_out_dynamic(channels, rows, classes, embedding)
+    row_pool = lay_out_dynamic(channels, rows, of_loss.classes, embedding, tables)
     return replace(draft, row_pool=row_pool, choice=BoardChoice(candidates, table, rows, DEFAULT_SHARE))
 
 

@@ -12,7 +12,9 @@ import tvm
 from tt_tflm.plan.cost_table import CostTable
 from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.layout.row_pool import RowPool
-from tvm_passes.update_in_place import OptimizerSpec
+from tvm_passes.specs import LossSpec, OptimizerSpec
+
+SYMBOL = "tt_model"
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,15 @@ class EmittedModel:
         module: the planned module (``tvm_passes.pipeline.training_program``).
         layers: in the order of the module's ``rows_<n>`` parameters.
         input_shape: of one sample, without the batch.
-        classes: length of the scores.
-        temperature: of the prototype loss; None for the softmax loss.
+        loss: as given to the passes.
+        temperature: factor on cosines to prototypes; None where the loss has none.
         optimizer: as given to the passes.
         learning_rate: of the optimiser.
         row_pool: layout of the persistent memory.
         choice: for builds that choose on the board; None where the plan is fixed.
         input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
         limits: what the board chooses under: training memory and RAM in bytes, backward MACs; None for no limit.
+        symbol: what everything of the build is called in C: ``<symbol>.h``, its ``tt_model_t``, prefix of the rest.
     """
 
     name: str
@@ -68,7 +71,7 @@ class EmittedModel:
     module: tvm.IRModule
     layers: Sequence[EmittedLayer]
     input_shape: tuple[int, ...]
-    classes: int
+    loss: LossSpec
     temperature: float | None
     optimizer: OptimizerSpec
     learning_rate: float
@@ -76,6 +79,19 @@ class EmittedModel:
     choice: BoardChoice | None = None
     input_scaling: tuple[float, float] = (1 / 127.5, -1.0)
     limits: tuple[int | None, int | None, int | None] = (None, None, None)
+    symbol: str = SYMBOL
+
+    @property
+    def classes(self) -> int:
+        """Length of the scores."""
+        return self.loss.classes
+
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """Numbers of the layers that are, or may be, trained, ascending."""
+        if self.choice is not None:
+            return tuple(self.choice.candidates)
+        return tuple(i for i, layer in enumerate(self.layers) if layer.channels)
 
     @property
     def int8(self) -> bool:
@@ -85,4 +101,4 @@ class EmittedModel:
     @property
     def adaptable(self) -> bool:
         """Whether the build has ``tt_adapt``: prototypes, and gradients that can be accumulated over an episode."""
-        return self.temperature is not None and self.optimizer.accumulates
+        return self.loss.prototypes and self.optimizer.accumulates

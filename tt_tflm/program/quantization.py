@@ -20,8 +20,9 @@ from tt_tflm.program.static import ImportedModel
 from tt_tflm.tflite.forward import bounds_of, forward_pass, has_fused_bounds
 from tt_tflm.tflite.graph import TfliteGraph
 from tvm_passes.imported_graph import UnsupportedGraphError
-from tvm_passes.kernel import WEIGHTED, Step, row_length
+from tvm_passes.kernel import Step, row_length
 from tvm_passes.kernels.geometry import int8_row_stride
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.quantize import Grid, Quantize, fixed_point, quantized_steps
 from tvm_passes.sparse_gradient import layer_of
 
@@ -67,10 +68,11 @@ def _checked_steps(model: ImportedModel) -> list[Step]:
     try:
         steps = quantized_steps(model.module)
     except UnsupportedGraphError as error:
-        raise UnsupportedLayerError(f"model '{model.name}', precision int8: {error}; use precision float32") from None
+        about = _about(model, error.layer)
+        raise UnsupportedLayerError(f"{about}, precision int8: {error}; use precision float32") from None
     for step in steps:
         number = layer_of(step)
-        about = f"model '{model.name}'" if number is None else f"layer '{model.layers[number].name}'"
+        about = _about(model, number)
         if not has_fused_bounds(step.kernel):
             raise UnsupportedLayerError(
                 f"{about}, precision int8: expected a ReLU or a ReLU with max_value 6, received bounds "
@@ -82,6 +84,10 @@ def _checked_steps(model: ImportedModel) -> list[Step]:
                 f"{row_length(step.kernel)}; use precision float32"
             )
     return steps
+
+
+def _about(model: ImportedModel, layer: int | None) -> str:
+    return f"model '{model.name}'" if layer is None else f"layer '{model.layers[layer].name}'"
 
 
 def _quantize(model: ImportedModel, steps: list[Step], samples: np.ndarray) -> bytes:

@@ -15,21 +15,23 @@ import tvm
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
+from tt_tflm.frontend.quiet import silence
 from tt_tflm.frontend.tflite_import import to_relax
-from tt_tflm.options import Loss, Optimizer, PrototypeLoss, SoftmaxLoss, optimizer_spec
+from tt_tflm.losses import LOSSES, Loss
+from tt_tflm.optimizers import Optimizer
 from tt_tflm.plan.cost import Cost, cost_of_training
 from tt_tflm.plan.update_plan import LayerPlan
 from tt_tflm.program.emitted import BoardChoice
 from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.layout.row_pool import RowPool, lay_out
-from tt_tflm.program.layout.session import session_bytes
-from tvm_passes.attach_loss import LossSpec
+from tt_tflm.program.layout.session import SESSION_BYTES, tables_bytes
 from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
-from tvm_passes.kernel import WEIGHTED, row_length, steps_of
+from tvm_passes.kernel import row_length, steps_of
+from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
-from tvm_passes.update_in_place import OptimizerSpec
+from tvm_passes.specs import LossSpec, OptimizerSpec
 
 if TYPE_CHECKING:
     import keras
@@ -90,9 +92,16 @@ class ImportedModel:
         }
 
     def cost(self, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer) -> Cost:
-        """What training that plan costs."""
+        """What training that plan costs.
+
+        Raises:
+            UnsupportedLayerError: an operation behind what is trained passes no gradient.
+        """
         spec = loss_spec(self, loss)
-        return cost_of_training(self.module, spec, self.trained(plan), optimizer_spec(optimizer))
+        try:
+            return cost_of_training(self.module, spec, self.trained(plan), optimizer.spec())
+        except UnsupportedGraphError as error:
+            raise UnsupportedLayerError(f"model '{self.name}': {error}; register it with a gradient") from None
 
 
 def import_model(model: keras.Model, report: Report = lambda _name: None) -> ImportedModel:
@@ -109,7 +118,8 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     imported = to_relax(model)
     report("canonicalise")
     try:
-        module = canonical(imported)
+        with silence():
+            module = canonical(imported)
     except UnsupportedGraphError as error:
         raise UnsupportedLayerError(f"model '{model.name}': {error}") from None
     function = module["predict"]
@@ -145,22 +155,13 @@ def loss_spec(model: ImportedModel, loss: Loss) -> LossSpec:
     Raises:
         InputError: the model's output does not fit the loss.
     """
-    if isinstance(loss, PrototypeLoss):
-        steps, (output,) = steps_of(model.module, "predict")
-        if any(step.kernel.op == "softmax" and step.var.same_as(output) for step in steps):
-            raise InputError(
-                f"model '{model.name}': expected an embedding as output for PrototypeLoss, received a softmax: "
-                "cut the classifier off, or use SoftmaxLoss"
-            )
-        return LossSpec("prototype", loss.classes)
-    if not isinstance(loss, SoftmaxLoss):
-        raise InputError(f"expected SoftmaxLoss() or PrototypeLoss(...), received {loss!r}")
-    if model.output_elements < 2:
-        raise InputError(
-            f"model '{model.name}': expected an output of at least 2 classes for SoftmaxLoss, "
-            f"received {model.output_elements}"
-        )
-    return LossSpec("softmax", model.output_elements)
+    if not isinstance(loss, Loss):
+        names = ", ".join(f"{cls.__name__}(...)" for cls in LOSSES.values())
+        raise InputError(f"expected one of {names}, received {loss!r}")
+    steps, (output,) = steps_of(model.module, "predict")
+    softmax = any(step.kernel.op == "softmax" and step.var.same_as(output) for step in steps)
+    loss.check(model.name, model.output_elements, softmax)
+    return loss.spec(model.output_elements)
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,7 @@ class Program:
         plan: what is trained, layer name -> channels; None where the board chooses.
         row_pool: layout of what persists between calls.
         session_bytes: size of the session on a 32-bit core.
-        optimizer: as the passes were given it.
-        classes: length of the scores.
+        optimizer, loss: as the passes were given them.
         choice: candidates and costs where the board chooses.
     """
 
@@ -182,7 +182,7 @@ class Program:
     row_pool: RowPool
     session_bytes: int
     optimizer: OptimizerSpec
-    classes: int
+    loss: LossSpec
     choice: BoardChoice | None = None
 
     @functools.cached_property
@@ -205,21 +205,19 @@ def static_program(
     model: ImportedModel, plan: Mapping[str, LayerPlan], loss: Loss, optimizer: Optimizer, report: Report
 ) -> Program:
     """The program of a fixed plan."""
-    spec, classes, embedding = optimizer_spec(optimizer), classes_of(model, loss), _embedding(model, loss)
-    module = training_program(model.module, loss_spec(model, loss), model.trained(plan), spec, report)
+    spec, of_loss = optimizer.spec(), loss_spec(model, loss)
+    module = training_program(model.module, of_loss, model.trained(plan), spec, report)
     trained = sorted((model.index(name), name) for name in plan)
     floats = {i: (name, len(plan[name].channels) * model.layers[i].stride) for i, name in trained}
     int8 = bool(model.int8_layers)
     shadows = {i: (name, len(plan[name].channels) * model.int8_row_bytes(i)) for i, name in trained if int8}
-    row_pool = lay_out(floats, spec.state, classes, embedding, shadows)
-    session = session_bytes(len(plan), spec.kind, classes if embedding is not None else None, int8=int8)
-    return Program(module, plan, row_pool, session, spec, classes)
+    tables = tables_of(of_loss, spec, len(plan), int8=int8, dynamic=False)
+    embedding = model.output_elements if of_loss.prototypes else None
+    row_pool = lay_out(floats, spec.state, of_loss.classes, embedding, shadows, tables)
+    return Program(module, plan, row_pool, SESSION_BYTES, spec, of_loss)
 
 
-def classes_of(model: ImportedModel, loss: Loss) -> int:
-    """Length of the scores."""
-    return loss.classes if isinstance(loss, PrototypeLoss) else model.output_elements
-
-
-def _embedding(model: ImportedModel, loss: Loss) -> int | None:
-    return model.output_elements if isinstance(loss, PrototypeLoss) else None
+def tables_of(loss: LossSpec, optimizer: OptimizerSpec, layers: int, *, int8: bool, dynamic: bool) -> int:
+    """Bytes of the session's tables for that many layers."""
+    scores = loss.classes if loss.prototypes else 0
+    return tables_bytes(layers, optimizer.hyper_elements, scores, int8=int8, dynamic=dynamic)

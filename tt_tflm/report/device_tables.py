@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from tt_tflm.devices import Device
+from tvm_passes.kernels.tiling import SCALAR
 
 
 def device_table(devices: Sequence[Device]) -> Table:
     """One line for each device."""
     table = Table(title="devices", caption="RAM: what lies inside the chip + what firmware has to bring up")
-    for heading in ("name", "title", "core", "FPU", "DSP", "MVE"):
+    for heading in ("name", "title", "core", "FPU", "instruction sets"):
         table.add_column(heading, overflow="fold")
     table.add_column("RAM", justify="right")
     table.add_column("largest region", justify="right")
@@ -28,9 +29,8 @@ def device_table(devices: Sequence[Device]) -> Table:
             device.name,
             device.title,
             device.core,
-            "" if device.profile.is_host else device.fpu,
-            "yes" if device.dsp else "",
-            "yes" if device.mve else "",
+            "" if device.profile.is_host else str(device.features.get("fpu", "")),
+            "" if device.profile.is_host else ", ".join(sorted(device.profile.isa - {SCALAR})),
             _kib(internal) + (f" + {_kib(external)}" if external else ""),
             _kib(max((region.bytes for region in device.ram), default=0)),
             _kib(device.flash_bytes or 0),

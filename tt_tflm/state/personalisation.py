@@ -6,7 +6,6 @@ The format is described in ops/include/tt_state.h, how it is kept on a board in 
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 import zlib
@@ -18,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.files.limits import STATE_BYTES
+from tt_tflm.files.output import check_writable, write_whole
+from tt_tflm.files.regular_file import read_whole
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +29,14 @@ VERSION = 1
 OUTPUT_SUFFIXES = (".keras", ".tflite")
 _HEADER = struct.Struct("<4sHHII8sIIII")
 _ENTRY = struct.Struct("<HHI")
+_ENTRY_TYPE = np.dtype([("number", "<u2"), ("chosen", "<u2"), ("stride", "<u4")])
 _CRC = struct.Struct("<I")
+_LEAST = _HEADER.size + _CRC.size
+# A storage has two slots; a dump may hold stale copies beside them. What damaged states that do not overlap declare is no
+# more than the dump itself.
+_MOST_STATES = 64
+_MOST_LAYERS = 4096
+_OVERLAP = 16
 _PADDING = 0xFFFF
 
 
@@ -96,31 +105,23 @@ class Personalisation:
         return header + body + _CRC.pack(zlib.crc32(header + body))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Personalisation:
+    def from_bytes(cls, data: bytes | memoryview) -> Personalisation:
         """The state at the beginning of ``data``; what follows it is ignored.
 
         Raises:
-            InputError: there is none, it is damaged, or of another version of the format.
+            InputError: there is none, it is damaged, of another version of the format, or holds what no board saves.
         """
         header = _checked_header(data)
         _, _, layer_count, sequence, size, model, plan, steps, classes, elements = header
-        try:
-            layers, offset = _read_layers(data[: size - _CRC.size], layer_count)
-            sums = counts = None
-            if classes:
-                sums = _floats(data, offset, classes * elements).reshape(classes, elements)
-                counts = np.frombuffer(data, "<u4", classes, offset + sums.nbytes).astype(np.uint32)
-                offset += sums.nbytes + counts.nbytes
-        except (struct.error, ValueError):
-            offset = -1
-        if offset != size - _CRC.size:
-            raise InputError(
-                "expected a saved state whose parts fill it, received one whose sizes contradict each other"
-            )
-        state = cls(model.hex(), sequence, steps, layers, sums, counts)
-        if state.plan_fingerprint != plan:
-            raise InputError(f"expected the plan {plan:08x} in the saved state, received {state.plan_fingerprint:08x}")
-        return state
+        parts = _Parts.of(data, layer_count, size - _CRC.size, classes, elements)
+        found = zlib.crc32(data[_HEADER.size : parts.rows_offset])
+        if found != plan:
+            raise InputError(f"expected the plan {plan:08x} in the saved state, received {found:08x}")
+        sums = counts = None
+        if classes:
+            sums = _finite(data, parts.sums_offset, (classes, elements))
+            counts = np.frombuffer(data, "<u4", classes, parts.sums_offset + sums.nbytes).astype(np.uint32)
+        return cls(model.hex(), sequence, steps, parts.layers(data), sums, counts)
 
     def to_json(self) -> dict[str, Any]:
         """What `tt-tflm inspect` shows."""
@@ -153,14 +154,14 @@ class Personalisation:
         return entries + np.array(channels, "<u2").tobytes()
 
 
-def _checked_header(data: bytes) -> tuple[Any, ...]:
-    if len(data) < _HEADER.size + _CRC.size or data[: len(MAGIC)] != MAGIC:
+def _checked_header(data: bytes | memoryview) -> tuple[Any, ...]:
+    if len(data) < _LEAST or data[: len(MAGIC)] != MAGIC:
         raise InputError(f"expected a saved state (it begins with {MAGIC.decode()}), received {len(data)} other bytes")
     header = _HEADER.unpack_from(data)
     version, size = header[1], header[4]
     if version != VERSION:
         raise InputError(f"expected a saved state of format version {VERSION}, received version {version}")
-    if not _HEADER.size + _CRC.size <= size <= len(data):
+    if not _LEAST <= size <= len(data):
         raise InputError(f"expected a saved state of {size} bytes, received {len(data)}: it is cut off")
     (crc,) = _CRC.unpack_from(data, size - _CRC.size)
     found = zlib.crc32(data[: size - _CRC.size])
@@ -169,40 +170,91 @@ def _checked_header(data: bytes) -> tuple[Any, ...]:
     return header
 
 
-def _read_layers(data: bytes, count: int) -> tuple[tuple[SavedLayer, ...], int]:
-    offset = _HEADER.size
-    entries = [_ENTRY.unpack_from(data, offset + i * _ENTRY.size) for i in range(count)]
-    offset += count * _ENTRY.size
-    total = sum(chosen for _, chosen, _ in entries)
-    channels = np.frombuffer(data, "<u2", total + total % 2, offset)
-    offset += channels.nbytes
-    layers, first = [], 0
-    for number, chosen, stride in entries:
-        of_layer = tuple(int(c) for c in channels[first : first + chosen])
-        if list(of_layer) != sorted(set(of_layer)):
-            raise ValueError("channels do not ascend")
-        layers.append(SavedLayer(number, of_layer, _floats(data, offset, chosen * stride).reshape(chosen, stride)))
-        first += chosen
-        offset += layers[-1].rows.nbytes
-    return tuple(layers), offset
+@dataclass(frozen=True)
+class _Parts:
+    """Where the parts of a state lie that fill it exactly: known before any of them is copied.
+
+    Attributes:
+        entries: int64 (layers, 3): number, chosen channels, stride.
+        channels: of all layers in a row.
+        rows_offset, sums_offset: of the first row, and of the sums of prototypes.
+    """
+
+    entries: np.ndarray
+    channels: np.ndarray
+    rows_offset: int
+    sums_offset: int
+
+    @classmethod
+    def of(cls, data: bytes | memoryview, layers: int, end: int, classes: int, elements: int) -> _Parts:
+        plan = _HEADER.size + layers * _ENTRY.size
+        if not 0 < layers <= _MOST_LAYERS or plan > end:
+            raise InputError(f"expected a saved state of 1 to {_MOST_LAYERS} layers, received one of {layers}")
+        stored = np.frombuffer(data, _ENTRY_TYPE, layers, _HEADER.size)
+        entries = np.stack([stored[name].astype(np.int64) for name in _ENTRY_TYPE.names], axis=1)
+        numbers, chosen, strides = entries.T
+        total = int(chosen.sum())
+        rows = plan + 2 * (total + total % 2)
+        sums = rows + 4 * sum(int(c) * int(s) for c, s in zip(chosen, strides, strict=True))
+        if sums + 4 * classes * (elements + 1) != end:
+            raise InputError(
+                "expected a saved state whose parts fill it, received one whose sizes contradict each other"
+            )
+        channels = np.frombuffer(data, "<u2", total, plan).astype(np.int64)
+        first = np.cumsum(chosen)[:-1]
+        descends = np.diff(channels) <= 0
+        descends[first[(first > 0) & (first < total)] - 1] = False  # from one layer to the next
+        if descends.any() or (np.diff(numbers) <= 0).any() or not strides.all() or (classes and not elements):
+            raise InputError(
+                "expected a saved state of layers and channels that ascend, with rows and prototypes of at least one "
+                "number, received another"
+            )
+        return cls(entries, channels, rows, sums)
+
+    def layers(self, data: bytes | memoryview) -> tuple[SavedLayer, ...]:
+        layers, first, offset = [], 0, self.rows_offset
+        for number, chosen, stride in self.entries.tolist():
+            channels = tuple(self.channels[first : first + chosen].tolist())
+            layers.append(SavedLayer(number, channels, _finite(data, offset, (chosen, stride))))
+            first += chosen
+            offset += layers[-1].rows.nbytes
+        return tuple(layers)
 
 
-def _floats(data: bytes, offset: int, count: int) -> np.ndarray:
-    return np.frombuffer(data, "<f4", count, offset).astype(np.float32)
+def _finite(data: bytes | memoryview, offset: int, shape: tuple[int, int]) -> np.ndarray:
+    numbers = np.frombuffer(data, "<f4", shape[0] * shape[1], offset).astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise InputError("expected finite rows and prototypes in the saved state, received NaN or infinity")
+    return numbers.reshape(shape)
 
 
 def find_states(data: bytes) -> dict[int, Personalisation]:
-    """All complete states in a dump of a storage, or the one in a file of its own: offset -> state."""
+    """All complete states in a dump of a storage, or the one in a file of its own: offset -> state.
+
+    Raises:
+        InputError: there are more than a storage holds, or so many damaged ones that lie in each other that telling them
+            apart would take time by the square of the dump's size.
+    """
     found: dict[int, Personalisation] = {}
-    offset = data.find(MAGIC)
+    view, begin = memoryview(data), MAGIC + struct.pack("<H", VERSION)
+    to_check = _OVERLAP * len(data)
+    offset = data.find(begin)
     while offset >= 0:
         following = offset + 1
-        try:
-            found[offset] = Personalisation.from_bytes(data[offset:])
-            following = offset + len(found[offset].to_bytes())
-        except InputError:
-            pass
-        offset = data.find(MAGIC, following)
+        size = _HEADER.unpack_from(data, offset)[4] if offset + _LEAST <= len(data) else 0
+        if _LEAST <= size <= len(data) - offset:
+            to_check -= size
+            if to_check < 0 or len(found) == _MOST_STATES:
+                raise InputError(
+                    f"expected a dump of a storage, which holds two states, received one of more than {_MOST_STATES} or of "
+                    "damaged ones that overlap: cut the storage out of it"
+                )
+            try:
+                found[offset] = Personalisation.from_bytes(view[offset : offset + size])
+                following = offset + size
+            except InputError:
+                pass
+        offset = data.find(begin, following)
     return found
 
 
@@ -222,16 +274,13 @@ def load_states(path: str | Path) -> dict[int, Personalisation]:
         InputError: the file cannot be read, or there is no complete state in it; the message says what is wrong with
             the one at its beginning.
     """
+    data = read_whole(path, "a saved state", STATE_BYTES)
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"expected a saved state at '{path}', received {error.strerror}") from None
-    states = find_states(data)
-    if not states:
-        try:
+        states = find_states(data)
+        if not states:
             Personalisation.from_bytes(data)
-        except InputError as error:
-            raise InputError(f"'{path}': {error}") from None
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None
     return states
 
 
@@ -276,17 +325,18 @@ def save_model(model: keras.Model, path: str | Path) -> None:
 
     path = Path(path)
     check_output(path)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
-        draft = Path(scratch) / path.name
+    with tempfile.TemporaryDirectory(prefix="tt-tflm-model-") as folder:
+        draft = Path(folder) / f"model{path.suffix}"
         try:
             with silence():
                 if path.suffix == ".keras":
                     model.save(draft)
                 else:
                     draft.write_bytes(import_tensorflow().lite.TFLiteConverter.from_keras_model(model).convert())
-            os.replace(draft, path)
+            content = draft.read_bytes()
         except OSError as error:
-            raise InputError(f"expected a file that can be written, received {path}: {error}") from None
+            raise InputError(f"expected room for a model in {folder}, received: {error.strerror or error}") from error
+    write_whole(path, lambda file: file.write(content))
 
 
 def check_output(path: Path) -> None:
@@ -297,5 +347,4 @@ def check_output(path: Path) -> None:
     """
     if path.suffix not in OUTPUT_SUFFIXES:
         raise InputError(f"expected an output that ends in {' or '.join(OUTPUT_SUFFIXES)}, received {path}")
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"expected an output file in an existing folder, received {path}")
+    check_writable(path, "a model")

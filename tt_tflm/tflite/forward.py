@@ -14,9 +14,11 @@ import tflite
 from tvm import relax
 
 from tt_tflm.emit.tflm.params import FROZEN, Flag, Op, pack
+from tt_tflm.tflite.expression import as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.kernel import ROWS, Kernel, Step, row_length
 from tvm_passes.kernels.geometry import Window
+from tvm_passes.ops import OPS
 from tvm_passes.sparse_gradient import layer_of
 
 _NONE = tflite.ActivationFunctionType.NONE
@@ -27,7 +29,6 @@ _FUSED = {
     (-1.0, 1.0): tflite.ActivationFunctionType.RELU_N1_TO_1,
 }
 _CLIPS = {(0.0, None): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
-_SAME_SHAPE = {"sigmoid": "LOGISTIC", "tanh": "TANH", "hard_swish": "HARD_SWISH"}
 _POOLS = {"avg_pool": "AVERAGE_POOL_2D", "max_pool": "MAX_POOL_2D"}
 
 Bounds = tuple[float | None, float | None]
@@ -138,7 +139,6 @@ class ForwardEmitter:
             "affine": self._affine,
             "concat": self._concat,
             "pad2d": self._pad2d,
-            **dict.fromkeys(_SAME_SHAPE, self._same_shape),
             **dict.fromkeys(_POOLS, self._pool),
         }
 
@@ -149,8 +149,21 @@ class ForwardEmitter:
             kernel: what.
             operands: its inputs, in order.
             new: makes the output, of a given shape.
+
+        Raises:
+            UnsupportedLayerError: there is neither an operator of TFLite nor an expression of it.
         """
-        return self._handlers[kernel.op](kernel, list(operands), new)
+        handler = self._handlers.get(kernel.op)
+        if handler is not None:
+            return handler(kernel, list(operands), new)
+        builtin = OPS[kernel.op].tflite
+        if builtin is not None:
+            return self._graph.builtin(builtin, operands, new(operands[0].shape))
+        if self._plain:
+            return as_operators(self._graph, kernel, operands, new)
+        y, params = new(operands[0].shape), pack(Op.EXPRESSION, expression=program(kernel))
+        self._graph.custom(Op.EXPRESSION.tflite_name, operands, [y], params)
+        return y
 
     def filter(self, layer: int, kernel: Kernel) -> Value:
         """The filter of a frozen layer."""
@@ -243,9 +256,6 @@ class ForwardEmitter:
     def _leaky_relu(self, kernel: Kernel, operands: list[Value], new: NewValue) -> Value:
         y = new(operands[0].shape)
         return self._graph.builtin("LEAKY_RELU", operands, y, "LeakyReluOptions", Alpha=float(kernel["alpha"]))
-
-    def _same_shape(self, kernel: Kernel, operands: list[Value], new: NewValue) -> Value:
-        return self._graph.builtin(_SAME_SHAPE[kernel.op], operands, new(operands[0].shape))
 
     def _softmax(self, kernel: Kernel, operands: list[Value], new: NewValue) -> Value:
         classes = int(kernel["classes"])

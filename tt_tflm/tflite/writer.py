@@ -26,6 +26,7 @@ _TYPES = {
     "uint16": tflite.TensorType.UINT16,
     "int8": tflite.TensorType.INT8,
     "uint8": tflite.TensorType.UINT8,
+    "bool": tflite.TensorType.BOOL,
 }
 
 
@@ -78,7 +79,7 @@ class TfliteWriter:
         Args:
             name: for people and for interpreters that look tensors up by name.
             shape: every size positive; () for a scalar.
-            dtype: ``float32``, ``int32``, ``uint32``, ``int16``, ``uint16``, ``int8`` or ``uint8``.
+            dtype: ``float32``, ``int32``, ``uint32``, ``int16``, ``uint16``, ``int8``, ``uint8`` or ``bool``.
             data: makes it a constant, of that shape and dtype, with a buffer of its own.
             variable: it keeps its content from one run to the next; all zeros at first.
 

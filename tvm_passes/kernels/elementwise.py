@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elementwise kernels: activations and their gradients, sums, products, one-bit masks."""
+"""Elementwise kernels: those that a scalar expression tells, products and sums by channel, one-bit masks, softmax."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tvm import tirx
 
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
-from .loops import LoopNest, clipped, constant, minimum, prim_func
+from .loops import LoopNest, constant, minimum, prim_func
 from .tiling import Tiling
 
 MASK_BITS = 32
 
 
-def _map(rule: Callable[..., tirx.Var]) -> Callable[[str, Kernel, Tiling], Functions]:
+def mapped(rule: Callable[..., tirx.Var]) -> Callable[[str, Kernel, Tiling], Functions]:
     """A kernel ``out[i] = rule(kernel, in_0[i], in_1[i], ...)``."""
 
     def build(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
@@ -34,55 +34,14 @@ def _call(name: str, value: tirx.Var) -> tirx.Var:
     return tirx.call_pure_extern("float32", name, value)
 
 
-def _leaky(kernel: Kernel, x: tirx.Var) -> tirx.Var:
-    """y = x where positive, alpha * x elsewhere."""
-    return tirx.Select(x > 0.0, x, x * constant(kernel["alpha"]))
-
-
-def _leaky_grad(kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
-    """dx = g where y is positive, alpha * g elsewhere."""
-    return tirx.Select(y > 0.0, g, g * constant(kernel["alpha"]))
-
-
-def _hard_swish(_kernel: Kernel, x: tirx.Var) -> tirx.Var:
-    """y = x * clip(x + 3, 0, 6) / 6."""
-    return x * clipped(x + 3.0, 0.0, 6.0) * constant(1 / 6)
-
-
-def _hard_swish_grad(_kernel: Kernel, g: tirx.Var, x: tirx.Var) -> tirx.Var:
-    """dx = g * (0 below -3, 1 above 3, (2x + 3) / 6 between)."""
-    slope = (x + x + 3.0) * constant(1 / 6)
-    slope = tirx.Select(x > -3.0, slope, constant(0))
-    return g * tirx.Select(x < 3.0, slope, constant(1))
-
-
-def _clip_grad(kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
-    """dx = g where the output lies strictly between the bounds."""
-    return tirx.Select(_open(kernel, y), g, constant(0))
-
-
-def _open(kernel: Kernel, y: tirx.Var) -> tirx.Var:
+def strictly_between(kernel: Kernel, y: tirx.Var) -> tirx.Var:
+    """Whether a value lies between the bounds of a kernel and on neither."""
     low, high = (
         None if bound is None else tirx.const(bound, kernel.param("y").dtype)
         for bound in (kernel.attrs.get("low"), kernel.attrs.get("high"))
     )
     conditions = ([y > low] if low is not None else []) + ([y < high] if high is not None else [])
     return tirx.all(*conditions)
-
-
-clip = _map(lambda kernel, x: clipped(x, kernel.attrs.get("low"), kernel.attrs.get("high")))
-clip_grad = _map(_clip_grad)
-leaky_relu = _map(_leaky)
-leaky_relu_grad = _map(_leaky_grad)
-sigmoid = _map(lambda _kernel, x: _call("tt_sigmoid", x))
-sigmoid_grad = _map(lambda _kernel, g, y: g * y * (constant(1) - y))
-tanh = _map(lambda _kernel, x: _call("tanhf", x))
-tanh_grad = _map(lambda _kernel, g, y: g * (constant(1) - y * y))
-hard_swish = _map(_hard_swish)
-hard_swish_grad = _map(_hard_swish_grad)
-add = _map(lambda _kernel, a, b: a + b)
-multiply = _map(lambda _kernel, a, b: a * b)
-copy = _map(lambda _kernel, x: x)
 
 
 def accumulate(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
@@ -136,7 +95,9 @@ def clip_mask(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
         bits = nest.local("bits", tirx.const(0, "uint32"), "uint32")
         count = MASK_BITS if elements % MASK_BITS == 0 else minimum(MASK_BITS, elements - word * MASK_BITS)
         with nest.loop("b", count) as b:
-            bit = tirx.Select(_open(kernel, y[word * MASK_BITS + b]), tirx.const(1, "uint32"), tirx.const(0, "uint32"))
+            bit = tirx.Select(
+                strictly_between(kernel, y[word * MASK_BITS + b]), tirx.const(1, "uint32"), tirx.const(0, "uint32")
+            )
             nest.store(bits, 0, tirx.bitwise_or(bits[0], tirx.shift_left(bit, tirx.Cast("uint32", b))))
         nest.store(mask, word, bits[0])
     return {name: prim_func([y, mask], nest)}

@@ -4,6 +4,8 @@ kernels compute them."""
 
 from __future__ import annotations
 
+import math
+
 from tvm import tirx
 
 from ..kernel import Kernel
@@ -14,6 +16,16 @@ from .tiling import Tiling
 
 _I32 = "int32"
 ADD_SHIFT = 20  # bits that operands of a sum are shifted up, to be rounded less
+
+
+def fixed_point(factor: float) -> tuple[int, int]:
+    """A positive factor as multiplier * 2^(shift - 31), the multiplier from 2^30 to 2^31 - 1; (0, 0) for one that is
+    too small to make a difference (ops/include/tt_int8.h)."""
+    mantissa, shift = math.frexp(factor)
+    multiplier = math.floor(mantissa * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
 
 
 def quantize(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from tvm import tirx
 
+from ..attach_loss import PROTOTYPES
 from ..kernel import Kernel
+from ..specs import CLASS
 from .conv2d import Functions, buffers
 from .loops import LoopNest, constant, prim_func
 from .tiling import Tiling
@@ -19,45 +21,28 @@ def _trained_elements(rows: tirx.Var) -> tirx.Var:
     return tirx.call_extern("uint32", "tt_trained_elements", rows)
 
 
-def softmax_cross_entropy(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """g = gradient of the cross-entropy of softmax(logits) against the label; loss is written too."""
-    logits, label, loss, g = buffers(kernel)
+def loss(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """g = gradient of the loss with respect to the output; loss is written too. Prototypes count as constants."""
+    arguments = buffers(kernel)
+    output, label, g = arguments[0], arguments[1], arguments[-1]
     nest = LoopNest()
-    nest.call("(void)tt_softmax_cross_entropy", logits, _unsigned(kernel.params[0].elements), label[0], g, loss)
-    return {name: prim_func([logits, label, loss, g], nest)}
+    given = label[0] if kernel["label"] == CLASS else label
+    call = f"(void){kernel['function']}"
+    if kernel.has(PROTOTYPES):
+        _, _, prototypes, value, scores, _ = arguments
+        nest.call(call, prototypes, output, given, scores, g, value)
+    else:
+        nest.call(call, output, _unsigned(kernel.params[0].elements), given, g, arguments[2])
+    return {name: prim_func(arguments, nest)}
 
 
-def prototype_loss(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """g = gradient of the prototype loss with respect to the embedding, prototypes held constant."""
-    embedding, label, prototypes, loss, scores, g = buffers(kernel)
+def optimizer_update(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """One step of an optimiser on the trained rows of a layer, moments in place."""
+    arguments = buffers(kernel)
+    gradient, rows, hyper, *moments, pool = arguments
     nest = LoopNest()
-    nest.call("(void)tt_prototypes_loss", prototypes, embedding, label[0], scores, g, loss)
-    return {name: prim_func([embedding, label, prototypes, loss, scores, g], nest)}
-
-
-def sgd(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """pool -= learning_rate * gradient."""
-    gradient, rows, rate, pool = buffers(kernel)
-    nest = LoopNest()
-    nest.call("tt_sgd_update", pool, gradient, _trained_elements(rows), rate[0])
-    return {name: prim_func([gradient, rows, rate, pool], nest)}
-
-
-def momentum(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """velocity = momentum * velocity - learning_rate * gradient; pool += velocity."""
-    gradient, rows, rate, velocity, pool = buffers(kernel)
-    nest = LoopNest()
-    factor = tirx.const(kernel["momentum"], "float32")
-    nest.call("tt_momentum_update", pool, velocity, gradient, _trained_elements(rows), rate[0], factor)
-    return {name: prim_func([gradient, rows, rate, velocity, pool], nest)}
-
-
-def adam(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
-    """Adam's step with the moments in place."""
-    gradient, rows, state, first, second, pool = buffers(kernel)
-    nest = LoopNest()
-    nest.call("tt_adam_update", pool, first, second, gradient, _trained_elements(rows), state)
-    return {name: prim_func([gradient, rows, state, first, second, pool], nest)}
+    nest.call(kernel["function"], pool, *moments, gradient, _trained_elements(rows), hyper)
+    return {name: prim_func(arguments, nest)}
 
 
 def fisher_potential(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:

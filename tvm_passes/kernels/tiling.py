@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel's loop nest may assume of the core that runs it."""
+"""What a kernel's loop nest may assume of the core that runs it, chosen by the core's instruction sets."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
+
+SCALAR = "scalar"
+"""Every core has it."""
+THUMB = "thumb"
+"""Arm's M-profile from the Cortex-M3 on."""
 
 
 @dataclass(frozen=True)
@@ -24,3 +30,18 @@ class Tiling:
 
 CORTEX_M = Tiling(pairs=True)
 HOST = Tiling(pairs=False)
+
+TILINGS: tuple[tuple[frozenset[str], Tiling], ...] = (
+    (frozenset({THUMB}), CORTEX_M),
+    (frozenset({SCALAR}), HOST),
+)
+"""Instruction sets that a tiling asks for, the most telling first."""
+
+
+def tiling_for(isa: Set[str]) -> Tiling:
+    """The first tiling of the table whose instruction sets a core has.
+
+    Args:
+        isa: names of instruction sets, ``scalar`` among them.
+    """
+    return next(tiling for needed, tiling in TILINGS if needed <= isa)

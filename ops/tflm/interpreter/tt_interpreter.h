@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TensorFlow Lite Micro behind calls of C: for tt_model.c of a build of the backend tflm, not for applications. The
+ * TensorFlow Lite Micro behind calls of C: for the engine of builds of the backend tflm, not for applications. The
  * models of one arena share what lasts for one run only.
  */
 #ifndef TT_INTERPRETER_H
@@ -14,10 +14,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Bytes of train.tflite and, where the board chooses, of fisher.tflite, 16-byte aligned. The firmware supplies them. */
-extern const uint8_t tt_train_model[];
-extern const uint8_t tt_fisher_model[];
 
 typedef struct tt_interpreter tt_interpreter_t;
 

@@ -114,7 +114,7 @@ def test_an_emulator_that_does_not_start_is_told_with_its_reason(softmax_files, 
     fake = tmp_path / "qemu-system-arm"
     fake.write_text("#!/bin/sh\necho 'unsupported machine type' >&2\nexit 3\n")
     fake.chmod(0o755)
-    monkeypatch.setattr("tt_tflm.boards.simulated.qemu.find_emulator", lambda: str(fake))
+    monkeypatch.setattr("tt_tflm.boards.simulated.qemu.find_emulator", lambda _profile: str(fake))
     # A folder of its own: tests that run beside this one have emulators, too.
     temporary = tmp_path / "temporary"
     temporary.mkdir()

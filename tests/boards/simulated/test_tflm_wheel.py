@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,29 @@ def test_a_run():
     interpreter.set_input(0, np.float32([-1, 2, -3, 4]))
     interpreter.invoke()
     assert interpreter.output(0).tolist() == [0, 2, 0, 4]
+
+
+def test_tensors_are_where_tflm_keeps_them():
+    interpreter = TflmInterpreter(relu())
+    (x,), (y,) = interpreter.tensors()
+    x.view("<f4")[:] = [-1, 2, -3, 4]
+    interpreter.invoke()
+    assert y.view("<f4").tolist() == interpreter.output(0).tolist() == [0, 2, 0, 4]
+
+
+def test_a_model_without_an_op_of_ours_has_none_to_show():
+    writer = TfliteWriter()
+    x, y = (writer.add_tensor(name, (4,), "float32") for name in "xy")
+    writer.add_builtin("RELU", [x], [y])
+    TflmInterpreter(relu())
+    interpreter = TflmInterpreter(writer.finish([x], [y]))
+    with pytest.raises(InputError, match="expected a model with an op of tt-tflm"):
+        interpreter.tensors()
+
+
+def test_the_wheel_is_loaded_without_what_it_checks_itself_with():
+    TflmInterpreter(relu())
+    assert not hasattr(sys.modules["tflite_micro.python.tflite_micro.postinstall_check"], "pkg_resources")
 
 
 def test_the_arena_is_what_tflm_says():

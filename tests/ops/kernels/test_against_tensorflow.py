@@ -25,6 +25,7 @@ HEADERS = sorted((OPS / "kernels/include").glob("tt_*.h"))
 HELPERS = {
     *("tt_window_check", "tt_window_check_depthwise", "tt_window_check_pool", "tt_window_check_pad"),  # test_window.py
     *("tt_depthwise_packed_bytes", "tt_depthwise_pack_rows", "tt_mask_words"),  # called with the kernels they serve
+    *("tt_expression_check", "tt_expression"),  # tests/tflm/test_expression.py
 }
 
 

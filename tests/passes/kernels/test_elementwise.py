@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tvm_passes.kernel import INOUT, OUT, Kernel, Param
 from tvm_passes.kernels.elementwise import MASK_BITS
-from tvm_passes.schedule import KERNELS
+from tvm_passes.ops import KERNELS
 
 from ..trials import Draw, Trial, check_op, check_trial, normal, rng_of
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """No kernel without a numerical test."""
 
-from tvm_passes.schedule import KERNELS
+from tvm_passes.ops import KERNELS
 
 from . import test_conv2d, test_depthwise, test_elementwise, test_int8, test_layout, test_pool, test_runtime
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from tvm_passes.kernel import INOUT, OUT, ROWS, Kernel, Param
 from tvm_passes.kernels.geometry import Window, int8_row_stride, row_stride
-from tvm_passes.kernels.int8 import ADD_SHIFT
-from tvm_passes.quantize import fixed_point
-from tvm_passes.schedule import INT8_KERNELS
+from tvm_passes.kernels.int8 import ADD_SHIFT, fixed_point
+from tvm_passes.ops import INT8_KERNELS
 
 from ..compiled import Guarded, Rows
 from ..trials import Draw, Trial, check_op, check_trial, normal, rng_of, some_channels

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange, check_clamped
 from tt_tflm.boards.serial.exchange import Exchange
 from tt_tflm.boards.serial.frames import PROTOCOL, Answer, Damaged
 from tt_tflm.boards.serial.line import SerialLine
@@ -153,6 +154,8 @@ class Board:
             raise InputError(
                 "expected x of dtype uint8, as the board keeps pixels, received float32: give the image unscaled"
             )
+        if self._about.adaptable and x.dtype == np.float32:
+            check_clamped("x", x, InputRange.of(self._about.input_scaling))
         self._upload(x)
         self._ask("enroll", label)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulation of a build: in this process, or on an emulated Cortex-M."""
+"""Simulation of a build: in this process, or on an emulated core."""
 
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import Board, RowLayer, SimulationFiles

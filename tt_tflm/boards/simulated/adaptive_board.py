@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tt_tflm.boards.input_range import check_support
 from tt_tflm.boards.simulated.board import Board, SimulationFiles
 from tt_tflm.boards.simulated.choice import pack_budget, pack_choice, placed_rows, read_choice, read_potentials
 from tt_tflm.boards.simulated.protocol import Command
@@ -137,12 +138,14 @@ class AdaptiveBoard(Board, ABC):
             instructions of the Fisher pass, the selection and the adaptation.
 
         Raises:
-            InputError: an argument is not as described, or the build cannot adapt.
+            InputError: an argument is not as described, samples lie outside of the augmentation's range, or the build
+                cannot adapt.
             DeviceError: nothing fits the budget, or training has diverged.
         """
         self._need_adaptable()
         task = Task.checked(support_x, support_y, iterations, gradient, paced, augment, seed)
         samples = [self._checked_x(x) for x in task.samples]
+        check_support("adapt", task.samples, (augment.low, augment.high))
         labels = [self._checked_label(int(label)) for label in task.labels]
         counted = {"fisher": 0, "select": 0, "adapt": 0}
         if self._files.description.get("choice") is not None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from tt_tflm.boards.input_range import InputRange
 from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
 from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
@@ -40,10 +41,11 @@ class SimulationFiles:
     Attributes:
         sources: C sources of the build that are no kernels (out/src).
         kernel_sources: C sources of the build's kernels (out/src); compiled with the target's kernel flags.
+        weight_sources: those of `sources` that hold weights alone.
         include_dirs: folders of headers, tt_model.h among them (out/include).
         sim_dir: folder of the simulation's own sources (out/sim).
         description: content of simulation.json; read are `input_shape`, `classes`, `embedding_elements`, `loss`,
-            `arena_bytes`, `row_pool_bytes` and `rows`.
+            `arena_bytes`, `regions_bytes` and `rows`.
         base_rows: layer name to its rows before training, float32 (channels, stride).
         layers: layer name to what converts its rows; `weights()` returns these layers.
         models: .tflite files of the build by path; `sim/infer.tflite` is what `export_tflite()` starts from.
@@ -57,6 +59,7 @@ class SimulationFiles:
     base_rows: Mapping[str, np.ndarray]
     layers: Mapping[str, RowLayer]
     models: Mapping[str, bytes] = field(default_factory=dict)
+    weight_sources: tuple[Path, ...] = ()
 
 
 class Board(ABC):
@@ -80,7 +83,12 @@ class Board(ABC):
         self._files = files
         self._input_shape = tuple(int(size) for size in description["input_shape"])
         self._classes = int(description["classes"])
-        self._has_prototypes = description["loss"] == "prototype"
+        self._has_prototypes = description["prototypes"] is not None
+
+    @property
+    def input_range(self) -> InputRange:
+        """Least and greatest value of the build's input, as pixels are scaled to it."""
+        return InputRange.of(self._files.description["input_scaling"])
 
     @abstractmethod
     def _exchange(
@@ -246,11 +254,15 @@ class Board(ABC):
             Content of the .tflite file.
 
         Raises:
-            InputError: the build holds no forward model, is int8, or the file cannot be written.
+            InputError: the build holds no forward model or an operation that TensorFlow Lite lacks, is int8, or the
+                file cannot be written.
             DeviceError: with prototypes, no class has been enrolled.
         """
         if self._files.description.get("precision") == "int8":
             raise InputError("export_tflite: expected a build of precision float32, received one of int8")
+        not_exported = self._files.description.get("not_exported")
+        if not_exported is not None:
+            raise InputError(f"export_tflite: {not_exported}")
         content = self._files.models.get(_INFER_MODEL)
         if content is None:
             raise InputError(
@@ -308,7 +320,7 @@ class Board(ABC):
             "classes": self._classes,
             "embedding_elements": int(description.get("embedding_elements") or 0) if self._has_prototypes else 0,
             "arena_bytes": int(description["arena_bytes"]),
-            "row_pool_bytes": int(description["row_pool_bytes"]),
+            "regions_bytes": int(description["regions_bytes"]),
         }
         for name, value in expected.items():
             if getattr(found, name) != value:

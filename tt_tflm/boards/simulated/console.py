@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards with a console at a pseudo-terminal, on this machine or emulated: what ``tt_tflm.Board`` drives without
-hardware."""
+"""Boards with a console at a pseudo-terminal, on this machine or emulated, for ``tt_tflm.Board`` without hardware."""
 
 from __future__ import annotations
 
@@ -8,20 +7,26 @@ import contextlib
 import os
 import pty
 import subprocess
+import tempfile
 import tty
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from tt_tflm.boards.simulated.board import SimulationFiles
-from tt_tflm.boards.simulated.qemu import build_elf
-from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
+from tt_tflm.boards.simulated.host import build_library
+from tt_tflm.boards.simulated.qemu import build_elf, emulator_command
+from tt_tflm.boards.simulated.tflm_console import start_console
+from tt_tflm.boards.simulated.tflm_models import TflmModels, files_for_wheel
+from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.errors import InputError
 
 _SOURCES = ("tt_sim_console.c",)
 _HOST_SOURCES = (*_SOURCES, "tt_sim_console_host.c")
-_DEVICE_SOURCES = (*_SOURCES, "tt_sim_console_uart.c", "tt_sim_paint.c", "tt_sim_start.c", "tt_sim_semihost.c")
+_DEVICE_SOURCES = (*_SOURCES, "tt_sim_console_uart.c")
+_TFLM_DEVICES = ("host", "tflm")
 STORAGE_FILE = "storage.bin"
 STACK_FILE = "stack_bytes.bin"
 
@@ -35,7 +40,7 @@ class ConsoleProcess:
 
     Args:
         files: the build.
-        device: ``host`` or a target that is emulated.
+        device: ``host`` or a target that is emulated; ``host`` or ``tflm`` for a build of the backend ``tflm``.
         folder: working directory of the process; exists.
         capacity: samples that the board can keep.
         pixels: whether it keeps them as uint8; else as float32.
@@ -51,7 +56,7 @@ class ConsoleProcess:
     def __init__(
         self, files: SimulationFiles, device: str, folder: str | Path, *, capacity: int = 25, pixels: bool = True
     ) -> None:
-        command = console_command(files, device, capacity=capacity, pixels=pixels)
+        start = _prepared(files, device, capacity, pixels)
         self._folder = Path(folder)
         (self._folder / STACK_FILE).unlink(missing_ok=True)
         resources = contextlib.ExitStack()
@@ -63,8 +68,7 @@ class ConsoleProcess:
             resources.callback(os.close, theirs)
             tty.setraw(theirs)
             self.port = os.ttyname(theirs)
-            process = subprocess.Popen(command, cwd=folder, stdin=ours, stdout=ours, stderr=subprocess.DEVNULL)
-            resources.callback(_kill, process)
+            resources.callback(_kill, start(folder, ours))
         except BaseException:
             self.close()
             raise
@@ -89,25 +93,57 @@ class ConsoleProcess:
         self.close()
 
 
-def console_command(files: SimulationFiles, device: str, *, capacity: int = 25, pixels: bool = True) -> list[str]:
-    """The command of a board whose console is its standard input and output; arguments and errors as above."""
+def _prepared(
+    files: SimulationFiles, device: str, capacity: int, pixels: bool
+) -> Callable[[str | Path, int], subprocess.Popen[bytes]]:
+    """Compiles the board; arguments and errors as above.
+
+    Returns:
+        What starts it, given the working directory of its process and the file descriptor of the console's line.
+    """
     if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= 4096:
         raise InputError(f"expected a capacity from 1 to 4096 samples, received {capacity!r}")
+    defines = (f"-DTT_SIM_CONSOLE_CAPACITY={capacity}", f"-DTT_SIM_CONSOLE_FLOAT32={int(not pixels)}")
+    if files.description.get("backend") == "tflm":
+        return _prepared_with_wheel(files, device, defines)
+    command = _command(files, device, defines)
+
+    def start(folder: str | Path, line: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, cwd=folder, stdin=line, stdout=line, stderr=subprocess.DEVNULL)
+
+    return start
+
+
+def _prepared_with_wheel(
+    files: SimulationFiles, device: str, defines: tuple[str, ...]
+) -> Callable[[str | Path, int], subprocess.Popen[bytes]]:
+    if device not in _TFLM_DEVICES:
+        raise InputError(
+            f"expected device {' or '.join(_TFLM_DEVICES)} for the console of a build of backend 'tflm', "
+            f"received '{device}': export it for a board"
+        )
+    compiled, arena = files_for_wheel(files, TflmModels(files.description["tflm"], files.models).arena_bytes)
+    console = compiled.sim_dir.parent / "console"
+    own = [*sorted(console.glob("*.c")), *(compiled.sim_dir / name for name in _HOST_SOURCES)]
+    library = build_library(compiled, (*defines, *arena), own, (console,))
+
+    def start(folder: str | Path, line: int) -> subprocess.Popen[bytes]:
+        with tempfile.TemporaryDirectory(prefix="tt-tflm-console-") as scratch:
+            return start_console(library, files, Path(scratch), folder, line)
+
+    return start
+
+
+def _command(files: SimulationFiles, device: str, defines: tuple[str, ...]) -> list[str]:
+    """Of a board of the C backend whose console is its standard input and output."""
     console = files.sim_dir.parent / "console"
     sources = sorted(console.glob("*.c"))
-    defines = (f"-DTT_SIM_CONSOLE_CAPACITY={capacity}", f"-DTT_SIM_CONSOLE_FLOAT32={int(not pixels)}")
     profile = get_profile(device)
-    if profile.board is not None:
+    if not profile.is_host:
         own = [*sources, *(files.sim_dir / name for name in _DEVICE_SOURCES)]
         elf = build_elf(files, device, own, (console,), defines)
-        return [
-            find_emulator(),
-            *("-M", profile.board.machine),
-            *("-display", "none", "-monitor", "none"),
-            *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
-            *("-semihosting-config", "enable=on,target=native"),
-            *("-kernel", str(elf)),
-        ]
+        serial = ("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
+        return emulator_command(device, elf, serial=serial, counted=False)
     base, kernel = (profile.compile_flags(kernel=flag) for flag in (False, True))
     units = [
         *(CompileUnit(path, (*base, *defines)) for path in sources),

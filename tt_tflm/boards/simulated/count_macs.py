@@ -25,7 +25,7 @@ def count_macs(files: SimulationFiles) -> dict[str, int]:
     x = np.zeros(files.description["input_shape"], np.float32)
     with _CountingBoard(files, _INSTRUMENTED) as board:
         marks = [board.counted()]
-        if files.description["loss"] == "prototype":
+        if files.description["prototypes"] is not None:
             board.enroll(x, 0)
             marks = [board.counted()]
         for call in (lambda: board.predict(x), lambda: board.train_step(x, 0)):

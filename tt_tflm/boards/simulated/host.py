@@ -27,28 +27,37 @@ _LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-Wl,-z,defs")
 _ALIGNMENT = 64
 
 
-def build_library(files: SimulationFiles, defines: tuple[str, ...] = ()) -> Path:
+def build_library(
+    files: SimulationFiles,
+    defines: tuple[str, ...] = (),
+    own: Sequence[Path] | None = None,
+    include_dirs: Sequence[Path] = (),
+) -> Path:
     """Compiles a build to a shared library for this machine.
 
     Args:
         files: the build.
         defines: more compiler flags, for instrumented builds.
+        own: sources around it; None for those of the host board.
+        include_dirs: folders of headers that these take beside the build's.
 
     Raises:
         ToolchainError: there is no compiler, or it failed.
     """
+    if own is None:
+        own = [files.sim_dir / name for name in SIM_SOURCES]
     profile = get_profile("host")
     base = profile.compile_flags(kernel=False) + _SHARED_FLAGS + defines
     kernel = profile.compile_flags(kernel=True) + _SHARED_FLAGS + defines
     units = [
-        *(CompileUnit(files.sim_dir / name, base) for name in SIM_SOURCES),
+        *(CompileUnit(path, base) for path in own),
         *(CompileUnit(path, base) for path in files.sources),
         *(CompileUnit(path, kernel) for path in files.kernel_sources),
     ]
     return build_program(
         find_compiler(profile),
         units,
-        (*files.include_dirs, files.sim_dir),
+        (*files.include_dirs, files.sim_dir, *include_dirs),
         _LINK_FLAGS,
         label="compiling for the host",
     )
@@ -60,19 +69,20 @@ class HostBoard(AdaptiveBoard):
     Args:
         files: the build.
         defines: more compiler flags, for instrumented builds.
+        device: name of the board.
 
     Raises:
         ToolchainError: there is no C compiler, or it failed.
         InputError: simulation.json belongs to another build.
     """
 
-    def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = ()) -> None:
-        super().__init__(files, "host")
-        self._library: ctypes.CDLL | None = ctypes.CDLL(str(build_library(files, defines)))
-        size = self._describe().session_bytes
-        self._session = _aligned(size)
+    def __init__(self, files: SimulationFiles, defines: tuple[str, ...] = (), *, device: str = "host") -> None:
+        super().__init__(files, device)
+        self._library: ctypes.CDLL | None = self._load(defines)
+        described = self._describe()
+        self._session = _aligned(described.session_bytes)
         self._arena = _aligned(int(files.description["arena_bytes"]))
-        self._row_pool = _aligned(int(files.description["row_pool_bytes"]))
+        self._row_pool = _aligned(described.row_pool_bytes)
         self._x = _aligned(4 * int(np.prod(self._input_shape)))
         outputs = max(self._classes, int(files.description.get("embedding_elements") or 0))
         self._output = _aligned(4 * outputs)
@@ -81,6 +91,10 @@ class HostBoard(AdaptiveBoard):
 
     def close(self) -> None:
         self._library = None
+
+    def _load(self, defines: tuple[str, ...]) -> ctypes.CDLL:
+        """The build, compiled and ready for ``tt_init``."""
+        return ctypes.CDLL(str(build_library(self._files, defines)))
 
     def _exchange(
         self,
@@ -97,7 +111,7 @@ class HostBoard(AdaptiveBoard):
         if command is Command.DESCRIBE:
             return Reply(Status.OK, payload=self._described())
         if command is Command.READ_ROW_POOL:
-            return Reply(Status.OK, payload=self._row_pool.tobytes())
+            return Reply(Status.OK, payload=self._read_row_pool())
         if command is Command.ADAPT:
             return self._adapt(self._library, message, samples)
         if command is Command.SAVE:
@@ -113,11 +127,14 @@ class HostBoard(AdaptiveBoard):
         payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
         return Reply(status, payload=payload)
 
+    def _read_row_pool(self) -> bytes:
+        return self._row_pool[: int(self._files.description["regions_bytes"])].tobytes()
+
     def _run(self, library: ctypes.CDLL, command: Command, argument: int) -> int:
         session, x, output = _address(self._session), _address(self._x), _address(self._output)
         label = ctypes.c_uint32(argument)
         if command is Command.INIT:
-            return library.tt_init(
+            return library.tt_sim_init(
                 session,
                 _address(self._arena),
                 ctypes.c_size_t(self._arena.size),
@@ -133,9 +150,9 @@ class HostBoard(AdaptiveBoard):
         if command is Command.EMBEDDING:
             return library.tt_embedding(session, x, output)
         if command is Command.FISHER_ACCUMULATE:
-            return library.tt_sim_fisher_accumulate(session, x, label)
+            return library.tt_fisher_accumulate(session, x, label)
         if command is Command.FISHER_CLEAR:
-            return library.tt_sim_fisher_clear(session)
+            return library.tt_fisher_clear(session)
         if command is Command.RESET:
             return library.tt_reset(session)
         if command is Command.FORGET_PROTOTYPES:

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 WANTS_SAMPLE = 0x57414E54
 REQUEST = struct.Struct("<II")
 REPLY = struct.Struct("<5I")
@@ -54,6 +54,7 @@ class Status(IntEnum):
     STORAGE_TOO_SMALL = 12
     NO_STATE = 13
     OTHER_STATE = 14
+    UNSUPPORTED = 15
 
 
 _TEXT_AND_ADVICE: dict[int, tuple[str, str]] = {
@@ -83,6 +84,7 @@ _TEXT_AND_ADVICE: dict[int, tuple[str, str]] = {
         "the stored state is of another model or plan",
         "load it into the build that saved it, or save anew",
     ),
+    Status.UNSUPPORTED: ("the build lacks what was called", "convert with the loss, optimiser or mode that has it"),
 }
 
 
@@ -103,13 +105,14 @@ def status_message(status: int) -> str:
 class Description:
     """tt_sim_description_t: the build as its C header has it."""
 
-    FORMAT = struct.Struct("<7I")
+    FORMAT = struct.Struct("<8I")
 
     protocol_version: int
     input_elements: int
     classes: int
     embedding_elements: int
     arena_bytes: int
+    regions_bytes: int
     row_pool_bytes: int
     session_bytes: int
 

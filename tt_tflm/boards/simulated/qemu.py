@@ -20,21 +20,10 @@ from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
-from tt_tflm.devices import DeviceProfile, EmulatedBoard, get_profile
+from tt_tflm.devices import DeviceProfile, EmulatedBoard, Emulator, get_profile
 from tt_tflm.errors import DeviceError, InputError
 
-SIM_SOURCES = (
-    "tt_sim_server.c",
-    "tt_sim_start.c",
-    "tt_sim_clock.c",
-    "tt_sim_stack.c",
-    "tt_sim_paint.c",
-    "tt_sim_timed_call.S",
-    "tt_sim_semihost.c",
-    "tt_sim_task.c",
-    "tt_sim_state.c",
-)
-LINKER_SCRIPT = "tt_sim.ld"
+SERVER_SOURCES = ("tt_sim_server.c", "tt_sim_clock.c", "tt_sim_stack.c", "tt_sim_task.c", "tt_sim_state.c")
 
 _SECTION_FLAGS = ("-ffunction-sections", "-fdata-sections")
 _POLL_MS = 100
@@ -52,7 +41,7 @@ def build_elf(
     Args:
         files: the build.
         device: name of a target.
-        sources: of the program; None for the simulation server.
+        sources: of the program, but for what every program on an emulated core has; None for the simulation server.
         include_dirs: more folders of headers.
         defines: more compiler flags of those sources.
 
@@ -60,7 +49,10 @@ def build_elf(
         InputError: there is no such target, or it is the host.
         ToolchainError: the cross compiler is missing or failed.
     """
-    program = sources or [files.sim_dir / name for name in SIM_SOURCES]
+    program = list(sources or ())
+    if sources is None:
+        _, _, emulator = _emulated(device)
+        program = [files.sim_dir / name for name in (*SERVER_SOURCES, *emulator.timing)]
     folders = (*files.include_dirs, *include_dirs)
     return build_board_program(
         device, [*program, *files.sources], files.kernel_sources, folders, files.sim_dir, defines
@@ -79,7 +71,7 @@ def build_board_program(
 
     Args:
         device: name of a target with an emulated board.
-        sources: everything that is not a kernel; of ops/sim at least start-up and semihosting.
+        sources: everything that is not a kernel, but for start-up and semihosting, which are the architecture's.
         kernel_sources: compiled with the flags of kernels.
         include_dirs: searched before sim_dir.
         sim_dir: ops/sim.
@@ -87,7 +79,7 @@ def build_board_program(
 
     Raises: as build_elf.
     """
-    profile, board = _emulated(device)
+    profile, board, emulator = _emulated(device)
     kernel = profile.compile_flags(kernel=True) + _SECTION_FLAGS
     own = (
         *profile.compile_flags(kernel=False),
@@ -95,9 +87,10 @@ def build_board_program(
         *(f"-D{name}={value}" for name, value in _board_macros(board).items()),
         *defines,
     )
-    script = sim_dir / LINKER_SCRIPT
+    script = sim_dir / emulator.linker_script
+    startup = [sim_dir / name for name in emulator.startup]
     units = [
-        *(CompileUnit(path, own) for path in sources),
+        *(CompileUnit(path, own) for path in (*sources, *startup)),
         *(CompileUnit(path, kernel) for path in kernel_sources),
     ]
     symbols = ",".join(f"--defsym={name}={value:#x}" for name, value in _memory_symbols(board).items())
@@ -111,23 +104,42 @@ def build_board_program(
     )
 
 
-def emulator_command(emulator: str, machine: str, elf: Path) -> list[str]:
-    """The command that runs a program on a machine, one instruction a nanosecond."""
+def emulator_command(
+    device: str,
+    elf: Path,
+    *,
+    serial: Sequence[str] = ("-serial", "none"),
+    counted: bool = True,
+) -> list[str]:
+    """The command that runs a program.
+
+    Args:
+        device: name of a target with an emulated board.
+        elf: the program.
+        serial: QEMU's options of the first serial line.
+        counted: whether an instruction takes a nanosecond; otherwise as long as it takes.
+
+    Raises:
+        InputError: there is no such target, or it is not emulated.
+        ToolchainError: the emulator is missing.
+    """
+    profile, board, emulator = _emulated(device)
     return [
-        emulator,
-        *("-M", machine),
-        *("-display", "none", "-monitor", "none", "-serial", "none"),
-        *("-semihosting-config", "enable=on,target=native"),
-        *("-icount", "shift=0"),
+        find_emulator(profile),
+        *("-M", board.machine),
+        *("-display", "none", "-monitor", "none"),
+        *serial,
+        *emulator.options,
+        *(("-icount", "shift=0") if counted else ()),
         *("-kernel", str(elf)),
     ]
 
 
-def _emulated(device: str) -> tuple[DeviceProfile, EmulatedBoard]:
+def _emulated(device: str) -> tuple[DeviceProfile, EmulatedBoard, Emulator]:
     profile = get_profile(device)
-    if profile.board is None:
+    if profile.board is None or profile.emulator is None:
         raise InputError(f"expected a target that is emulated, received {device!r}")
-    return profile, profile.board
+    return profile, profile.board, profile.emulator
 
 
 def _board_macros(board: EmulatedBoard) -> dict[str, str]:
@@ -154,7 +166,7 @@ def _memory_symbols(board: EmulatedBoard) -> dict[str, int]:
 
 
 class QemuBoard(AdaptiveBoard):
-    """A build on an emulated Cortex-M.
+    """A build on an emulated core.
 
     Args:
         files: the build.
@@ -169,11 +181,10 @@ class QemuBoard(AdaptiveBoard):
 
     def __init__(self, files: SimulationFiles, device: str, *, timeout_s: float = 300.0) -> None:
         super().__init__(files, device)
-        _, board = _emulated(device)
-        emulator = find_emulator()
-        elf = build_elf(files, device)
+        find_emulator(_emulated(device)[0])  # before the longer part
+        command = emulator_command(device, build_elf(files, device))
         self._timeout_s = timeout_s
-        self._emulator = _Emulator(emulator, board.machine, elf)
+        self._emulator = _Emulator(command)
         try:
             self._begin()
         except BaseException:
@@ -227,7 +238,7 @@ class _Stopped(Exception):
 class _Emulator:
     """A QEMU process and the FIFOs to the program in it; all of it ends with close or with the object."""
 
-    def __init__(self, emulator: str, machine: str, elf: Path) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         resources = contextlib.ExitStack()
         self._end = weakref.finalize(self, resources.close)
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="tt-tflm-qemu-")))
@@ -236,7 +247,6 @@ class _Emulator:
         # by its process, not by an end of file.
         self._requests = _open_fifo(folder / "requests", resources)
         self._replies = _open_fifo(folder / "replies", resources)
-        command = emulator_command(emulator, machine, elf)
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(
                 command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class Adaptation:
         instructions: ``fisher``, ``select`` and ``adapt``; None where they are not counted.
     """
 
-    losses: tuple[float, ...]
+    losses: tuple[float, ...] = field(repr=False)
     plan: UpdatePlan | None
     instructions: dict[str, int] | None
 

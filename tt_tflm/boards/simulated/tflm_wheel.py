@@ -17,18 +17,20 @@ import io
 import os
 import re
 import shutil
+import sys
 import tempfile
-import warnings
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tflite
 
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
-from tt_tflm.devices.profiles import BASE_FLAGS, HOST_KERNEL_FLAGS
+from tt_tflm.devices.cores import BASE_FLAGS, KERNEL_FLAGS
 from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
@@ -39,8 +41,7 @@ WHEEL_VERSION = "0.dev20260203175027"
 DEFAULT_ARENA_BYTES = 64 << 20
 
 _REGISTERER = "TtRegisterOps"
-# The library stays in a cache that may meet another processor.
-_KERNEL_FLAGS = tuple(flag for flag in HOST_KERNEL_FLAGS if flag != "-march=native")
+_SELF_CHECK = "tflite_micro.python.tflite_micro.postinstall_check"
 _CPP_FLAGS = (
     "-std=c++17",
     *(flag for flag in BASE_FLAGS if not flag.startswith("-std")),
@@ -90,7 +91,7 @@ class TflmInterpreter:
         self._model = model
         with _stderr() as messages:
             try:
-                self._interpreter = _interpreter(runtime, model, arena_bytes)
+                self._interpreter, self._context = _interpreter(runtime, model, arena_bytes)
             except (RuntimeError, ValueError) as error:
                 raise InputError(f"TFLM refused the model: {_one_line(messages(), error)}") from None
 
@@ -124,6 +125,20 @@ class TflmInterpreter:
     def reset(self) -> None:
         """Set every variable tensor to zero."""
         self._interpreter.reset()
+
+    def tensors(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Inputs and outputs where TFLM keeps them: arrays of uint8 that see every change and make it. A run overwrites
+        those that are no state; none may be used when the interpreter is gone.
+
+        Raises:
+            InputError: the model has no op of ops/tflm, or an input or output that is neither float32 nor int32.
+        """
+        if self._context is None:
+            raise InputError("expected a model with an op of tt-tflm, received one without: read copies of its outputs")
+        graph = tflite.Model.GetRootAsModel(self._model, 0).Subgraphs(0)
+        numbers = (graph.InputsAsNumpy(), graph.OutputsAsNumpy())
+        inputs, outputs = ([_tensor(self._context, int(number)) for number in part] for part in numbers)
+        return inputs, outputs
 
     def output(self, index: int) -> np.ndarray:
         """A copy of an output."""
@@ -183,19 +198,9 @@ def build_ops() -> Path:
     return target
 
 
-def ops_library() -> ctypes.CDLL:
-    """The library that holds the ops and the device runtime.
-
-    Raises:
-        ToolchainError: as of `build_ops`, or the wheel is missing or of another version.
-    """
-    _loaded()
-    return ctypes.CDLL(str(build_ops()), mode=ctypes.RTLD_GLOBAL)
-
-
 def _units() -> tuple[list[CompileUnit], tuple[Path, ...]]:
     ops = ops_path()
-    base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, _KERNEL_FLAGS, _CPP_FLAGS))
+    base, kernel, cpp = (flags + _SHARED_FLAGS for flags in (BASE_FLAGS, KERNEL_FLAGS, _CPP_FLAGS))
     units = [
         *(CompileUnit(path, base) for path in sorted((ops / "src").glob("*.c"))),
         *(CompileUnit(path, kernel) for path in sorted((ops / "kernels/src").glob("*.c"))),
@@ -219,21 +224,39 @@ def _cache_folder() -> Path:
 def _loaded() -> Any:
     """The wheel's runtime module, with the ops where it looks for them. Loaded once in a process."""
     check_wheel()
-    library = build_ops()
-    with warnings.catch_warnings():
-        # The wheel asks pkg_resources for its version; that setuptools would like it not to is nothing a user can mend.
-        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
-        from tflite_micro import runtime
+    # What the wheel imports to check itself after its installation needs pkg_resources, which setuptools has given up.
+    sys.modules.setdefault(_SELF_CHECK, types.ModuleType(_SELF_CHECK))
+    from tflite_micro import runtime
 
-    ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    _ops()
     _check_layout(runtime)
     return runtime
 
 
-def _interpreter(runtime: Any, model: bytes, arena_bytes: int) -> Any:
+@functools.cache
+def _ops() -> ctypes.CDLL:
+    """The ops, where the wheel looks for them by name."""
+    library = ctypes.CDLL(str(build_ops()), mode=ctypes.RTLD_GLOBAL)
+    library.TtTakeContext.restype = ctypes.c_void_p
+    library.TtTensor.restype = ctypes.c_void_p
+    return library
+
+
+def _interpreter(runtime: Any, model: bytes, arena_bytes: int) -> tuple[Any, int | None]:
+    """An interpreter, and the address of its context; None where the model has no op of ours."""
+    _ops().TtTakeContext()
     # The wheel prints to standard output how many resource variables it has found.
     with contextlib.redirect_stdout(io.StringIO()):
-        return runtime.Interpreter.from_bytes(model, custom_op_registerers=[_REGISTERER], arena_size=arena_bytes)
+        made = runtime.Interpreter.from_bytes(model, custom_op_registerers=[_REGISTERER], arena_size=arena_bytes)
+    return made, _ops().TtTakeContext()
+
+
+def _tensor(context: int, number: int) -> np.ndarray:
+    size = ctypes.c_size_t()
+    address = _ops().TtTensor(ctypes.c_void_p(context), number, ctypes.byref(size))
+    if address is None:
+        raise InputError(f"expected inputs and outputs of float32 or int32, received another type in tensor {number}")
+    return np.frombuffer((ctypes.c_uint8 * size.value).from_address(address), np.uint8)
 
 
 def _check_layout(runtime: Any) -> None:
@@ -241,12 +264,14 @@ def _check_layout(runtime: Any) -> None:
     writer = TfliteWriter()
     x, y = (writer.add_tensor(name, (5,), "float32") for name in "xy")
     writer.add_custom(Op.CLIP.tflite_name, [x], [y], pack(Op.CLIP, Flag.LOW | Flag.HIGH, low=-1.0, high=2.0))
-    interpreter = _interpreter(runtime, writer.finish([x], [y]), 1 << 16)
+    interpreter, context = _interpreter(runtime, writer.finish([x], [y]), 1 << 16)
     values = np.array([-3, -1, 0.5, 2, 7], np.float32)
     interpreter.set_input(values, 0)
     interpreter.invoke()
     received = interpreter.get_output(0)
-    if not np.array_equal(received, values.clip(-1, 2)):
+    if context is not None and np.array_equal(received, values.clip(-1, 2)):
+        received = _tensor(context, y).view(np.float32)
+    if context is None or not np.array_equal(received, values.clip(-1, 2)):
         raise ToolchainError(
             f"expected {WHEEL} {WHEEL_VERSION} to lay out its structures as the ops do, received {received.tolist()} "
             f"from a test op: install the wheel again"

@@ -23,14 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tt_tflm.devices import DeviceProfile
-from tt_tflm.errors import OverflowingMemoryError, ToolchainError
+from tt_tflm.devices import CORES, DeviceProfile
+from tt_tflm.errors import InputError, OverflowingMemoryError, ToolchainError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-CROSS_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
-EMULATOR = "qemu-system-arm"
 
 _PROGRESS_AFTER_S = 2.0
 _PARALLEL_COMPILERS = 2
@@ -54,30 +51,30 @@ def find_compiler(profile: DeviceProfile) -> str:
     Raises:
         ToolchainError: there is none; the message names the packages to install.
     """
-    for command in profile.compilers:
+    toolchain = profile.toolchain
+    return _find(toolchain.compilers, toolchain.packages, f"to compile for {profile.name}")
+
+
+def find_emulator(profile: DeviceProfile) -> str:
+    """Path of QEMU for a target.
+
+    Raises:
+        InputError: the target is not emulated.
+        ToolchainError: there is none; the message names the packages to install.
+    """
+    if profile.emulator is None:
+        raise InputError(f"expected a target that is emulated, received {profile.name!r}")
+    return _find((profile.emulator.command,), profile.emulator.packages, f"to emulate a {profile.name}")
+
+
+def _find(commands: Sequence[str], packages: str, purpose: str) -> str:
+    for command in commands:
         path = shutil.which(command)
         if path is not None:
             return path
-    packages = "gcc" if profile.is_host else CROSS_PACKAGES
     raise ToolchainError(
-        f"expected {' or '.join(profile.compilers)} on PATH to compile for {profile.name}, received none: "
-        f"install the Debian packages {packages}"
+        f"expected {' or '.join(commands)} on PATH {purpose}, received none: install the Debian packages {packages}"
     )
-
-
-def find_emulator() -> str:
-    """Path of QEMU for Arm systems.
-
-    Raises:
-        ToolchainError: there is none; the message names the packages to install.
-    """
-    path = shutil.which(EMULATOR)
-    if path is None:
-        raise ToolchainError(
-            f"expected {EMULATOR} on PATH to emulate a Cortex-M, received none: "
-            f"install the Debian packages {CROSS_PACKAGES}"
-        )
-    return path
 
 
 def compile_objects(
@@ -206,15 +203,21 @@ def _run(command: list[str], target: Path, what: str) -> None:
             overflow = _OVERFLOW.search(result.stderr)
             if overflow:
                 raise OverflowingMemoryError(
-                    f"expected a program that fits the memory of the emulated board, received one of "
-                    f"{int(overflow[2]):,} B too much: "
-                    "simulate on a core whose board has more, such as cortex-m55, or train less"
+                    "expected a program that fits the memory of the emulated board, received one of "
+                    f"{int(overflow[2]):,} B too much: simulate on a core whose board has more, such as {_roomiest()}, "
+                    "or train less"
                 )
             raise ToolchainError(f"{Path(command[0]).name} failed on {what}: {_first_error(result.stderr)}")
         # Put in place whole: another thread may be waiting for the same object.
         os.replace(temporary, target)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _roomiest() -> str:
+    """The core whose emulated board has the most memory."""
+    emulated = {core.name: core.board.data.length for core in CORES.values() if core.board}
+    return max(emulated, key=lambda name: emulated[name])
 
 
 def _first_error(output: str) -> str:

@@ -36,7 +36,7 @@ def float_array(name: str, array: np.ndarray) -> ConstantArray:
     return ConstantArray("float", name, array.size, (("%.8ef " * len(values)) % values).split())
 
 
-def int8_arrays(layer: int, codes: Int8Layer) -> list[ConstantArray]:
+def int8_arrays(rows_name: str, channels_name: str, codes: Int8Layer) -> list[ConstantArray]:
     """The rows of a layer and its ``tt_int8_channel_t``."""
     rows = [str(code) for code in codes.rows.ravel().tolist()]
     columns = (codes.weight_scales, codes.bias_scales, codes.multipliers, codes.shifts)
@@ -45,6 +45,6 @@ def int8_arrays(layer: int, codes: Int8Layer) -> list[ConstantArray]:
         for weight, bias, multiplier, shift in zip(*(column.tolist() for column in columns), strict=True)
     ]
     return [
-        ConstantArray("int8_t", f"tt_rows_{layer}", len(rows), rows),
-        ConstantArray("tt_int8_channel_t", f"tt_channels_{layer}", len(channels), channels),
+        ConstantArray("int8_t", rows_name, len(rows), rows),
+        ConstantArray("tt_int8_channel_t", channels_name, len(channels), channels),
     ]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of the backward pass and of updates as custom ops: one op per kernel, under the kernel's name.
+"""Kernels of the backward pass and of updates as custom ops: one op per kernel, under the kernel's name, or
+the one that evaluates scalar expressions.
 
 An output that the arena planner has laid over the first operand becomes an op that works in place.
 """
@@ -8,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tt_tflm.emit.tflm.params import Flag, Op, pack
+from tt_tflm.emit.tflm.params import Flag, Op, OpCode, pack
+from tt_tflm.tflite.expression import Program, program
 from tt_tflm.tflite.forward import bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
-from tvm_passes.kernel import Kernel
+from tvm_passes.kernel import INOUT, Kernel
 from tvm_passes.kernels.geometry import Window
+from tvm_passes.ops import OPS
 
-_WINDOWED = ("crop2d", "avg_pool_grad", "max_pool_grad")
-_INTO_LAST = ("accumulate", "fisher_potential")
-_WITH_BOUNDS = ("clip_mask", "clip_grad")
-
-Field = float | int | Mapping[str, int]
+Field = float | int | Mapping[str, int] | Program
 
 
 def emit_backward(
@@ -43,11 +42,13 @@ def emit_backward(
 
     Returns:
         The output.
+
+    Raises:
+        UnsupportedLayerError: TFLM has no op of it.
     """
-    op = Op[kernel.op.upper()]
-    flags, fields = _fields(kernel)
+    op, flags, fields = _custom_op(kernel)
     inputs = list(operands)
-    if kernel.op in _INTO_LAST:
+    if kernel.params[-1].role == INOUT:
         graph.custom(op.tflite_name, [*inputs, active], [], pack(op, flags, guard, **fields))
         return inputs[-1]
     if kernel.op == "add" and inputs[1].offset == offset:
@@ -62,9 +63,14 @@ def emit_backward(
     return output
 
 
-def _fields(kernel: Kernel) -> tuple[Flag, dict[str, Field]]:
-    if kernel.op in _WINDOWED:
-        return Flag.NONE, {"window": Window.of(kernel.attrs).attrs()}
-    if kernel.op in _WITH_BOUNDS:
-        return bound_fields(kernel)
-    return Flag.NONE, {name: kernel[name] for name in ("alpha", "classes", "outer", "offset") if name in kernel.attrs}
+def _custom_op(kernel: Kernel) -> tuple[OpCode, Flag, dict[str, Field]]:
+    tflm = OPS[kernel.op].tflm
+    if tflm is None or kernel.op.upper() not in Op.__members__:
+        return Op.EXPRESSION, Flag.ACTIVE, {"expression": program(kernel)}
+    op = Op[kernel.op.upper()]
+    if "window" in tflm.fields:
+        return op, Flag.NONE, {"window": Window.of(kernel.attrs).attrs()}
+    if "low" in tflm.fields:
+        flags, bounds = bound_fields(kernel)
+        return op, flags, {**bounds}
+    return op, Flag.NONE, {name: kernel[name] for name in tflm.fields}

@@ -33,11 +33,10 @@ from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tvm_passes.guards import ALWAYS
-from tvm_passes.kernel import LOSSES, Kernel, row_length
+from tvm_passes.kernel import LOSS, UPDATE, Kernel, row_length
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.pipeline import planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
-from tvm_passes.update_in_place import MOMENTS
 
 _FLOAT = 4
 _TRIPLE = 3
@@ -175,10 +174,10 @@ class _Emitter:
     # -------------------------------------------------------------- calls
 
     def _calls(self, calls: tuple[PlannedCall, ...]) -> None:
-        loss_at = next((i for i, call in enumerate(calls) if call.kernel.op in LOSSES), -1)
+        loss_at = next((i for i, call in enumerate(calls) if call.kernel.op == LOSS), -1)
         for index, call in enumerate(calls):
             op = call.kernel.op
-            if op in LOSSES:
+            if op == LOSS:
                 self._emit_loss(call)
             elif op in _FORWARD_WEIGHTED:
                 self._emit_forward(call)
@@ -186,7 +185,7 @@ class _Emitter:
                 self._emit_grad_weights(call)
             elif op in _GRAD_INPUT:
                 self._emit_grad_input(call)
-            elif op in MOMENTS:
+            elif op == UPDATE:
                 self._emit_update(call)
             elif index < loss_at and op != "clip_mask":
                 self._keep(call, self._forward.emit(call.kernel, self._operands(call), self._new(call)))
@@ -304,7 +303,7 @@ class _Emitter:
 
     def _emit_update(self, call: PlannedCall) -> None:
         layer, optimizer = self._layer(call), self._model.optimizer
-        op, gradient = Op[call.kernel.op.upper()], call.operands[0]
+        op, gradient = Op[optimizer.kind.upper()], call.operands[0]
         rows = self._model.layers[layer].rows
         constants = {name: optimizer.constants.get(name, 0.0) for name in ("momentum", "beta_1", "beta_2", "epsilon")}
         own = isinstance(gradient, Place)
@@ -321,7 +320,7 @@ class _Emitter:
     def _emit_loss(self, call: PlannedCall) -> None:
         model, graph = self._model, self._graph
         value, place = self._operand(call.operands[0]), call.operands[-1]
-        op = Op[call.kernel.op.upper()]
+        op = Op.SOFTMAX_CROSS_ENTROPY if model.temperature is None else Op.PROTOTYPE_LOSS
         inputs, batch = [value, self._label, self._command], model.optimizer.batch_size
         if model.temperature is None:
             fields = {"classes": model.classes, "elements": model.classes, "batch_size": batch, "temperature": 0.0}

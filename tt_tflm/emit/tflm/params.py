@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of the custom TFLM ops: the structures of ops/tflm/tt_op_params.h, byte for byte.
 
-That header says which op takes which structure, which flags, and which tensors in which order.
+That header says which op takes which structure, which flags, and which tensors in which order. Codes and fields are
+those that the operations are registered with (``tvm_passes.ops``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import ctypes
 from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 from typing import Any
+
+from tt_tflm.tflite.expression import MAX_CONSTANTS, MAX_STEPS, Program
+from tvm_passes.ops import OPS, Tflm
 
 TRAIN, FISHER = "train.tflite", "fisher.tflite"
 MAGIC = int.from_bytes(b"TTOP", "little")
@@ -21,48 +25,27 @@ CONTROL_WORDS = 3
 EVERY_CANDIDATE = -1
 
 
-class Op(IntEnum):
-    """Number of an op in its parameters; ``tflite_name`` is what the resolver knows it by."""
+# What is no operation of the compiler's: how a run begins and ends, and the one op of all scalar expressions.
+_OWN = {
+    "start": Tflm(1, "start", dict.fromkeys(("candidates", "copies", "classes", "batch_size"), "int32")),
+    "finish": Tflm(2, "finish", {"batch_size": "int32"}),
+    "expression": Tflm(35, "expression", {"expression": "expression"}),
+}
+_TABLE = _OWN | {op.name: op.tflm for op in OPS.values() if op.tflm is not None}
 
-    START = 1
-    FINISH = 2
-    CONV2D = 3
-    CONV2D_GRAD_INPUT = 4
-    CONV2D_GRAD_WEIGHTS = 5
-    DEPTHWISE_CONV2D = 6
-    DEPTHWISE_CONV2D_GRAD_INPUT = 7
-    DEPTHWISE_CONV2D_GRAD_WEIGHTS = 8
-    CLIP_MASK = 9
-    MASK_GRAD = 10
-    CLIP_GRAD = 11
-    LEAKY_RELU_GRAD = 12
-    SIGMOID_GRAD = 13
-    TANH_GRAD = 14
-    HARD_SWISH_GRAD = 15
-    SOFTMAX_GRAD = 16
-    ADD = 17
-    ACCUMULATE = 18
-    MULTIPLY = 19
-    MULTIPLY_CHANNEL = 20
-    CHANNEL_DOT = 21
-    COPY = 22
-    SLICE = 23
-    CROP2D = 24
-    AVG_POOL_GRAD = 25
-    MAX_POOL_GRAD = 26
-    SOFTMAX_CROSS_ENTROPY = 27
-    PROTOTYPE_LOSS = 28
-    SGD = 29
-    MOMENTUM = 30
-    ADAM = 31
-    FISHER_POTENTIAL = 32
-    CLIP = 33
-    AFFINE = 34
+
+class OpCode(IntEnum):
+    """Number of an op in its parameters: the members are those of ``Op``."""
 
     @property
     def tflite_name(self) -> str:
         """Name of the custom op in a .tflite file."""
         return f"TT_{self.name}"
+
+
+_CODES = sorted(((name.upper(), tflm.code) for name, tflm in _TABLE.items()), key=lambda entry: entry[1])
+# Any, since no checker knows the members.
+Op: Any = OpCode("Op", _CODES)  # type: ignore[call-arg, arg-type]
 
 
 class Flag(IntFlag):
@@ -78,6 +61,7 @@ class Flag(IntFlag):
     RATE = 64
     FISHER = 128
     SEED = 256
+    ACTIVE = 512
 
 
 class Command(IntEnum):
@@ -121,73 +105,61 @@ class WindowFields(ctypes.LittleEndianStructure):
     _fields_ = tuple((name, ctypes.c_int32) for name in WINDOW_FIELDS)
 
 
-def _structure(name: str, **fields: type) -> type[ctypes.LittleEndianStructure]:
-    body = {"_fields_": (("header", Header), *fields.items()), "__doc__": f"``{name}``."}
-    return type(name, (ctypes.LittleEndianStructure,), body)
+class ExpressionFields(ctypes.LittleEndianStructure):
+    """``tt_expression_t``."""
+
+    _fields_ = (
+        ("operands", ctypes.c_int32),
+        ("steps", ctypes.c_int32),
+        ("code", ctypes.c_uint8 * MAX_STEPS),
+        ("constants", ctypes.c_float * MAX_CONSTANTS),
+    )
+
+    @classmethod
+    def of(cls, program: Program) -> ExpressionFields:
+        """A program in its place; what it leaves free is 0."""
+        return cls(
+            program.operands,
+            len(program.code),
+            (ctypes.c_uint8 * MAX_STEPS)(*program.code),
+            (ctypes.c_float * MAX_CONSTANTS)(*program.constants),
+        )
 
 
-_INT, _FLOAT = ctypes.c_int32, ctypes.c_float
-
-Plain = _structure("tt_op_plain_t")
-Clip = _structure("tt_op_clip_t", low=_FLOAT, high=_FLOAT)
-LeakyRelu = _structure("tt_op_leaky_relu_t", alpha=_FLOAT)
-Softmax = _structure("tt_op_softmax_t", classes=_INT)
-Slice = _structure("tt_op_slice_t", outer=_INT, offset=_INT)
-Windowed = _structure("tt_op_window_t", window=WindowFields)
-Weighted = _structure(
-    "tt_op_weighted_t", window=WindowFields, stride=_INT, candidate=_INT, copies=_INT, low=_FLOAT, high=_FLOAT
-)
-GradWeights = _structure(
-    "tt_op_grad_weights_t",
-    window=WindowFields,
-    stride=_INT,
-    candidate=_INT,
-    copies=_INT,
-    block=_INT,
-    scale=_FLOAT,
-)
-Optimizer = _structure(
-    "tt_op_optimizer_t",
-    channels=_INT,
-    stride=_INT,
-    candidate=_INT,
-    copies=_INT,
-    block=_INT,
-    learning_rate=_FLOAT,
-    momentum=_FLOAT,
-    beta_1=_FLOAT,
-    beta_2=_FLOAT,
-    epsilon=_FLOAT,
-)
-Loss = _structure("tt_op_loss_t", classes=_INT, elements=_INT, batch_size=_INT, temperature=_FLOAT)
-Start = _structure("tt_op_start_t", candidates=_INT, copies=_INT, classes=_INT, batch_size=_INT)
-Finish = _structure("tt_op_finish_t", batch_size=_INT)
-
-STRUCTURES: Mapping[Op, type[ctypes.LittleEndianStructure]] = {
-    **dict.fromkeys(Op, Plain),
-    **dict.fromkeys((Op.CLIP, Op.CLIP_MASK, Op.CLIP_GRAD), Clip),
-    **dict.fromkeys((Op.CROP2D, Op.AVG_POOL_GRAD, Op.MAX_POOL_GRAD), Windowed),
-    **dict.fromkeys((Op.CONV2D, Op.DEPTHWISE_CONV2D), Weighted),
-    **dict.fromkeys((Op.CONV2D_GRAD_INPUT, Op.DEPTHWISE_CONV2D_GRAD_INPUT), Weighted),
-    **dict.fromkeys((Op.CONV2D_GRAD_WEIGHTS, Op.DEPTHWISE_CONV2D_GRAD_WEIGHTS), GradWeights),
-    **dict.fromkeys((Op.SGD, Op.MOMENTUM, Op.ADAM), Optimizer),
-    **dict.fromkeys((Op.SOFTMAX_CROSS_ENTROPY, Op.PROTOTYPE_LOSS), Loss),
-    Op.LEAKY_RELU_GRAD: LeakyRelu,
-    Op.SOFTMAX_GRAD: Softmax,
-    Op.SLICE: Slice,
-    Op.START: Start,
-    Op.FINISH: Finish,
-}
+_TYPES = {"int32": ctypes.c_int32, "float32": ctypes.c_float, "window": WindowFields, "expression": ExpressionFields}
 
 
-def pack(op: Op, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields: Any) -> bytes:
+def _structures() -> dict[OpCode, type[ctypes.LittleEndianStructure]]:
+    """The structure of every op; ops that name one structure share it.
+
+    Raises:
+        ValueError: two ops give a structure of one name different fields.
+    """
+    found: dict[str, type[ctypes.LittleEndianStructure]] = {}
+    result = {}
+    for name, tflm in _TABLE.items():
+        fields = (("header", Header), *((field, _TYPES[kind]) for field, kind in tflm.fields.items()))
+        body = {"_fields_": fields, "__doc__": f"``tt_op_{tflm.structure}_t``."}
+        made = type(f"tt_op_{tflm.structure}_t", (ctypes.LittleEndianStructure,), body)
+        structure = found.setdefault(tflm.structure, made)
+        if structure._fields_ != fields:
+            raise ValueError(f"operation '{name}': expected the fields of {structure.__name__}, received {tflm.fields}")
+        result[Op[name.upper()]] = structure
+    return result
+
+
+STRUCTURES: Mapping[OpCode, type[ctypes.LittleEndianStructure]] = _structures()
+
+
+def pack(op: OpCode, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields: Any) -> bytes:
     """The custom options of an op.
 
     Args:
         op: which op; it decides the structure.
         flags: combined flags.
         guard: bit mask over the candidates; -1 for all.
-        fields: of the structure, all of them, by name; ``window`` as a mapping with the keys of ``WINDOW_FIELDS``.
+        fields: of the structure, all of them, by name; ``window`` as a mapping with the keys of ``WINDOW_FIELDS``,
+            ``expression`` as a ``Program``.
 
     Raises:
         TypeError: a field is missing or unknown.
@@ -197,5 +169,10 @@ def pack(op: Op, flags: Flag = Flag.NONE, guard: int = EVERY_CANDIDATE, **fields
     if set(fields) != set(names):
         raise TypeError(f"{op.tflite_name}: expected the fields {names}, received {sorted(fields)}")
     header = Header(MAGIC, VERSION, op, guard & 0xFFFFFFFF, guard >> 32 & 0xFFFFFFFF, flags)
-    values = [WindowFields(*(fields[n][key] for key in WINDOW_FIELDS)) if n == "window" else fields[n] for n in names]
-    return bytes(structure(header, *values))
+    return bytes(structure(header, *(_value(name, fields[name]) for name in names)))
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "window":
+        return WindowFields(*(value[key] for key in WINDOW_FIELDS))
+    return ExpressionFields.of(value) if name == "expression" else value

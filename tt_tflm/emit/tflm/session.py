@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C interface of a build for TensorFlow Lite Micro: tt_model.h over interpreters of its models.
-
-Calls, statuses and saved states are those of the C backend, so that everything written against them (the console,
-tasks, exports) drives either. The order of an adaptation, choosing and saving come from the same templates.
-"""
+"""A build for TensorFlow Lite Micro in C: the descriptor of a model whose engine is an interpreter of its models."""
 
 from __future__ import annotations
 
@@ -11,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import tflite
 
-from tt_tflm.emit.c.library import render_model
+from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
+from tt_tflm.emit.text import environment
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
 from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.program.emitted import EmittedModel
@@ -19,6 +16,8 @@ from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
 
 _OWN_INPUTS = ("x", "label", "command")
 _TRIPLE = 3
+_FLOAT = 4
+_NO_PLACE = "TT_NO_PLACE"
 
 
 def emit_session(model: EmittedModel, models: Mapping[str, TfliteModel]) -> dict[str, str]:
@@ -28,14 +27,15 @@ def emit_session(model: EmittedModel, models: Mapping[str, TfliteModel]) -> dict
         model: what the models were made from.
         models: of ``emit_tflm``.
     """
-    row_pool, settings = lists_pool(model), _settings(model, models)
-    return {
-        "include/tt_model.h": render_model(model, "tt_model.h.j2", row_pool),
-        "src/tt_model.c": render_model(model, "tt_tflm.c.j2", row_pool, **settings),
-        "tflm/tt_builtin_ops.h": render_model(
-            model, "tt_builtin_ops.h.j2", row_pool, builtin_ops=builtin_ops(m.content for m in models.values())
-        ),
+    names = builtin_ops(entry.content for entry in models.values())
+    return emit_descriptor(model, lists_pool(model), _engine(model, models)) | {
+        "tflm/tt_builtin_ops.h": environment().get_template("tt_builtin_ops.h.j2").render(builtin_ops=names)
     }
+
+
+def model_array(symbol: str, name: str) -> str:
+    """What the bytes of a model are called in C; name: of its file."""
+    return f"{symbol}_{name.removesuffix('.tflite')}"
 
 
 def builtin_ops(contents: Iterable[bytes]) -> list[str]:
@@ -55,28 +55,69 @@ def resolver_method(name: str) -> str:
 
 
 def lists_pool(model: EmittedModel) -> RowPool:
-    """What the interface keeps beside the models."""
+    """What the runtime keeps beside the models."""
     candidates = () if model.choice is None else model.choice.candidates
-    return lay_out_lists([len(model.layers[i].rows) for i in candidates])
+    tables = model.row_pool.bytes - model.row_pool.regions_bytes
+    return lay_out_lists([len(model.layers[i].rows) for i in candidates], tables)
 
 
-def _settings(model: EmittedModel, models: Mapping[str, TfliteModel]) -> dict[str, object]:
-    train = models[TRAIN]
-    state = [name for name in train.inputs if name in train.outputs]
-    copies = 1 + len(model.optimizer.state)
-    settings: dict[str, object] = {
-        "copies": copies,
-        "train": {
-            "inputs": train.inputs,
-            "own_outputs": train.outputs[: len(train.outputs) - len(state)],
-            "state": state,
-        },
-    }
-    if model.choice is None:
-        words, _ = constant_choice(model)
-        layers = sum(1 for layer in model.layers if layer.channels)
-        return settings | {"part_offsets": words[1 : _TRIPLE * layers : _TRIPLE].tolist()}
-    fisher = models[FISHER]
+def _engine(model: EmittedModel, models: Mapping[str, TfliteModel]) -> Engine:
+    prefix, names = model.symbol.upper(), [name for name in (TRAIN, FISHER) if name in models]
+    arrays = [model_array(model.symbol, name) for name in names]
+    shared = _shared(models)
+    tables = [Table("uint8_t *const", "models", arrays)]
+    if shared:
+        tables.append(Table("uint8_t", "shared", [f"{place}u" for pair in shared for place in pair]))
+    return Engine(
+        fields={"engine": "&tt_engine_tflm", "calls": "NULL", "interpreted": "&interpreted"},
+        layers=[{"pool_offset": f"{offset}u"} for offset in _pool_offsets(model)],
+        headers=["tt_engine_tflm.h"],
+        declarations=[f"extern const uint8_t {array}[];" for array in arrays],
+        tables=tables,
+        structures=[Structure("struct tt_interpreted", "interpreted", _places(model, models))],
+        before=[
+            f"#ifndef {prefix}_ARENA_BYTES",
+            f'#error "expected a definition of {prefix}_ARENA_BYTES: report.json names one that is enough, '
+            'tt_arena_used tells what is used"',
+            "#endif",
+        ],
+    )
+
+
+def _pool_offsets(model: EmittedModel) -> list[int]:
+    """Where the rows of each layer begin in the pool of ``train.tflite``, in bytes; 0 where the board chooses."""
+    if model.choice is not None:
+        return [0] * len(model.trained)
+    words, _ = constant_choice(model)
+    return (_FLOAT * words[1 : _TRIPLE * len(model.trained) : _TRIPLE]).tolist()
+
+
+def _shared(models: Mapping[str, TfliteModel]) -> list[tuple[int, int]]:
+    """Inputs of ``fisher.tflite`` that mirror the state of ``train.tflite``: its place, and that in the other."""
+    if FISHER not in models:
+        return []
+    train, fisher = models[TRAIN], models[FISHER]
     if train.inputs[: len(_OWN_INPUTS)] != _OWN_INPUTS or fisher.inputs[: len(_OWN_INPUTS)] != _OWN_INPUTS:
         raise ValueError(f"expected the inputs of every model to begin with {_OWN_INPUTS}")
-    return settings | {"fisher": {"inputs": fisher.inputs, "shared": [name for name in fisher.inputs if name in state]}}
+    state = [name for name in train.inputs if name in train.outputs]
+    return [(fisher.inputs.index(name), train.inputs.index(name)) for name in fisher.inputs if name in state]
+
+
+def _places(model: EmittedModel, models: Mapping[str, TfliteModel]) -> dict[str, str]:
+    train, shared = models[TRAIN], _shared(models)
+    inputs = {name: f"{place}u" for place, name in enumerate(train.inputs)}
+    outputs = {name: f"{place}u" for place, name in enumerate(train.outputs)}
+    wanted = ("pool", "control", "rate", "choice", "sums", "counts", "seed")
+    fields = {
+        "models": "models",
+        "model_count": f"{len(models)}u",
+        "shared": "shared" if shared else "NULL",
+        "shared_count": f"{len(shared)}u",
+        "copies": f"{1 + len(model.optimizer.state)}u",
+        **{f"in_{name}": inputs.get(name, _NO_PLACE) for name in wanted},
+        "out_output": outputs["embedding" if model.loss.prototypes else "scores"],
+        "out_loss": outputs["loss"],
+    }
+    if FISHER in models:
+        fields["first_potential"] = f"{models[FISHER].inputs.index('potential_0')}u"
+    return fields

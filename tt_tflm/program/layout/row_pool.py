@@ -15,8 +15,8 @@ class Region:
 
     Args:
         kind: ``pool`` (trained rows), ``shadow`` (the same as int8, in an int8 build), an optimiser state
-            (``velocity``, ``first_moment``, ``second_moment``, ``gradient``) or ``prototypes``; with a plan chosen on
-            the board ``potentials``, ``slots``, ``channels`` and ``rows``.
+            (its moments, ``gradient``) or ``prototypes``; with a plan chosen on the board ``potentials``, ``slots``,
+            ``channels`` and ``rows``; last ``tables``, whose size goes by that of a pointer: here by four bytes.
         index: the layer's number; for prototypes 0 for the sums and 1 for the counts; else 0.
         name: for people.
         offset: bytes from the start of the row pool, a multiple of 16.
@@ -41,6 +41,11 @@ class RowPool:
         """Size of the row pool."""
         return max((_aligned(r.offset + r.bytes) for r in self.regions), default=0)
 
+    @property
+    def regions_bytes(self) -> int:
+        """Bytes before the tables."""
+        return self.offset("tables", 0)
+
     def offset(self, kind: str, index: int) -> int:
         """Byte offset of a region."""
         return next(r.offset for r in self.regions if (r.kind, r.index) == (kind, index))
@@ -52,6 +57,7 @@ def lay_out(
     classes: int,
     embedding_elements: int | None,
     shadows: Mapping[int, tuple[str, int]] | None = None,
+    tables: int = 0,
 ) -> RowPool:
     """The row pool of a plan.
 
@@ -61,15 +67,18 @@ def lay_out(
         classes: number of prototypes.
         embedding_elements: floats of a prototype; None without prototypes.
         shadows: trained layers of an int8 build: number -> (name, bytes of their int8 rows).
+        tables: bytes of the session's tables.
     """
     wanted = [
         (kind, i, f"{name} {kind}", 4 * floats) for kind in ("pool", *state) for i, (name, floats) in rows.items()
     ]
     wanted += [("shadow", i, f"{name} shadow", size) for i, (name, size) in (shadows or {}).items()]
-    return _placed(wanted + _prototypes(classes, embedding_elements))
+    return _placed(wanted + _prototypes(classes, embedding_elements), tables)
 
 
-def lay_out_dynamic(channels: Sequence[int], rows_bytes: int, classes: int, embedding_elements: int | None) -> RowPool:
+def lay_out_dynamic(
+    channels: Sequence[int], rows_bytes: int, classes: int, embedding_elements: int | None, tables: int = 0
+) -> RowPool:
     """The row pool of a build that chooses on the board.
 
     Args:
@@ -77,6 +86,7 @@ def lay_out_dynamic(channels: Sequence[int], rows_bytes: int, classes: int, embe
         rows_bytes: room for trained rows, gradients and moments of any plan.
         classes: number of prototypes.
         embedding_elements: floats of a prototype; None without prototypes.
+        tables: bytes of the session's tables.
     """
     total = sum(channels)
     wanted = [
@@ -86,19 +96,19 @@ def lay_out_dynamic(channels: Sequence[int], rows_bytes: int, classes: int, embe
         *_prototypes(classes, embedding_elements),
         ("rows", 0, "trained rows and their state", rows_bytes),
     ]
-    return _placed(wanted)
+    return _placed(wanted, tables)
 
 
-def lay_out_lists(channels: Sequence[int]) -> RowPool:
-    """What a build for TFLM keeps beside its models: nothing but lists of channels, and nothing at all where the plan
-    is fixed, but for the bytes that an array has to have.
+def lay_out_lists(channels: Sequence[int], tables: int = 0) -> RowPool:
+    """What a build for TFLM keeps beside its models: lists of channels, where the plan is not fixed, and the tables.
 
     Args:
         channels: output channels of every candidate; empty where the plan is fixed.
+        tables: bytes of the session's tables.
     """
     total = sum(channels)
     wanted = [("potentials", 0, "Fisher potentials", 4 * total), ("channels", 0, "chosen channels", 2 * total)]
-    return _placed(wanted if channels else [("unused", 0, "unused", ALIGNMENT)])
+    return _placed(wanted if channels else [], tables)
 
 
 def _prototypes(classes: int, embedding_elements: int | None) -> list[tuple[str, int, str, int]]:
@@ -110,9 +120,9 @@ def _prototypes(classes: int, embedding_elements: int | None) -> list[tuple[str,
     ]
 
 
-def _placed(wanted: Sequence[tuple[str, int, str, int]]) -> RowPool:
+def _placed(wanted: Sequence[tuple[str, int, str, int]], tables: int) -> RowPool:
     regions, offset = [], 0
-    for kind, index, name, size in wanted:
+    for kind, index, name, size in (*wanted, ("tables", 0, "tables of the session", tables)):
         regions.append(Region(kind, index, name, offset, size))
         offset = _aligned(offset + size)
     return RowPool(tuple(regions))

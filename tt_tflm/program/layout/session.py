@@ -1,35 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the generated session structure on a 32-bit core, and of a saved state."""
+"""Sizes of a session and its tables on a 32-bit core (ops/include/tt_session.h), and of a saved state."""
 
 from __future__ import annotations
 
 _WORD = 4
-_FIXED_WORDS = 9  # state, arena, row_pool, learning_rate, scale, loss, label, samples, steps
 _ROWS_WORDS = 6  # tt_rows_t
 _INT8_ROWS_WORDS = 6  # tt_int8_rows_t
-_ADAM_WORDS = 6  # tt_adam_t
-_PROTOTYPES_WORDS = 5  # tt_prototypes_t
+
+SESSION_BYTES = 128
+"""``sizeof(tt_session_t)`` where pointers have four bytes; tests compare it with the compiler's."""
 
 
-def session_bytes(
-    trained_layers: int,
-    optimizer: str,
-    prototype_classes: int | None,
-    *,
-    dynamic: bool = False,
-    int8: bool = False,
-) -> int:
-    """``sizeof(tt_session_t)`` where pointers have four bytes; tests compare it with the compiler's."""
-    before = words = _FIXED_WORDS + (_ROWS_WORDS + int8 * _INT8_ROWS_WORDS) * trained_layers
-    if optimizer == "adam":
-        words += _ADAM_WORDS
-    if prototype_classes is not None:
-        words += _PROTOTYPES_WORDS + prototype_classes
-    if dynamic:
-        # A set of candidates has eight bytes and begins at a multiple of eight; counts have two bytes each.
-        words += before % 2 + 2 + 1 + -(-trained_layers // 2)
-        words += words % 2
-    return _WORD * words
+def tables_bytes(layers: int, hyper_elements: int, scores: int, *, int8: bool, dynamic: bool) -> int:
+    """``TT_TABLES_BYTES`` where pointers have four bytes: what a session keeps at the end of its row pool.
+
+    Args:
+        layers: that are, or may be, trained.
+        hyper_elements: numbers of the optimiser.
+        scores: classes of a loss with prototypes, else 0.
+        int8: whether the forward pass is integer arithmetic.
+        dynamic: whether the board chooses.
+    """
+    tables = [
+        _WORD * _ROWS_WORDS * layers,
+        _WORD * _INT8_ROWS_WORDS * layers * int8,
+        _WORD * hyper_elements,
+        _WORD * scores,
+        2 * layers * dynamic,
+    ]
+    return sum(-(-size // 8) * 8 for size in tables)
 
 
 _STATE_HEADER, _STATE_ENTRY, _STATE_CRC = 40, 8, 4

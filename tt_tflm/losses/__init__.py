@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses, a file each: what a board trains towards.
+
+A loss of one's own is a subclass of `Loss` under ``register_loss`` and a C source (see `Loss`); nothing else is edited.
+"""
+
+from tt_tflm.losses.loss import LOSSES, Loss, register_loss
+from tt_tflm.losses.prototype import PrototypeLoss
+from tt_tflm.losses.softmax import SoftmaxLoss
+
+__all__ = ["LOSSES", "Loss", "PrototypeLoss", "SoftmaxLoss", "register_loss"]

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Activations other than clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax, tirx
+from tvm.relax.dpl import DFPattern, is_expr, is_op
+
+from ..imported_graph import UnsupportedGraphError, shape_of
+from ..kernel import OUT, Kernel, Param, Step
+from ..kernels import elementwise as kernels
+from ..kernels.loops import clipped, constant
+from .elementwise import elementwise, lower_unary
+from .op import OPS, Gradient, Lower, Lowering, Op, Tape, Tflm
+
+
+def _call(name: str, value: tirx.Var) -> tirx.Var:
+    return tirx.call_pure_extern("float32", name, value)
+
+
+def _leaky(kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = x where positive, alpha * x elsewhere."""
+    return tirx.Select(x > 0.0, x, x * constant(kernel["alpha"]))
+
+
+def _leaky_grad(kernel: Kernel, g: tirx.Var, y: tirx.Var) -> tirx.Var:
+    """dx = g where y is positive, alpha * g elsewhere."""
+    return tirx.Select(y > 0.0, g, g * constant(kernel["alpha"]))
+
+
+elementwise(
+    "leaky_relu",
+    _leaky,
+    _leaky_grad,
+    lowers={"relax.nn.leakyrelu": lower_unary("leaky_relu", lambda call: {"alpha": float(call.attrs.alpha)})},
+    activation_names=("leaky_relu",),
+    tflm_gradient=Tflm(12, "leaky_relu", {"alpha": "float32"}),
+)
+
+
+def _hard_swish(_kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = x * clip(x + 3, 0, 6) / 6."""
+    return x * clipped(x + 3.0, 0.0, 6.0) * constant(1 / 6)
+
+
+def _hard_swish_grad(_kernel: Kernel, g: tirx.Var, x: tirx.Var) -> tirx.Var:
+    """dx = g * (0 below -3, 1 above 3, (2x + 3) / 6 between)."""
+    slope = (x + x + 3.0) * constant(1 / 6)
+    slope = tirx.Select(x > -3.0, slope, constant(0))
+    return g * tirx.Select(x < 3.0, slope, constant(1))
+
+
+def _hard_swish_pattern(x: DFPattern) -> DFPattern:
+    """x * (clip(x + 3, 0, 6) * 1/6), as the importer spells it out."""
+    add, clip, multiply = (is_op(f"relax.{name}") for name in ("add", "clip", "multiply"))
+    three, sixth = (is_expr(relax.const(value, "float32")) for value in (3.0, 1 / 6))
+    bounds = (is_expr(tirx.FloatImm("float64", value)) for value in (0.0, 6.0))
+    gate = multiply(clip(add(x, three), *bounds), sixth)
+    return multiply(x, gate) | multiply(gate, x)
+
+
+elementwise(
+    "hard_swish",
+    _hard_swish,
+    _hard_swish_grad,
+    keeps="x",
+    pattern=_hard_swish_pattern,
+    activation_names=("hard_silu", "hard_swish"),
+    tflite="HARD_SWISH",
+    tflm_gradient=Tflm(15),
+)
+elementwise(
+    "sigmoid",
+    lambda _kernel, x: _call("tt_sigmoid", x),
+    lambda _kernel, g, y: g * y * (constant(1) - y),
+    lowers={"relax.sigmoid": lower_unary("sigmoid")},
+    activation_names=("sigmoid",),
+    tflite="LOGISTIC",
+    tflm_gradient=Tflm(13),
+)
+elementwise(
+    "tanh",
+    lambda _kernel, x: _call("tanhf", x),
+    lambda _kernel, g, y: g * (constant(1) - y * y),
+    lowers={"relax.tanh": lower_unary("tanh")},
+    activation_names=("tanh",),
+    tflite="TANH",
+    tflm_gradient=Tflm(14),
+)
+
+
+def _lower_softmax(lowering: Lowering, binding: Any) -> bool:
+    shape = shape_of(binding.var)
+    if int(binding.value.attrs.axis) not in (-1, len(shape) - 1):
+        raise UnsupportedGraphError(f"expected softmax over the last axis, received axis {binding.value.attrs.axis}")
+    lowering.unary(binding, "softmax", classes=shape[-1])
+    return True
+
+
+def _softmax(tape: Tape, step: Step, g: relax.Var) -> None:
+    """y = softmax(x)  /  y * (g - sum of g * y)."""
+    n = int(g.ty.shape[0])
+    params = (Param("g", n), Param("y", n), Param("dx", n, OUT))
+    kernel = Kernel("softmax_grad", params, dict(step.kernel.attrs), ("g",))
+    tape.add(step.args[0], tape.emit(kernel, [g, step.var]))
+
+
+OPS.register(
+    Op(
+        "softmax",
+        kernels.softmax,
+        gradient=Gradient(_softmax, lambda _tape, step: (step.var,)),
+        lowers={"relax.nn.softmax": Lower(_lower_softmax)},
+        activation_names=("softmax",),
+    )
+)
+OPS.register(Op("softmax_grad", kernels.softmax_grad, tflm=Tflm(16, "softmax", {"classes": "int32"})))
