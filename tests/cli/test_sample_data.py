@@ -33,7 +33,9 @@ def test_what_is_written_is_what_is_read(run: Callable, tmp_path: Path) -> None:
 
 def test_a_folder_in_use_and_a_missing_package(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kept").write_text("mine")
-    run("sample-data", tmp_path).check_refused("expected a new or empty output folder", tmp_path.name)
+    run("sample-data", tmp_path).check_refused(
+        "expected an output folder that is empty or does not exist", tmp_path.name
+    )
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     run("sample-data", tmp_path / "new").check_refused("scikit-learn", "pip install 'tt-tflm[demo]'")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]

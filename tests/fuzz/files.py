@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-from fuzz.kinds import KINDS, run_case
+from fuzz.kinds import KINDS, run_case  # noqa: E402
 
 _SECONDS = 20
 _MEBIBYTES = 1024
@@ -65,8 +65,8 @@ def _run(name: str, seeds: range, keep: Path | None) -> int:
                 signal.alarm(0)
             slowest = max(slowest, (time.monotonic() - started, seed))
     print(
-        f"{name}: {len(seeds):,} cases, {refused:,} refused, {escapes} escaped, {time.monotonic() - began:.0f} s, slowest "
-        f"{slowest[0]:.2f} s (case {slowest[1]})",
+        f"{name}: {len(seeds):,} cases, {refused:,} refused, {escapes} escaped, {time.monotonic() - began:.0f} s, "
+        f"slowest {slowest[0]:.2f} s (case {slowest[1]})",
         flush=True,
     )
     return escapes

@@ -193,8 +193,8 @@ def load_build(folder: str | Path) -> Build:
     """The build that ``Build.save`` wrote.
 
     Its sources are compiled and run by whatever simulates it: load builds as you would run programs, from those you
-    trust alone. What is refused here are mistakes, not malice: files of another form or version, and links that leave the
-    folder.
+    trust alone. What is refused here are mistakes, not malice: files of another form or version, and links that leave
+    the folder.
 
     Raises:
         InputError: the folder holds no build, or one of another version; the message names the file and the field.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The descriptor of a model: the ``tt_model_t`` that the runtime works by (ops/include/tt_model_type.h), and its header.
+"""The descriptor of a model: the ``tt_model_t`` that the runtime works by (ops/include/tt_model_type.h), and its
+header.
 
 Both emitters make one; they differ in the engine and in what it is given.
 """

@@ -54,7 +54,8 @@ def read_image(source: str | os.PathLike[str] | bytes, channels: int) -> np.ndar
                 width, height = image.size
                 if width * height > IMAGE_PIXELS:
                     raise InputError(
-                        f"expected an image of at most {IMAGE_PIXELS:,} pixels, received {width} x {height}: make it smaller"
+                        f"expected an image of at most {IMAGE_PIXELS:,} pixels, received {width} x {height}: "
+                        "make it smaller"
                     )
                 pixels = np.asarray(_eight_bits(image).convert("L" if channels == 1 else "RGB"))
     except InputError:

@@ -56,7 +56,8 @@ class ArrayFile:
             left = self._archive.getinfo(name + _SUFFIX).file_size - member.tell()
         if header.dtype.hasobject:
             raise InputError(
-                f"{self._where} array {name}: expected plain numbers, received an object array: give all samples one shape"
+                f"{self._where} array {name}: expected plain numbers, received an object array: "
+                "give all samples one shape"
             )
         if header.dtype.kind not in _KINDS or header.dtype.subdtype is not None:
             raise InputError(f"{self._where} array {name}: expected plain numbers, received {header.dtype}")
@@ -106,7 +107,8 @@ def read_arrays(path: str | os.PathLike[str], what: str, names: Sequence[str] | 
         missing = [name for name in names or () if name not in file.names]
         if missing:
             raise InputError(
-                f"{what} {path}: expected the arrays {', '.join(names or ())}, received {', '.join(file.names) or 'none'}"
+                f"{what} {path}: expected the arrays {', '.join(names or ())}, "
+                f"received {', '.join(file.names) or 'none'}"
             )
         return {name: file.read(name) for name in (file.names if names is None else names)}
 

@@ -32,8 +32,8 @@ _ENTRY = struct.Struct("<HHI")
 _ENTRY_TYPE = np.dtype([("number", "<u2"), ("chosen", "<u2"), ("stride", "<u4")])
 _CRC = struct.Struct("<I")
 _LEAST = _HEADER.size + _CRC.size
-# A storage has two slots; a dump may hold stale copies beside them. What damaged states that do not overlap declare is no
-# more than the dump itself.
+# A storage has two slots; a dump may hold stale copies beside them. What damaged states that do not overlap declare is
+# no more than the dump itself.
 _MOST_STATES = 64
 _MOST_LAYERS = 4096
 _OVERLAP = 16
@@ -232,8 +232,8 @@ def find_states(data: bytes) -> dict[int, Personalisation]:
     """All complete states in a dump of a storage, or the one in a file of its own: offset -> state.
 
     Raises:
-        InputError: there are more than a storage holds, or so many damaged ones that lie in each other that telling them
-            apart would take time by the square of the dump's size.
+        InputError: there are more than a storage holds, or so many damaged ones that lie in each other that telling
+            them apart would take time by the square of the dump's size.
     """
     found: dict[int, Personalisation] = {}
     view, begin = memoryview(data), MAGIC + struct.pack("<H", VERSION)
@@ -246,8 +246,8 @@ def find_states(data: bytes) -> dict[int, Personalisation]:
             to_check -= size
             if to_check < 0 or len(found) == _MOST_STATES:
                 raise InputError(
-                    f"expected a dump of a storage, which holds two states, received one of more than {_MOST_STATES} or of "
-                    "damaged ones that overlap: cut the storage out of it"
+                    f"expected a dump of a storage, which holds two states, received one of more than {_MOST_STATES} "
+                    "or of damaged ones that overlap: cut the storage out of it"
                 )
             try:
                 found[offset] = Personalisation.from_bytes(view[offset : offset + size])
