@@ -82,7 +82,7 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], bytes]:
 def _parse(data: bytes, where: str) -> dict[str, Any]:
     # Not by msgspec: Keras writes NaN and infinity, which are no JSON, and the error is to name their place.
     with told(f"{where}: expected JSON"):
-        config = json.loads(data)
+        config: dict[str, Any] = json.loads(data)
     check_nesting(config, where)
     checked(config, KerasConfig, where)
     _check_values(config, where)

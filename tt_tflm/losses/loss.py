@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tt_tflm.errors import InputError
-from tvm_passes.attach_loss import CLASS
-from tvm_passes.specs import LossSpec
+from tvm_passes.specs import CLASS, LossSpec
 
 
 class Loss:

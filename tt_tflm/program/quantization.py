@@ -22,8 +22,9 @@ from tt_tflm.tflite.graph import TfliteGraph
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import Step, row_length
 from tvm_passes.kernels.geometry import int8_row_stride
+from tvm_passes.kernels.int8 import fixed_point
 from tvm_passes.ops import WEIGHTED
-from tvm_passes.quantize import Grid, Quantize, fixed_point, quantized_steps
+from tvm_passes.quantize import Grid, Quantize, quantized_steps
 from tvm_passes.sparse_gradient import layer_of
 
 # With more, a sum of products could leave int32 once a row has been trained to its limits.

@@ -191,7 +191,7 @@ class _Parts:
         if not 0 < layers <= _MOST_LAYERS or plan > end:
             raise InputError(f"expected a saved state of 1 to {_MOST_LAYERS} layers, received one of {layers}")
         stored = np.frombuffer(data, _ENTRY_TYPE, layers, _HEADER.size)
-        entries = np.stack([stored[name].astype(np.int64) for name in _ENTRY_TYPE.names], axis=1)
+        entries = np.stack([stored[name].astype(np.int64) for name in _ENTRY_TYPE.names or ()], axis=1)
         numbers, chosen, strides = entries.T
         total = int(chosen.sum())
         rows = plan + 2 * (total + total % 2)
