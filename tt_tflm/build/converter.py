@@ -29,8 +29,8 @@ from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.dynamic import dynamic_program
-from tt_tflm.program.quantization import quantized
 from tt_tflm.program.emitted import SYMBOL
+from tt_tflm.program.quantization import quantized
 from tt_tflm.program.static import ImportedModel, import_model, loss_spec, static_program
 
 if TYPE_CHECKING:
