@@ -20,9 +20,9 @@ from tt_tflm.boards.simulated.host import HostBoard
 from tt_tflm.boards.simulated.protocol import Command, Reply, status_message
 from tt_tflm.boards.simulated.tflm_models import TflmModels, files_for_wheel, firmware_arena_bytes
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm import params as tflm_params
-from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.errors import DeviceError, ToolchainError
+from tt_tflm.tflite import op_params as tflm_params
+from tt_tflm.tflite.op_params import FISHER, TRAIN
 
 DEVICE = "tflm"
 _FROZEN_SLOT = 0xFFFF

@@ -16,10 +16,10 @@ import tflite
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.tflm_wheel import ArenaUse, TflmInterpreter
-from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
 from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import FISHER, TRAIN, Op
 
 # Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of
 # an interpreter, of the resolver, and of each op in it.
