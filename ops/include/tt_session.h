@@ -80,8 +80,8 @@ struct tt_session {
  * Returns TT_ERROR_NULL_POINTER, TT_ERROR_MISALIGNED, TT_ERROR_ARENA_TOO_SMALL (the interpreter's log says more, where
  * there is one) or TT_ERROR_ROW_POOL_TOO_SMALL; the session is unusable then.
  */
-TT_COLD tt_status_t tt_init(tt_session_t *session, const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool,
-                    size_t row_pool_bytes);
+TT_COLD tt_status_t tt_init(tt_session_t *session, const tt_model_t *model, void *arena, size_t arena_bytes,
+                            void *row_pool, size_t row_pool_bytes);
 
 /* Bytes of the arena that are in use; 0 for a session that is not initialised. */
 TT_COLD size_t tt_arena_used(const tt_session_t *session);
@@ -103,10 +103,10 @@ TT_COLD tt_status_t tt_set_pulse(tt_session_t *session, tt_pulse_t pulse, void *
  * cosine of the embedding to the mean of each enrolled class, -FLT_MAX for a class without samples
  * (TT_ERROR_NOT_ENROLLED when no class has any); else the output itself.
  */
-tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
+TT_COLD tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
 
 /* embedding: out, [output_elements]: the output of the network for x. */
-tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
+TT_COLD tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
 
 /*
  * One sample: forward pass, gradient of the loss, and with every batch_size-th sample an update of the chosen rows by
@@ -117,13 +117,13 @@ tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding
  * TT_ERROR_NOT_FINITE (x, or the loss): no row has been changed. TT_ERROR_NOT_FINITE with soundness
  * TT_ROWS_NOT_FINITE: the update has made a row NaN or infinite.
  */
-tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
+TT_COLD tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
 
 /* The same for losses whose label is a vector. target: in, [label_elements], finite. */
-tt_status_t tt_train_step_to(tt_session_t *session, const float *x, const float *target, float *loss);
+TT_COLD tt_status_t tt_train_step_to(tt_session_t *session, const float *x, const float *target, float *loss);
 
 /* Add the embedding of x to the prototype of a class. TT_ERROR_UNSUPPORTED: the build has no prototypes. */
-tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
+TT_COLD tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
 
 /* Forget the enrolled samples and keep what was learned: enrol again after training, as embeddings have moved. */
 TT_COLD tt_status_t tt_forget_prototypes(tt_session_t *session);
@@ -133,10 +133,10 @@ TT_COLD tt_status_t tt_forget_prototypes(tt_session_t *session);
  * to what tt_accumulate, and tt_train_step where a batch is not full, have left. TT_ERROR_UNSUPPORTED: the build keeps no
  * gradients.
  */
-tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *output_gradient);
+TT_COLD tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *output_gradient);
 
 /* Update the chosen rows by the accumulated gradient, and clear it. */
-tt_status_t tt_update(tt_session_t *session);
+TT_COLD tt_status_t tt_update(tt_session_t *session);
 
 /*
  * The board chooses. Enroll the support set where there are prototypes, call tt_fisher_accumulate for each of its
@@ -148,10 +148,10 @@ tt_status_t tt_update(tt_session_t *session);
  * Add the Fisher potential of one sample; label as for tt_train_step. Potentials that run over are forgotten, all of
  * them, with TT_ERROR_NOT_FINITE.
  */
-tt_status_t tt_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label);
+TT_COLD tt_status_t tt_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label);
 
 /* The same for losses whose label is a vector. */
-tt_status_t tt_fisher_accumulate_to(tt_session_t *session, const float *x, const float *target);
+TT_COLD tt_status_t tt_fisher_accumulate_to(tt_session_t *session, const float *x, const float *target);
 
 /* Forget the potentials. */
 TT_COLD tt_status_t tt_fisher_clear(tt_session_t *session);

@@ -91,7 +91,7 @@ typedef struct {
 } tt_state_slot_t;
 
 /* Bytes of a state of the plan that state holds now. state: in, not NULL. */
-uint32_t tt_state_size(const tt_state_t *state);
+TT_COLD uint32_t tt_state_size(const tt_state_t *state);
 
 /*
  * Save. storage: in.
@@ -100,7 +100,7 @@ uint32_t tt_state_size(const tt_state_t *state);
  * TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE (a row or prototype); TT_ERROR_STORAGE: it failed, or did not keep
  * what was written. On an error the newest state that was there can still be loaded, or the new one can.
  */
-tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage);
+TT_COLD tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage);
 
 /*
  * Find the newest complete state of this model with a plan that this build can train and finite numbers. Everything is
@@ -112,7 +112,7 @@ tt_status_t tt_state_save(const tt_state_t *state, const tt_storage_t *storage);
  * holds for one of them: TT_ERROR_STORAGE (it cannot be read), TT_ERROR_NOT_FINITE (complete and ours, but NaN or
  * infinite), TT_ERROR_OTHER_STATE (complete, of another model or plan), TT_ERROR_NO_STATE.
  */
-tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot);
+TT_COLD tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot);
 
 /*
  * Find the newest complete state, of whatever model: to send it elsewhere, slot->header.bytes from slot->offset on.
@@ -120,7 +120,7 @@ tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, 
  * slot: out.
  * The errors of tt_state_find but for TT_ERROR_OTHER_STATE and TT_ERROR_NOT_FINITE.
  */
-tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot);
+TT_COLD tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot);
 
 /*
  * Read the plan of a slot that tt_state_find has found, for a build without fixed_plan.
@@ -130,8 +130,8 @@ tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot);
  *           below channels_total, and all together within rows_limit.
  * TT_ERROR_STORAGE: what was read is not the plan that was found; counts and channels hold anything.
  */
-tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint16_t *counts,
-                               uint16_t *channels);
+TT_COLD tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint16_t *counts,
+                                       uint16_t *channels);
 
 /*
  * Read rows and prototypes of a slot into place. The rows of state are those of the slot's plan by now. The checksum of
@@ -140,7 +140,7 @@ tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *s
  * TT_ERROR_STORAGE: that is not the state that was found; rows and prototypes hold anything.
  * TT_ERROR_OTHER_STATE: the rows of state are not of the slot's plan; nothing was read.
  */
-tt_status_t tt_state_read_rows(const tt_state_t *state, const tt_state_slot_t *slot);
+TT_COLD tt_status_t tt_state_read_rows(const tt_state_t *state, const tt_state_slot_t *slot);
 
 #ifdef __cplusplus
 }

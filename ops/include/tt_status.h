@@ -40,7 +40,7 @@ typedef enum {
  * status: any value, also one that is not listed above.
  * Returns a constant, NUL-terminated English text; never NULL.
  */
-const char *tt_status_text(tt_status_t status);
+TT_COLD const char *tt_status_text(tt_status_t status);
 
 #ifdef __cplusplus
 }

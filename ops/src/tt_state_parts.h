@@ -38,25 +38,25 @@ typedef struct {
 typedef void (*tt_state_sink_t)(void *context, const void *bytes, uint32_t count);
 
 /* Bytes of a plan's chosen channels, padding included. */
-uint32_t tt_state_channel_bytes(uint32_t channels);
+TT_COLD uint32_t tt_state_channel_bytes(uint32_t channels);
 
 /* Channels that the plan of state has chosen, of all layers. */
-uint32_t tt_state_chosen_channels(const tt_state_t *state);
+TT_COLD uint32_t tt_state_chosen_channels(const tt_state_t *state);
 
 /* Bytes of sums and counts; 0 without prototypes. */
-uint32_t tt_state_prototype_bytes(const tt_state_t *state);
+TT_COLD uint32_t tt_state_prototype_bytes(const tt_state_t *state);
 
 /* Hand the plan of state to sink as it is stored. */
-void tt_state_plan(const tt_state_t *state, tt_state_sink_t sink, void *context);
+TT_COLD void tt_state_plan(const tt_state_t *state, tt_state_sink_t sink, void *context);
 
 /* CRC-32 of the plan of state, continued from crc. */
-uint32_t tt_state_plan_checksum(const tt_state_t *state, uint32_t crc);
+TT_COLD uint32_t tt_state_plan_checksum(const tt_state_t *state, uint32_t crc);
 
 /*
  * Parts 0 .. layers - 1 are the rows of the layers, in order; with prototypes, part layers is the sums and the next one
  * the counts. part: out. Returns false where there is no part of that index.
  */
-bool tt_state_part(const tt_state_t *state, uint32_t index, tt_state_part_t *part);
+TT_COLD bool tt_state_part(const tt_state_t *state, uint32_t index, tt_state_part_t *part);
 
 /* ---- reading ---- */
 
@@ -70,16 +70,16 @@ typedef struct {
 } tt_state_survey_t;
 
 /* The errors of tt_state_save that the storage alone decides. storage: in, may be NULL. */
-tt_status_t tt_state_check_storage(const tt_storage_t *storage);
+TT_COLD tt_status_t tt_state_check_storage(const tt_storage_t *storage);
 
 /* Bytes of one slot, in whole blocks. storage: in, checked, as below. */
-uint32_t tt_state_slot_bytes(const tt_storage_t *storage);
+TT_COLD uint32_t tt_state_slot_bytes(const tt_storage_t *storage);
 
 /* Look into both slots. state: NULL where any whole state counts as ours. survey: out. */
-void tt_state_look(const tt_state_t *state, const tt_storage_t *storage, tt_state_survey_t *survey);
+TT_COLD void tt_state_look(const tt_state_t *state, const tt_storage_t *storage, tt_state_survey_t *survey);
 
 /* The slot with the newest state of ours, or, where whole is true, of all whole ones; TT_STATE_SLOTS if there is none. */
-uint32_t tt_state_newest_of(const tt_state_survey_t *survey, bool whole);
+TT_COLD uint32_t tt_state_newest_of(const tt_state_survey_t *survey, bool whole);
 
 /* ---- writing ---- */
 
@@ -87,11 +87,11 @@ uint32_t tt_state_newest_of(const tt_state_survey_t *survey, bool whole);
  * Erase the slot at offset as far as header->bytes go and write the state. It has not been read back then.
  * crc: out, CRC-32 of the state. Returns false when the storage failed.
  */
-bool tt_state_write(const tt_state_t *state, const tt_storage_t *storage, const tt_state_header_t *header,
-                    uint32_t offset, uint32_t *crc);
+TT_COLD bool tt_state_write(const tt_state_t *state, const tt_storage_t *storage, const tt_state_header_t *header,
+                            uint32_t offset, uint32_t *crc);
 
 /* Make sure that the slot at offset holds no state. Returns false when the storage failed. */
-bool tt_state_blank(const tt_storage_t *storage, uint32_t offset);
+TT_COLD bool tt_state_blank(const tt_storage_t *storage, uint32_t offset);
 
 #ifdef __cplusplus
 }
