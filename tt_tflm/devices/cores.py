@@ -9,7 +9,10 @@ One call adds cores, in a module of ``architectures/`` or anyone's::
         "rv32",
         isa=frozenset({"rv32"}),
         toolchain=Toolchain(
-            ("riscv32-unknown-elf-gcc",), "riscv32-unknown-elf-size", "riscv32-unknown-elf-ar", "gcc-riscv64-unknown-elf"
+            ("riscv32-unknown-elf-gcc",),
+            "riscv32-unknown-elf-size",
+            "riscv32-unknown-elf-ar",
+            "gcc-riscv64-unknown-elf",
         ),
         cpu_flags=lambda core, features: (f"-march={'rv32imfc' if features['fpu'] == 'single' else 'rv32imc'}",),
     )
