@@ -6,6 +6,13 @@
 extern "C" {
 #endif
 
+/* Of functions that run seldom: compiled for size, whatever the rest is compiled for. */
+#if defined(__GNUC__)
+#define TT_COLD __attribute__((cold))
+#else
+#define TT_COLD
+#endif
+
 /*
  * What every call of the device runtime and of a generated model answers. The values are part of the
  * interface: they never change, new ones are appended.

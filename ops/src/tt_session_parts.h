@@ -38,13 +38,13 @@ tt_status_t tt_note_rows(tt_session_t *session);
 void tt_end_call(tt_session_t *session);
 
 /* The optimiser anew; rows as they are. */
-void tt_restart_optimizer(tt_session_t *session);
+TT_COLD void tt_restart_optimizer(tt_session_t *session);
 
 /* The rows of the plan anew, and the optimiser. */
-void tt_start_training(tt_session_t *session);
+TT_COLD void tt_start_training(tt_session_t *session);
 
 /* Everything as after tt_init. */
-void tt_clear_training(tt_session_t *session);
+TT_COLD void tt_clear_training(tt_session_t *session);
 
 /* The forward pass of generated kernels and the loss: TT_ERROR_NOT_FINITE where that is not finite. */
 tt_status_t tt_forward_with_loss(tt_session_t *session, const float *x,

@@ -75,10 +75,9 @@ class TflmBoard(HostBoard):
         with _starting:
             super().__init__(*files_for_wheel(files, self._models.arena_bytes), device=DEVICE)
 
-    @property
-    def arena_bytes(self) -> dict[str, int]:
-        """What TFLM takes of its arena on this machine, by model, variable tensors included."""
-        return {name: arena.total for name, arena in self._models.arenas.items()}
+    def close(self) -> None:
+        super().close()
+        self._models.close()
 
     def _load(self, defines: tuple[str, ...]) -> ctypes.CDLL:
         library = super()._load(defines)

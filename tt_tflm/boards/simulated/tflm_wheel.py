@@ -256,7 +256,7 @@ def _tensor(context: int, number: int) -> np.ndarray:
     address = _ops().TtTensor(ctypes.c_void_p(context), number, ctypes.byref(size))
     if address is None:
         raise InputError(f"expected inputs and outputs of float32 or int32, received another type in tensor {number}")
-    return np.frombuffer((ctypes.c_uint8 * size.value).from_address(address), np.uint8)
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size.value).from_address(address))
 
 
 def _check_layout(runtime: Any) -> None:

@@ -89,7 +89,7 @@ def _pool_offsets(model: EmittedModel) -> list[int]:
     if model.choice is not None:
         return [0] * len(model.trained)
     words, _ = constant_choice(model)
-    return (_FLOAT * words[1 : _TRIPLE * len(model.trained) : _TRIPLE]).tolist()
+    return [_FLOAT * int(word) for word in words[1 : _TRIPLE * len(model.trained) : _TRIPLE]]
 
 
 def _shared(models: Mapping[str, TfliteModel]) -> list[tuple[int, int]]:
