@@ -61,7 +61,7 @@ def _elements(dataset: Any) -> int:
         raise ValueError(f"'{name}' holds {dataset.dtype}, not numbers")
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"the numbers of '{name}' lie in another file")
-    elements = math.prod(dataset.shape)
+    elements = int(math.prod(dataset.shape))
     stored = dataset.id.get_storage_size()
     if elements * dataset.dtype.itemsize > stored:
         raise ValueError(f"'{name}' declares {elements * dataset.dtype.itemsize:,} bytes and stores {stored:,}")
