@@ -20,9 +20,13 @@ class TinyTrainError(Exception):
     """
 
     def __str__(self) -> str:
-        text = " ".join(super().__str__()[: 2 * _LONGEST].split())
-        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        text = " ".join(_shortened(super().__str__()).split())
+        return _shortened("".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text))
+
+
+def _shortened(text: str) -> str:
+    """A text without its middle where it is too long: what is wrong stands at its beginning, what to do at its end."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 class InputError(TinyTrainError, ValueError):
@@ -67,3 +71,10 @@ def meant(name: str, known: Iterable[str]) -> str:
     """``: did you mean 'optimizer'?`` for a name that is near to a known one, else nothing."""
     near = difflib.get_close_matches(name, known, 1)
     return f": did you mean '{near[0]}'?" if near else ""
+
+
+def shown(text: object, most: int = 200) -> str:
+    """Text from outside as a message shows it: in printable ASCII, the rest escaped, at most `most` characters."""
+    # Cut first: escaping makes up to ten characters of one.
+    escaped = str(text)[: most + 1].encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= most else escaped[: most - 3] + "..."

@@ -22,15 +22,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import tt_tflm.meta
 from tt_tflm.files.output import write_whole
+from tt_tflm.meta import RunSettings, Sampling, Settings
 from tt_tflm.meta.mixed_augment import MixedAugment
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "tt_tflm" / "models" / "starter.keras"
 EPISODES = 3500
+SAMPLING = Sampling(ways=10, shots=5, queries=5)
 SETTINGS = {
-    "ways": 10,
-    "shots": 5,
-    "queries": 5,
     "learning_rate": 2e-3,
     "batch_norm": "trained",
     "fake_quantize": 0.2,
@@ -62,12 +61,9 @@ def make_starter(output: Path, work: Path, episodes: int, seed: int) -> tt_tflm.
         result = tt_tflm.meta.fit(
             backbone,
             training,
-            episodes=episodes,
-            checkpoint=work / "checkpoint",
-            augment=AUGMENT,
-            seed=seed,
+            Settings(SAMPLING, episodes=episodes, augment=AUGMENT, seed=seed, **SETTINGS),
+            RunSettings(checkpoint=work / "checkpoint"),
             progress=lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total),
-            **SETTINGS,
         )
     save_small(result.model, output)
     return result

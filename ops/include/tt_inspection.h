@@ -32,26 +32,27 @@ typedef struct {
  * budget:    in, copied; NULL for that of the conversion.
  * TT_ERROR_UNSUPPORTED: the plan is fixed; TT_ERROR_INVALID_ARGUMENT: no samples; TT_ERROR_LABEL_OUT_OF_RANGE.
  */
-tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, tt_sample_t sample, void *context,
-                             const uint32_t *labels, uint32_t samples, const tt_budget_t *budget);
+TT_COLD tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, tt_sample_t sample,
+                                     void *context, const uint32_t *labels, uint32_t samples,
+                                     const tt_budget_t *budget);
 
 /* At most one pass of one sample; the last step selects. After an error it is done, and nothing has been chosen. */
-tt_status_t tt_inspect_step(tt_inspector_t *inspector);
+TT_COLD tt_status_t tt_inspect_step(tt_inspector_t *inspector);
 
 /* Choose nothing: rows stay as they are, prototypes are those of the samples enrolled so far. */
-void tt_inspect_cancel(tt_inspector_t *inspector);
+TT_COLD void tt_inspect_cancel(tt_inspector_t *inspector);
 
-bool tt_inspect_done(const tt_inspector_t *inspector);
+TT_COLD bool tt_inspect_done(const tt_inspector_t *inspector);
 
 /* What it ended with; TT_OK, too, where it was cancelled. */
-tt_status_t tt_inspect_outcome(const tt_inspector_t *inspector);
+TT_COLD tt_status_t tt_inspect_outcome(const tt_inspector_t *inspector);
 
 /* Samples inspected so far. */
-uint32_t tt_inspect_samples(const tt_inspector_t *inspector);
+TT_COLD uint32_t tt_inspect_samples(const tt_inspector_t *inspector);
 
 /* All of it in one call. */
-tt_status_t tt_inspect(tt_session_t *session, tt_sample_t sample, void *context, const uint32_t *labels,
-                       uint32_t samples, const tt_budget_t *budget);
+TT_COLD tt_status_t tt_inspect(tt_session_t *session, tt_sample_t sample, void *context, const uint32_t *labels,
+                               uint32_t samples, const tt_budget_t *budget);
 
 #ifdef __cplusplus
 }

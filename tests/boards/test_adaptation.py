@@ -6,7 +6,8 @@ import pytest
 
 from tt_tflm.boards.adaptation import INSTRUCTIONS, adapt, adapt_on_board, augment_for, check_classes
 from tt_tflm.boards.episode import Episode
-from tt_tflm.boards.simulated.task import Adaptation
+from tt_tflm.boards.input_range import InputRange
+from tt_tflm.boards.simulated.task import Adaptation, Augment
 from tt_tflm.errors import InputError
 from tt_tflm.plan import UpdatePlan
 
@@ -18,6 +19,7 @@ class RecordingBoard:
         self.calls: list[tuple[str, float, int]] = []
         self.instructions = instructions or {}
         self.stack_bytes: dict[str, int] = {}
+        self.input_range = InputRange(-1, 1)
         self._trained = 0
 
     def enroll(self, x: np.ndarray, label: int) -> None:
@@ -143,7 +145,7 @@ def test_a_board_that_chooses_inspects_and_selects_before_it_trains(episode: Epi
 def test_a_board_that_adapts_by_itself_is_judged_before_and_after(episode: Episode) -> None:
     board, seen = ChoosingBoard({"predict": 10}), []
     progress = lambda *call: seen.append(call)  # noqa: E731
-    result = adapt_on_board(board, episode, 3, progress, gradient="constant", seed=4)
+    result = adapt_on_board(board, episode, 3, progress, gradient="constant", augment=Augment(low=0, high=5), seed=4)
     assert names(board) == [*["enroll"] * 6, *["predict"] * 4, "adapt", *["predict"] * 4]
     assert (board.options["gradient"], board.options["seed"]) == ("constant", 4)
     assert (result.accuracy_before, result.accuracy_after) == (0.5, 1.0)

@@ -81,7 +81,7 @@ def test_colour_becomes_grey_for_a_grey_model_as_in_files(save, arrays) -> None:
 
 
 def test_float_samples_are_taken_as_they_are(save, arrays) -> None:
-    arrays["support_x"] = arrays["support_x"].astype(np.float32)
+    arrays["support_x"] = arrays["support_x"].astype(np.float32) - 128
     arrays["query_x"] = arrays["query_x"].astype(np.float32)
     episode = load_episode(save(arrays), SHAPE)
     np.testing.assert_array_equal(episode.query_x, arrays["query_x"])

@@ -71,7 +71,9 @@ def classifier_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     keras.utils.set_random_seed(2)
     path = tmp_path_factory.mktemp("models") / "classifier.keras"
-    keras.Sequential([*_convolutions(), keras.layers.Dense(3, name="logits")]).save(path)
+    model = keras.Sequential([*_convolutions(), keras.layers.Dense(3, name="logits")])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save(path)
     return path
 
 

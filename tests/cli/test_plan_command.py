@@ -169,7 +169,7 @@ def test_refused(run, tmp_path: Path, monkeypatch, arguments: list[str], parts: 
 
 
 def test_a_tail_that_is_too_long(run, embedding_model: Path, tmp_path: Path) -> None:
-    options = ["--mode", "dynamic", "--tail", 3]
+    options = ["--mode", "dynamic", "--tail", 3, *PROTOTYPES]
     run("convert", embedding_model, "-o", tmp_path / "out", *options).check_refused("from 1 to 2", "received 3")
     assert not any(tmp_path.iterdir())
 

@@ -87,7 +87,7 @@ def test_a_layer_without_an_op_is_named_and_nothing_is_written(run, tmp_path: Pa
         keras.layers.Flatten(),
     ]
     keras.Sequential(layers).save(path)
-    outcome = run("convert", path, "-o", tmp_path / "out", "--backend", "tflm", "--train", "wide")
+    outcome = run("convert", path, "-o", tmp_path / "out", "--backend", "tflm", "--train", "wide", *PROTOTYPES)
     outcome.check_refused("layer 'wide': expected depth_multiplier 1", "received 2")
     assert list(tmp_path.iterdir()) == [path]
 

@@ -33,7 +33,7 @@ from tt_tflm.meta.evaluation_settings import DEFAULT_STRATEGIES
         (["convert", "m.keras", "-o", "o", "--learning-rate", "nan"], ["above 0", "received 'nan'"]),
         (["convert", "m.keras", "-o", "o", "--learning-rate", "fast"], ["above 0", "received 'fast'"]),
         (["convert", "m.keras", "-o", "o", "--classes", "1"], ["at least 2", "received '1'"]),
-        (["convert", "m.keras", "-o", "o", "--classes", "5"], ["--loss prototype", "received it with --loss softmax"]),
+        (["convert", "m.keras", "-o", "o", "--classes", "5"], ["--loss prototype", "received it without --loss"]),
         (["convert", "m.keras", "-o", "o", "--train", "a:x"], ["--train LAYER", "received 'a:x'"]),
         (["convert", "m.keras", "-o", "o", "--train", "a:"], ["--train LAYER", "received 'a:'"]),
         (["convert", "m.keras", "-o", "o", "--train", ":1"], ["names no layer"]),

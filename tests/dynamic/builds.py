@@ -40,6 +40,7 @@ def convert_dynamic(
     """A build that chooses on the board, with the oracle's loss and optimiser."""
     converter = tt_tflm.TrainableConverter.from_keras_model(model)
     converter.target = target
+    converter.input_scaling = (1 / 127.5, -1.0)  # for models that rescale what they are given
     converter.loss = ours(loss)
     converter.optimizer = ours(optimizer)
     converter.mode = "dynamic"

@@ -83,7 +83,9 @@ def build(name: str) -> tt_tflm.Build:
 
 @functools.cache
 def _converter(model: str) -> tt_tflm.TrainableConverter:
-    return tt_tflm.TrainableConverter.from_keras_model(MODELS[model]())
+    converter = tt_tflm.TrainableConverter.from_keras_model(MODELS[model]())
+    converter.input_scaling = (1 / 127.5, -1.0)  # one of the models rescales what it is given
+    return converter
 
 
 def _sequence() -> keras.Model:

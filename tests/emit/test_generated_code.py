@@ -130,7 +130,7 @@ def test_calls_never_come_back_and_stacks_are_small_and_known(name, saved, tmp_p
     for graph in sorted(tmp_path.glob("*.ci")):
         for caller, callees in _calls(graph.read_text()).items():
             edges.setdefault(caller, set()).update(callees)
-    assert "tt_row" in edges["tt_kernel_conv2d"]
+    assert "tt_row" in edges["tt_model_conv2d"]
     assert _cycle(edges) == []
     stacks = [line.split("\t") for path in sorted(tmp_path.glob("*.su")) for line in path.read_text().splitlines()]
     assert {kind for _, _, kind in stacks} == {"static"}

@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 #if TT_MODEL_ADAPTABLE
     const uint32_t labels[TT_MODEL_CLASSES] = {0};
     float *losses = aligned(2 * sizeof(float));
-    const size_t workspace_bytes = tt_adapt_workspace_bytes(TT_MODEL_CLASSES);
+    const size_t workspace_bytes = tt_adapt_workspace_bytes(session, TT_MODEL_CLASSES);
     void *workspace = aligned(workspace_bytes);
     const tt_adaptation_t task = {sample, x, labels, TT_MODEL_CLASSES, 2, 7, 0, 0, TT_AUGMENT_DEFAULTS};
     CALL(tt_adapt(session, &task, workspace, workspace_bytes, losses));

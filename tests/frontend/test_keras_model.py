@@ -175,7 +175,7 @@ class TestCheck:
             (L.DepthwiseConv2D(3, strides=(1, 2), name="x"), "(1, 2)", "one stride"),
             (L.Conv2D(4, 3, groups=2, name="x"), "2", "groups=1"),
             (L.Conv2D(3, 3, activation="gelu", name="x"), "gelu", "use one of these"),
-            (L.Conv2D(3, 3, activation=L.LeakyReLU(), name="x"), "LeakyReLU", "a layer of its own"),
+            (L.Conv2D(3, 3, activation=L.LeakyReLU(), name="x"), "LeakyReLU", "put LeakyReLU after it"),
             (L.Activation("elu", name="x"), "elu", "use one of these"),
             (L.BatchNormalization(axis=1, name="x"), "axis 1", "axis=-1"),
             (L.Softmax(axis=1, name="x"), "axis 1", "axis=-1"),

@@ -20,7 +20,9 @@ _DEEP = 100_000
 _NUMBERS = (-1, 0, 1, 7, 255, 65536, 2**31 - 1, 2**31, 2**32, 2**53, 2**63, 2**64, 10**30, -(2**63), 0.5, 1e308, -0.0)
 _VALUES: tuple[Any, ...] = (
     None, True, False, "", "x", "all", "\x00", "\x1b[31m", "\ud800", "ü" * 300, "A" * 70_000, [], {}, [[]], [None],
-    {"": 0}, float("nan"), float("inf"), -float("inf"), *_NUMBERS, [0] * 1000, [-1, 0], ["0"], [[1, 2], [3]],
+    {"": 0},
+    float("nan"), float("inf"), -float("inf"), *_NUMBERS, [0] * 1000,
+    [-1, 0], ["0"], [[1, 2], [3]],
 )  # fmt: skip
 _SIZES = (0, 1, 2, 4, 255, 65535, 65536, 2**31 - 1, 2**32 - 1)
 
@@ -177,8 +179,8 @@ def spoil_array(name: str, data: bytes, random_: random.Random) -> bytes:
     kind = random_.randrange(4)
     if kind == 0:
         types = ("<m8[s]", "<M8[ns]", "|O", "<c16", "|b1", "<u8", "<i8", "<f4", "<f8", "<f2", "|u1", "<U5", "|S9",
-                 "|V8", "(1000000000,)i4", "i1000", [("a", "<i4"), ("b", "|O")], "nonsense", 5,
-                 "<i4, <i4", ">i2", "<U1000000000")  # fmt: skip
+                 "|V8", "(1000000000,)i4", "i1000", [("a", "<i4"), ("b", "|O")], "nonsense", 5, "<i4, <i4", ">i2",
+                 "<U1000000000")  # fmt: skip
         header["descr"] = random_.choice(types)
     elif kind == 1:
         sizes = (*_SIZES, -1, 10**9, 2**62, 2**63, 2**64, 10**30, True, "4", None)

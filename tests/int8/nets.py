@@ -30,7 +30,7 @@ class Net:
         """Of an int8 build that trains the plan."""
         converter = tt_tflm.TrainableConverter.from_keras_model(self.model)
         converter.precision, converter.representative_data, converter.target = "int8", self.representative, target
-        converter.plan = tt_tflm.UpdatePlan(dict(self.plan))
+        converter.loss, converter.plan = tt_tflm.SoftmaxLoss(), tt_tflm.UpdatePlan(dict(self.plan))
         return converter
 
 

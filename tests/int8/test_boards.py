@@ -33,7 +33,7 @@ def embedding_net(activation: str = "relu6") -> keras.Model:
 
 
 def samples(count: int) -> np.ndarray:
-    return np.random.default_rng(6).standard_normal((count, *SHAPE)).astype(np.float32)
+    return np.random.default_rng(6).standard_normal((count, *SHAPE)).astype(np.float32).clip(-1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -175,11 +175,13 @@ def test_pixels_are_scaled_as_inputs_are(converter) -> None:
 
 def test_what_cannot_be_quantised_is_refused(converter, build, tmp_path: Path) -> None:
     other = tt_tflm.TrainableConverter.from_keras_model(embedding_net("tanh"))
+    other.loss = tt_tflm.PrototypeLoss()
     other.precision, other.representative_data = "int8", samples(2)
     with pytest.raises(UnsupportedLayerError, match=r"precision int8: expected operations of int8 .*, received tanh"):
         other.convert()
     bounded = keras.Sequential([keras.Input((4,)), kl.Dense(3, name="dense"), kl.ReLU(3.0)])
     other = tt_tflm.TrainableConverter.from_keras_model(bounded)
+    other.loss = tt_tflm.PrototypeLoss()
     other.precision, other.representative_data = "int8", np.zeros((2, 4), np.float32)
     with pytest.raises(UnsupportedLayerError, match=r"'dense', precision int8: expected a ReLU .* bounds .0.0, 3.0"):
         other.convert()

@@ -74,19 +74,29 @@ SETTINGS = {
 }
 
 
+def fitted(backbone, dataset, *, progress=None, **values):
+    """``fit`` with settings of every kind by name."""
+    from tt_tflm.meta import RunSettings, Sampling, Settings, fit
+
+    sampling, how = (
+        kind(**{name: values.pop(name) for name in kind.__dataclass_fields__ if name in values})
+        for kind in (Sampling, RunSettings)
+    )
+    return fit(backbone, dataset, Settings(sampling=sampling, **values), how, progress=progress)
+
+
 def train(target: str, make=backbone, **further) -> None:
     """Trains what ``make`` makes and writes the weights, in order, as an .npz file, whole or not at all."""
     from tt_tflm.files.output import write_whole
     from tt_tflm.frontend.quiet import import_keras
     from tt_tflm.meta.distribution import make_strategy
     from tt_tflm.meta.mixed_augment import OFF
-    from tt_tflm.meta.training import fit
 
     strategy = further.pop("strategy", None)
     if strategy is not None:  # has to be made before anything else of TensorFlow
         import_keras()
         strategy = make_strategy(strategy)
-    result = fit(make(), images(), strategy=strategy, **{**SETTINGS, "augment": OFF, **further})
+    result = fitted(make(), images(), strategy=strategy, **{**SETTINGS, "augment": OFF, **further})
     weights = {str(i): weight for i, weight in enumerate(result.model.get_weights())}
     weights["losses"] = np.array([row["loss"] for row in result.history[1:]])
     weights["temperature"] = np.array(result.temperature)

@@ -62,9 +62,20 @@ def test_meta_training_from_a_folder_skips_what_cannot_be_decoded(
     arguments = ("meta-train", files[0], "--data", folder, "-o", tmp_path / "out.keras", *SHORT)
     check_refused(run(*arguments), "1 of 37 that cannot", "bad.png", "--skip-corrupt")
     assert not (tmp_path / "out.keras").exists()
-    code, out, _ = run(*arguments, "--skip-corrupt")
+    code, out, _ = run(*arguments, "--skip-corrupt", "--validation", 0)
     assert code == 0
     assert "left out" in out
+
+
+def test_meta_training_that_finds_nothing_better_writes_no_model(run, files: tuple[Path, Path], tmp_path: Path) -> None:
+    backbone, data = files
+    output, figures = tmp_path / "ready.keras", tmp_path / "figures.json"
+    still = ("--learning-rate", 1e-9, "--json", figures)
+    code, _, err = run("meta-train", backbone, "--data", data, "-o", output, *SHORT, *still)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "expected a validation better than that of backbone.keras" in err and "ready.keras was not written" in err
+    assert list(tmp_path.iterdir()) == [figures]
+    assert json.loads(figures.read_text())["best_episode"] == 0
 
 
 def test_evaluation_writes_its_report_and_a_plot(run, files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from tt_tflm.frontend.quiet import silence
 from tt_tflm.meta.fake_quantization import call_fake_quantized, fake_quantized, linear_kernels
 from tt_tflm.meta.images import load_images
 from tt_tflm.meta.mixed_augment import OFF
-from tt_tflm.meta.training import fit
 from tt_tflm.meta.validation import Validation
 
 
@@ -125,7 +124,7 @@ def test_rounding_costs_less_after_training_through_it() -> None:
     options = {**small.SETTINGS, "episodes": 60, "learning_rate": 1e-2, "validation": 0.0, "augment": OFF}
     lost = {}
     for share in (0.0, 0.5):
-        model = fit(_badly_ranged(), _images(seed=0), fake_quantize=share, **options).model
+        model = small.fitted(_badly_ranged(), _images(seed=0), fake_quantize=share, **options).model
         kernels = linear_kernels(model)
         exact, _ = judge.accuracy(lambda x, model=model: model(x, training=False))
         rounded, _ = judge.accuracy(
@@ -139,7 +138,9 @@ def test_rounding_costs_less_after_training_through_it() -> None:
 
 def test_the_best_is_looked_for_where_weights_are_rounded(tmp_path: Path) -> None:
     options = {**small.SETTINGS, "learning_rate": 0.0, "episodes": 60, "patience": 2}
-    result = fit(small.backbone(), small.images(), augment=OFF, fake_quantize=0.5, log_folder=tmp_path, **options)
+    result = small.fitted(
+        small.backbone(), small.images(), augment=OFF, fake_quantize=0.5, log_folder=tmp_path, **options
+    )
     # Nothing gets better: patience begins to count where rounding begins, at episode 30.
     assert [(row["episode"], row["fake_quantized"]) for row in result.history] == [
         (0, False), (10, False), (20, False), (30, True), (40, True), (50, True)

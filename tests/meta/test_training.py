@@ -19,20 +19,19 @@ from meta import small
 
 from tt_tflm.errors import InputError
 from tt_tflm.meta.mixed_augment import OFF
-from tt_tflm.meta.training import fit
 
 KILLS = 5
 
 
 def train(**further):
-    return fit(small.backbone(), small.images(), **{**small.SETTINGS, **further})
+    return small.fitted(small.backbone(), small.images(), **{**small.SETTINGS, **further})
 
 
 def test_it_learns_what_carries_over_to_classes_it_has_not_seen(tmp_path: Path) -> None:
     backbone = small.backbone()
     before = [weight.copy() for weight in backbone.get_weights()]
     told: list[tuple[int, int]] = []
-    result = fit(
+    result = small.fitted(
         backbone,
         small.images(),
         **{**small.SETTINGS, "episodes": 120, "validate_every": 40},
@@ -234,7 +233,6 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 REFUSED = {
     "too few classes": ({"ways": 9}, "at least 9 classes to draw from, received 8"),
     "too few images": ({"shots": 15, "queries": 9}, r"at least 24 images of every class \(15 shots, 9 queries\)"),
-    "unknown": ({"learning_rte": 1}, "received 'learning_rte'"),
     "learning rate": ({"learning_rate": -1}, "learning_rate: expected a number from 0"),
     "learning rate of NaN": ({"learning_rate": float("nan")}, "learning_rate: expected a number"),
     "episodes": ({"episodes": 0}, "episodes: expected a whole number of at least 1"),
@@ -264,9 +262,9 @@ def test_backbones_that_take_no_images_are_refused() -> None:
 
     flat = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(4)])
     with pytest.raises(InputError, match="expected a backbone that takes images"):
-        fit(flat, small.images())
+        small.fitted(flat, small.images())
 
 
 def test_three_classes_cannot_be_held_out() -> None:
     with pytest.raises(InputError, match="at least 4 classes to hold 2 out for validation, received 3"):
-        fit(small.backbone(), small.images(classes=3), ways=2)
+        small.fitted(small.backbone(), small.images(classes=3), ways=2)

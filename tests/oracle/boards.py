@@ -21,6 +21,7 @@ def convert(model: keras.Model, loss: Loss, optimizer: Optimizer, plan: Plan, ta
     """The build that the public interface makes of what the oracle was given."""
     converter = tt_tflm.TrainableConverter.from_keras_model(model)
     converter.target = target
+    converter.input_scaling = (1 / 127.5, -1.0)  # for models that rescale what they are given
     converter.loss = getattr(tt_tflm, type(loss).__name__)(**dataclasses.asdict(loss))
     converter.optimizer = getattr(tt_tflm, type(optimizer).__name__)(**dataclasses.asdict(optimizer))
     converter.plan = tt_tflm.UpdatePlan(layers=dict(plan))

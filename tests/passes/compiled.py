@@ -62,15 +62,6 @@ class PrototypesStruct(ctypes.Structure):
     ]
 
 
-class AdamStruct(ctypes.Structure):
-    """``tt_adam_t``."""
-
-    _fields_ = [
-        (name, ctypes.c_float)
-        for name in ("learning_rate", "beta_1", "beta_2", "epsilon", "beta_1_power", "beta_2_power")
-    ]
-
-
 @dataclass
 class Rows:
     """The rows of a layer, float32 (channels, stride), the channels of ``trained`` in a row pool of their own. What the

@@ -10,10 +10,12 @@ import numpy as np
 import tvm
 
 from tvm_passes.kernels.tiling import HOST, Tiling
-from tvm_passes.pipeline import KERNEL_PREFIX, lower_to_c, planned_functions
+from tvm_passes.pipeline import lower_to_c, planned_functions
 from tvm_passes.plan_arena import Place, PlannedFunction
 
 from .compiled import HEAD, Guarded, Rows, compile_library
+
+PREFIX = "net_"
 
 
 class Program:
@@ -21,7 +23,7 @@ class Program:
 
     def __init__(self, module: tvm.IRModule, tiling: Tiling = HOST) -> None:
         self.functions = planned_functions(module)
-        kernels = lower_to_c(module, tiling)
+        kernels = lower_to_c(module, tiling, PREFIX)
         self._library = ctypes.CDLL(str(compile_library(HEAD + kernels.declarations + kernels.definitions)))
 
     def run(self, name: str, arguments: Mapping[str, object]) -> list[np.ndarray]:
@@ -48,7 +50,7 @@ class Program:
             return ctypes.c_void_p(keep[-1].ctypes.data)
 
         for call in function.calls:
-            getattr(self._library, KERNEL_PREFIX + call.name)(*map(address, call.operands))
+            getattr(self._library, PREFIX + call.name)(*map(address, call.operands))
         arena.check(f"arena of {name}")
         return [_output(function, output, arena, arguments) for output in function.outputs]
 

@@ -127,9 +127,10 @@ def concat(*parts: int) -> Kernel:
 def softmax_loss(classes: int) -> Kernel:
     """The softmax cross-entropy as ``attach_loss`` adds it."""
     params = (
-        Param("logits", classes),
+        Param("output", classes),
         Param("label", 1, dtype="uint32"),
         Param("loss", 1, INOUT),
         Param("g", classes, OUT),
     )
-    return Kernel("softmax_cross_entropy", params, {}, ("logits",))
+    attrs = {"kind": "softmax", "function": "tt_softmax_cross_entropy", "label": "class"}
+    return Kernel("loss", params, attrs, ("output",))

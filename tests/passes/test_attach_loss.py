@@ -6,7 +6,7 @@ import tvm
 
 from tt_tflm.losses import PrototypeLoss, SoftmaxLoss
 from tvm_passes.attach_loss import AttachLoss, logits_of
-from tvm_passes.kernel import INOUT, OUT, Kernel, Param, steps_of
+from tvm_passes.kernel import INOUT, LOSS, OUT, Kernel, Param, steps_of
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of, softmax_loss, unary
 
@@ -34,7 +34,7 @@ def test_a_softmax_at_the_end_is_left_out_of_training_alone():
     assert lines_of(module, "predict") == ["%0 = conv2d(x, rows_0)", "%1 = softmax(%0)"]
     assert lines_of(module, "train_step") == [
         "%0 = conv2d(x, rows_0)",
-        "%1 = softmax_cross_entropy(%0, label, loss)",
+        "%1 = loss(%0, label, loss)",
     ]
 
 
@@ -49,19 +49,20 @@ def test_the_prototype_loss_takes_the_output_as_it_is():
     assert params_of(module, "train_step") == ["x", "rows_0", "label", "prototypes", "loss", "scores"]
     assert lines_of(module, "train_step") == [
         "%0 = conv2d(x, rows_0)",
-        "%1 = prototype_loss(%0, label, prototypes, loss, scores)",
+        "%1 = loss(%0, label, prototypes, loss, scores)",
     ]
-    (kernel,) = kernels_of(module, "train_step", "prototype_loss")
+    (kernel,) = kernels_of(module, "train_step", LOSS)
     assert kernel == Kernel(
-        "prototype_loss",
+        LOSS,
         (
-            Param("embedding", 4),
+            Param("output", 4),
             Param("label", 1, dtype="uint32"),
             Param("prototypes", 1, "prototypes"),
             Param("loss", 1, INOUT),
             Param("scores", 5, INOUT),
             Param("g", 4, OUT),
         ),
+        {"kind": "prototype", "function": "tt_prototypes_loss", "label": "class"},
     )
 
 

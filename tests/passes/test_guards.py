@@ -7,16 +7,16 @@ import tvm
 from tvm import relax
 
 from tt_tflm.losses import SoftmaxLoss
+from tt_tflm.optimizers import OPTIMIZERS
 from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
 from tvm_passes.guards import ALWAYS, guards
-from tvm_passes.kernel import AT_RUN_TIME, INOUT, steps_of
+from tvm_passes.kernel import AT_RUN_TIME, INOUT, LOSS, steps_of
 from tvm_passes.kernels.geometry import Window, row_stride
 from tvm_passes.liveness import root_names
 from tvm_passes.order import Order
 from tvm_passes.plan_arena import PlanArena, read_plan
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.specs import OptimizerSpec
 from tvm_passes.update_in_place import UpdateInPlace
 
 from .programs import binary, conv, dense, lines_of, module_of
@@ -37,15 +37,14 @@ def _program(kind: str = "sgd") -> tvm.IRModule:
     ]
     module = AttachLoss(SoftmaxLoss().spec(3))(module_of("predict", {"x": 32, **ROWS}, calls, "z"))
     module = SparseGradient({layer: Trained(AT_RUN_TIME) for layer in BITS})(module)
-    constants = {"momentum": 0.9} if kind == "momentum" else {}
-    return Order()(UpdateInPlace(OptimizerSpec(kind, at_run_time=True, constants=constants))(module))
+    return Order()(UpdateInPlace(OPTIMIZERS[kind]().spec(at_run_time=True))(module))
 
 
 def _needed(module: tvm.IRModule, layers: set[int]) -> list[bool]:
     """By brute force: the calls of train_step that the updates of those layers depend on, forward and loss included."""
     steps, _ = steps_of(module, "train_step")
     roots = root_names(steps)
-    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op == "softmax_cross_entropy")
+    loss_at = next(i for i, step in enumerate(steps) if step.kernel.op == LOSS)
     result = [False] * len(steps)
     wanted: set[str] = set()
     for index in reversed(range(len(steps))):

@@ -21,7 +21,6 @@ from tvm_passes.kernels.tiling import CORTEX_M, HOST, Tiling
 from tvm_passes.liveness import buffers_of, lower_bound
 from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import (
-    KERNEL_PREFIX,
     canonical,
     dynamic_program,
     lower_to_c,
@@ -34,13 +33,14 @@ from tvm_passes.update_in_place import UpdateInPlace
 
 from .compiled import Rows
 from .imported import constant, conv2d, imported, run_imported
-from .planned import Program, TrainedRows
+from .planned import PREFIX, Program, TrainedRows
 from .programs import Call, binary, conv, dense, depthwise, module_of, unary
 from .symbolic import Symbols, run_plan, run_steps
 from .trials import Draw, check_close, normal, same_in_every_run
 
 CLASSES = 3
 LOSS = SoftmaxLoss().spec(CLASSES)
+KINDS = {"sgd": SGD, "momentum": Momentum, "adam": Adam}
 OPTIMIZERS = {
     "sgd": SGD().spec(),
     "sgd_batch": SGD(batch_size=3).spec(),
@@ -136,8 +136,7 @@ def test_the_plan_computes_what_the_graph_means(net, optimizer):
 @given(networks(), st.sampled_from(["sgd", "momentum", "adam"]))
 def test_a_program_for_any_plan_computes_what_the_graph_means(net, kind):
     candidates = {layer: Trained(AT_RUN_TIME) for layer in range(net.layers)}
-    constants = {"momentum": 0.9} if kind == "momentum" else {}
-    spec = OptimizerSpec(kind, at_run_time=True, constants=constants)
+    spec = KINDS[kind]().spec(at_run_time=True)
     meant = UpdateInPlace(spec)(SparseGradient(candidates)(AttachLoss(LOSS)(net.module)))
     functions = planned_functions(dynamic_program(net.module, LOSS, candidates, spec))
     assert set(functions) == {"fisher", "predict", "train_step"} | (set() if kind == "sgd" else {"apply_update"})
@@ -178,7 +177,7 @@ def _step(
     arguments |= {f"pool_{layer}": pool for layer, pool in pools.items()}
     arguments |= {f"velocity_{layer}": np.zeros_like(pool) for layer, pool in pools.items()}
     arguments |= {f"gradient_{layer}": np.zeros_like(pool) for layer, pool in pools.items()}
-    arguments |= {"scale": np.float32([-1.0 if optimizer.fused else 1.0]), "rate": np.float32([1.0])}
+    arguments |= {"scale": np.float32([-1.0 if optimizer.fused else 1.0]), "hyper": np.float32([1.0, 0.9])}
     program = Program(training_program(net.module, LOSS, net.trained, optimizer), tiling)
     program.run("train_step", arguments)
     if optimizer.accumulates:
@@ -248,8 +247,8 @@ def test_passes_are_reported_before_they_run():
 @pytest.mark.parametrize("tiling", [HOST, CORTEX_M], ids=["host", "cortex_m"])
 def test_kernels_that_are_called_are_declared_and_helpers_are_static(tiling):
     module = training_program(_net().module, LOSS, {0: Trained(2)}, OPTIMIZERS["adam"])
-    called = {KERNEL_PREFIX + call.name for f in planned_functions(module).values() for call in f.calls}
-    kernels = lower_to_c(module, tiling)
+    called = {PREFIX + call.name for f in planned_functions(module).values() for call in f.calls}
+    kernels = lower_to_c(module, tiling, PREFIX)
     declared = [line.split("(")[0].removeprefix("void ") for line in kernels.declarations.splitlines() if line]
     assert sorted(declared) == sorted(called)
     for line in kernels.definitions.splitlines():
@@ -260,7 +259,7 @@ def test_kernels_that_are_called_are_declared_and_helpers_are_static(tiling):
 
 def test_the_same_program_gives_the_same_text():
     texts = {
-        lower_to_c(training_program(_net().module, LOSS, {0: Trained(2)}, OPTIMIZERS["sgd"]), HOST).definitions
+        lower_to_c(training_program(_net().module, LOSS, {0: Trained(2)}, OPTIMIZERS["sgd"]), HOST, PREFIX).definitions
         for _ in range(3)
     }
     assert len(texts) == 1

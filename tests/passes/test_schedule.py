@@ -54,7 +54,7 @@ def test_relax_functions_call_the_same_kernels_as_before():
         (CONV, ["y"], [], {"rows": "rows"}),
         (unary("tanh", 8), ["y"], ["x", "y"], {}),
         (Kernel("accumulate", (Param("g", 8), Param("acc", 8, INOUT))), ["acc"], [], {}),
-        (softmax_loss(4), ["loss", "g"], ["logits", "loss", "g"], {}),
+        (softmax_loss(4), ["loss", "g"], ["output", "loss", "g"], {}),
     ],
 )
 def test_the_entry_tells_what_is_written_what_may_share_and_what_is_a_structure(kernel, written, aliased, opaque):
@@ -66,11 +66,11 @@ def test_the_entry_tells_what_is_written_what_may_share_and_what_is_a_structure(
 
 def test_the_entry_has_the_declared_parameters_in_order():
     function = implement("k", softmax_loss(4), HOST)["k"]
-    assert [str(p.name) for p in function.params] == ["logits", "label", "loss", "g"]
+    assert [str(p.name) for p in function.params] == ["output", "label", "loss", "g"]
 
 
 def test_an_unknown_operation_is_named():
-    with pytest.raises(ValueError, match=r"^expected one of accumulate, adam, .*, received erf$") as error:
+    with pytest.raises(ValueError, match=r"^expected one of accumulate, add, .*, received erf$") as error:
         implement("k", Kernel("erf", (Param("x", 1),)), HOST)
     assert all(op in str(error.value) for op in KERNELS)
     assert "\n" not in str(error.value)

@@ -5,20 +5,18 @@ import pytest
 import tvm
 
 from tt_tflm.losses import SoftmaxLoss
-from tt_tflm.optimizers import SGD, Adam, Momentum
+from tt_tflm.optimizers import OPTIMIZERS, SGD, Adam, Momentum
 from tvm_passes.attach_loss import AttachLoss
 from tvm_passes.choice import Trained
-from tvm_passes.kernel import INOUT, OUT, steps_of
+from tvm_passes.kernel import INOUT, OUT, UPDATE, steps_of
 from tvm_passes.kernels.geometry import row_stride
 from tvm_passes.order import dependencies
 from tvm_passes.sparse_gradient import SparseGradient
-from tvm_passes.specs import OptimizerSpec
 from tvm_passes.update_in_place import UpdateInPlace
 
 from .programs import dense, kernels_of, lines_of, module_of, params_of
 
 FORWARD = ["x", "rows_0", "rows_1", "label", "loss", "scale"]
-MOMENTUM = {"momentum": 0.9}
 
 
 def _before() -> tvm.IRModule:
@@ -29,19 +27,18 @@ def _before() -> tvm.IRModule:
 
 
 def _after(kind: str, batch_size: int = 1, **options: object) -> tvm.IRModule:
-    constants = MOMENTUM if kind == "momentum" else {}
-    return UpdateInPlace(OptimizerSpec(kind, batch_size, constants=constants, **options))(_before())
+    return UpdateInPlace(OPTIMIZERS[kind](batch_size=batch_size).spec(**options))(_before())
 
 
 def _tail(module: tvm.IRModule) -> list[str]:
     """The lines of train_step after the loss."""
     lines = lines_of(module, "train_step")
-    return lines[next(i for i, line in enumerate(lines) if "softmax_cross_entropy" in line) + 1 :]
+    return lines[next(i for i, line in enumerate(lines) if " loss(" in line) + 1 :]
 
 
 def _update(kind: str, gradient: str, layer: int, hyper: str, moments: list[str]) -> str:
     arguments = [gradient, f"rows_{layer}", hyper, *(f"{moment}_{layer}" for moment in moments), f"pool_{layer}"]
-    return f"pool_{layer} := {kind}({', '.join(arguments)})"
+    return f"pool_{layer} := {UPDATE}({', '.join(arguments)})"
 
 
 def test_plain_sgd_is_part_of_the_gradient_kernel():
@@ -58,7 +55,7 @@ def test_plain_sgd_is_part_of_the_gradient_kernel():
 
 @pytest.mark.parametrize(
     ("kind", "hyper", "moments"),
-    [("momentum", "rate", ["velocity"]), ("adam", "adam", ["first_moment", "second_moment"])],
+    [("momentum", "hyper", ["velocity"]), ("adam", "hyper", ["first_moment", "second_moment"])],
 )
 def test_optimisers_with_state_take_the_gradient_from_the_arena(kind, hyper, moments):
     module = _after(kind)
@@ -69,9 +66,9 @@ def test_optimisers_with_state_take_the_gradient_from_the_arena(kind, hyper, mom
     assert [k.param("d").role for k in kernels_of(module, "train_step", "conv2d_grad_weights")] == [OUT, OUT]
 
 
-def test_the_constants_of_the_optimiser_stand_in_its_kernel():
-    (kernel, *_) = kernels_of(_after("momentum"), "train_step", "momentum")
-    assert dict(kernel.attrs) == MOMENTUM
+def test_the_kernel_of_an_optimiser_names_its_function_and_takes_its_numbers():
+    (kernel, *_) = kernels_of(_after("momentum"), "train_step", UPDATE)
+    assert dict(kernel.attrs) == {"kind": "momentum", "function": "tt_momentum_update"}
     assert [(p.name, p.role) for p in kernel.params] == [
         ("g", "in"),
         ("rows", "rows"),
@@ -79,13 +76,14 @@ def test_the_constants_of_the_optimiser_stand_in_its_kernel():
         ("velocity", "inout"),
         ("pool", "inout"),
     ]
-    (kernel, *_) = kernels_of(_after("adam"), "train_step", "adam")
-    assert kernel.param("hyper").role == "adam"
+    assert kernel.param("hyper").elements == 2  # learning rate, momentum
+    (kernel, *_) = kernels_of(_after("adam"), "train_step", UPDATE)
+    assert kernel.param("hyper").elements == 6  # learning rate, two rates of decay, epsilon, two powers
 
 
 @pytest.mark.parametrize(
     ("kind", "hyper", "moments"),
-    [("sgd", "rate", []), ("momentum", "rate", ["velocity"]), ("adam", "adam", ["first_moment", "second_moment"])],
+    [("sgd", "hyper", []), ("momentum", "hyper", ["velocity"]), ("adam", "hyper", ["first_moment", "second_moment"])],
 )
 def test_batches_accumulate_and_update_in_a_function_of_their_own(kind, hyper, moments):
     module = _after(kind, 4)

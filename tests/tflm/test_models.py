@@ -119,6 +119,7 @@ def test_dynamic_build_selects_and_trains_as_the_c_backend(head: str, optimizer:
 )
 def test_every_kind_of_layer(model, plan: dict[str, object]) -> None:
     def set_up(converter: tt_tflm.TrainableConverter) -> None:
+        converter.loss, converter.input_scaling = tt_tflm.SoftmaxLoss(), (1 / 127.5, -1.0)
         converter.plan = tt_tflm.UpdatePlan(layers=plan)
 
     check(model(), set_up)

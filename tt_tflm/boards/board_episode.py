@@ -13,6 +13,7 @@ from tt_tflm.boards.adaptation import Progress, check_classes
 from tt_tflm.boards.episode import Episode, load_episode
 from tt_tflm.boards.input_range import InputRange, check_clamped
 from tt_tflm.boards.serial import Board, BoardStatus
+from tt_tflm.boards.serial.board import adapt_words
 from tt_tflm.errors import InputError
 from tt_tflm.files.npz_arrays import open_arrays
 
@@ -87,7 +88,12 @@ def judge(
         iterations, gradient, flip, seed: see `Board.adapt`.
         progress: called with what goes on, what is done of it and what is to be done.
         save: whether the board saves what it has learned.
+
+    Raises:
+        InputError: an argument is not as `Board.adapt` wants it; the board has forgotten nothing then.
+        DeviceError: the board failed.
     """
+    adapt_words(board.status(), iterations, gradient=gradient, flip=flip, seed=seed)
     board.reset()
     for i, (x, label) in enumerate(zip(episode.support_x, episode.support_y, strict=True)):
         progress("enrolling", i, len(episode.support_x))

@@ -210,8 +210,8 @@ def _load(root: Path, paths: list[Path]) -> Build:
     simulation, about = _described(root, _SIMULATION, Simulation)
     report, figures = _described(root, "report.json", Report)
     plan, _ = read_object(root / "plan.json", "a plan in JSON", Plan)
-    check_report(figures)
-    check_simulation(about)
+    check_report(figures, f"'{root / 'report.json'}'")
+    check_simulation(about, f"'{root / _SIMULATION}'")
     del simulation["layers"]
     arrays = read_arrays(root / _WEIGHTS, "weights", [f"rows_{i}" for i in range(len(about.layers))])
     rows = {layer.name: array for layer, array in zip(about.layers, arrays.values(), strict=True)}

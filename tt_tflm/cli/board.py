@@ -19,6 +19,22 @@ from tt_tflm.cli import options, terminal
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--seed", type=terminal.Count(0), default=0, show_default=True, help="Of the pseudo-queries.")
 @click.option("--save", is_flag=True, help="Have the board save what it has learned.")
+@click.option(
+    "--limit",
+    type=terminal.Positive(),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest that one request of the board may take in all, an uploaded sample included (limit_s).",
+)
+@click.option(
+    "--adapt-limit",
+    type=terminal.Positive(),
+    default=86400.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest that the board may learn (adapt_limit_s).",
+)
 @options.json_option
 def board(
     port: str,
@@ -29,6 +45,8 @@ def board(
     flip: bool,
     seed: int,
     save: bool,
+    limit: float,
+    adapt_limit: float,
     json_path: Path | None,
 ) -> None:
     """Have the board at the serial PORT, which runs the console, learn an episode; it forgets what it knew before."""
@@ -40,7 +58,7 @@ def board(
         import tt_tflm
         from tt_tflm.boards.board_episode import judge, load_for
 
-        with tt_tflm.Board(port, baudrate=baudrate) as device:
+        with tt_tflm.Board(port, baudrate=baudrate, limit_s=limit, adapt_limit_s=adapt_limit) as device:
             about = device.status()
             episode = load_for(about, episode_path)
             result = judge(

@@ -59,7 +59,7 @@ def export(build_path: Path, **values: Any) -> None:
         received = " and ".join(f"--{target.name}" for target in given) or "none"
         raise InputError(f"expected {expected}, received {received}")
     (chosen,) = given
-    further: dict[str, Any] = {}
+    further: dict[str, str] = {}
     for target in targets:
         for option in target.options:
             value = values[_parameter(target.name, option.name)]

@@ -140,7 +140,7 @@ def meta_train(
     with terminal.stages("loading TensorFlow") as stage:
         from tt_tflm.frontend.keras_model import check_model, load_keras
         from tt_tflm.frontend.quiet import import_keras
-        from tt_tflm.meta import fit
+        from tt_tflm.meta import RunSettings, Sampling, Settings, fit
         from tt_tflm.meta.distribution import is_chief, make_strategy
         from tt_tflm.meta.mixed_augment import OFF, MixedAugment
         from tt_tflm.state.personalisation import save_model
@@ -152,17 +152,16 @@ def meta_train(
         model = load_keras(backbone)
         check_model(model)
         checkpoint = checkpoint or output.with_name(output.name + ".checkpoint")
-        result = fit(
-            model,
-            data_path,
-            skip_corrupt=skip_corrupt,
-            patience=patience or None,
-            augment=OFF if no_augment else MixedAugment(),
+        drawn = Sampling(**{name: settings.pop(name) for name in ("ways", "shots", "queries")})
+        how = RunSettings(
             checkpoint=checkpoint,
             strategy=made,
-            progress=stage.advance,
-            **settings,
+            skip_corrupt=skip_corrupt,
+            **{name: settings.pop(name) for name in ("minutes", "checkpoint_every", "log_folder", "input_scaling")},
         )
+        augment = OFF if no_augment else MixedAugment()
+        chosen = Settings(sampling=drawn, patience=patience or None, augment=augment, **settings)
+        result = fit(model, data_path, chosen, how, progress=stage.advance)
     if is_chief(made):
         if result.best_episode:
             save_model(result.model, output)

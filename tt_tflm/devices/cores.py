@@ -8,12 +8,7 @@ One call adds cores, in a module of ``architectures/`` or anyone's::
     RV32 = Architecture(
         "rv32",
         isa=frozenset({"rv32"}),
-        toolchain=Toolchain(
-            ("riscv32-unknown-elf-gcc",),
-            "riscv32-unknown-elf-size",
-            "riscv32-unknown-elf-ar",
-            "gcc-riscv64-unknown-elf",
-        ),
+        toolchain=Toolchain(("rv32-gcc",), "rv32-size", "rv32-ar", "gcc-riscv64-unknown-elf"),
         cpu_flags=lambda core, features: (f"-march={'rv32imfc' if features['fpu'] == 'single' else 'rv32imc'}",),
     )
     add_cores(Core("rv32imc", "any RV32IMC", RV32, {"fpu": ("none", "single")}))

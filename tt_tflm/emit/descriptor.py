@@ -70,7 +70,7 @@ class Engine:
         layers: of ``tt_layer_t`` for each trained layer, beside stride, trained and chosen.
         headers: that its source includes.
         declarations: before everything else in it.
-        tables, early, functions, structures: as the template puts them, one after the other.
+        early, tables, functions, structures: as the template puts them, one after the other.
         before: lines of the header before its macros.
         arena_bytes: value of that macro; None where the header leaves it to the firmware.
     """

@@ -77,7 +77,7 @@ class Exporter(Protocol):
         """
 
 
-_Class = TypeVar("_Class", bound=type)
+_Class = TypeVar("_Class", bound="type[Exporter]")
 
 EXPORTERS: Registry[Exporter] = Registry(
     "an export target", "tt_tflm.exporters", "tt_tflm.export", subpackages_alone=True

@@ -94,6 +94,9 @@ def _check_values(config: Any, where: str) -> None:
     for value in _walk(config):
         if not isinstance(value, dict):
             continue
+        name = value.get("name")
+        if isinstance(name, str) and not name.isprintable():
+            raise InputError(f"{where}: expected names of one printable line, received {name!r:.60}")
         for key, inner in value.items():
             for number in inner if isinstance(inner, list) else (inner,):
                 if isinstance(number, float) and not math.isfinite(number):

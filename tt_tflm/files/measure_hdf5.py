@@ -72,10 +72,9 @@ def _elements(dataset: Any) -> int:
 def answer(content: bytes, most_objects: int) -> str:
     """What `measure` finds, or why it cannot, as JSON."""
     try:
-        found: dict[str, Any] = {"elements": measure(content, most_objects)}
+        return json.dumps({"elements": measure(content, most_objects)})
     except Exception as error:
-        found = {"refused": (str(error).splitlines() or [type(error).__name__])[0][:200]}
-    return json.dumps(found)
+        return json.dumps({"refused": (str(error).splitlines() or [type(error).__name__])[0][:200]})
 
 
 def main() -> None:

@@ -66,8 +66,8 @@ def _check_members(members: list[zipfile.ZipInfo], expected: str, limit: int) ->
     total = sum(member.file_size for member in members)
     if total > limit:
         raise InputError(
-            f"{expected} that unpacks to at most {limit:,} bytes, received one of {total:,}: "
-            "save large arrays uncompressed"
+            f"{expected} that unpacks to at most {limit:,} bytes, received one of {total:,}: save large arrays "
+            "uncompressed"
         )
 
 

@@ -82,8 +82,8 @@ def _stored(loss: Any) -> CompiledLoss | None:
         keras = import_keras()
         try:
             return _live(keras.losses.get(loss))
-        except ValueError:  # A name of the user's own.
-            return CompiledLoss(loss)
+        except ValueError:
+            return _described(loss, {}, own=True)
     if isinstance(loss, Mapping) and isinstance(loss.get("class_name"), str):
         name, config = loss["class_name"], loss.get("config")
         own = str(loss.get("module")) not in ("keras.losses", "builtins") or loss.get("registered_name") == "Custom"
@@ -94,7 +94,7 @@ def _stored(loss: Any) -> CompiledLoss | None:
         return _only([_stored(value) for value in loss.values()])
     if isinstance(loss, list):
         return _only([_stored(value) for value in loss])
-    return CompiledLoss(str(loss)[:40])
+    return _described(str(loss), {}, own=True)
 
 
 def _only(losses: list[CompiledLoss | None]) -> CompiledLoss | None:
@@ -104,7 +104,7 @@ def _only(losses: list[CompiledLoss | None]) -> CompiledLoss | None:
 
 def _described(name: str, options: Mapping[str, Any], *, own: bool) -> CompiledLoss:
     if own:
-        return CompiledLoss(f"a loss of its own, '{name}'")
+        return CompiledLoss(f"a loss of its own, {name!r:.60}")
     extras = {key: options[key] for key, rest in _EXTRAS.items() if key in options and options[key] != rest}
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     return CompiledLoss(name, options.get("from_logits") is True, extras)

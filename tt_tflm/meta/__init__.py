@@ -8,17 +8,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tt_tflm.meta.episodes import Sampling
     from tt_tflm.meta.evaluation import Evaluation, evaluate
     from tt_tflm.meta.evaluation_settings import EvaluationSettings
     from tt_tflm.meta.images import load_images
+    from tt_tflm.meta.settings import RunSettings, Settings
     from tt_tflm.meta.training import FitResult, fit
 
-__all__ = ["Evaluation", "EvaluationSettings", "FitResult", "evaluate", "fit", "load_images"]
+__all__ = [
+    "Evaluation",
+    "EvaluationSettings",
+    "FitResult",
+    "RunSettings",
+    "Sampling",
+    "Settings",
+    "evaluate",
+    "fit",
+    "load_images",
+]
 
 _HOMES = {
     "Evaluation": "evaluation",
     "EvaluationSettings": "evaluation_settings",
     "FitResult": "training",
+    "RunSettings": "settings",
+    "Sampling": "episodes",
+    "Settings": "settings",
     "evaluate": "evaluation",
     "fit": "training",
     "load_images": "images",

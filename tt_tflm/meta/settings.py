@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What determines a meta-training beside backbone and data."""
+"""What determines a meta-training beside backbone and data, and how it is carried out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tt_tflm.errors import InputError
 from tt_tflm.meta.episodes import Sampling
 from tt_tflm.meta.mixed_augment import MixedAugment
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 BATCH_NORM = ("frozen", "trained")
 
@@ -76,3 +81,39 @@ class Settings:
             raise InputError(f"batch_norm: expected one of {', '.join(BATCH_NORM)}, received {self.batch_norm!r}")
         if self.weight_range is not None and not self.weight_range >= 1:
             raise InputError(f"weight_range: expected a ratio of at least 1, received {self.weight_range!r}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run is carried out: where its state lies, on which devices it runs, when it ends.
+
+    Attributes:
+        minutes: end after that time, with the schedule running its whole course by then; the time of earlier parts of a
+            run counts. How far a run comes in a time differs, so its weights differ, too. None for no limit.
+        checkpoint: file to keep the state in and to go on from where it exists.
+        checkpoint_every: episodes between checkpoints.
+        log_folder: folder for ``history.csv`` and TensorBoard's events.
+        strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With
+            several workers the first one writes all files, and every worker reads the checkpoint.
+        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
+        skip_corrupt: leave files out that cannot be decoded.
+
+    Raises:
+        InputError: a setting is out of range; the message names it.
+    """
+
+    minutes: float | None = None
+    checkpoint: str | PathLike[str] | None = None
+    checkpoint_every: int = 50
+    log_folder: str | PathLike[str] | None = None
+    strategy: str | tf.distribute.Strategy | None = None
+    input_scaling: tuple[float, float] | None = None
+    skip_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        minutes, every = self.minutes, self.checkpoint_every
+        real = isinstance(minutes, (int, float)) and not isinstance(minutes, bool)
+        if minutes is not None and not (real and minutes > 0):
+            raise InputError(f"minutes: expected a number above 0, received {minutes!r}")
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise InputError(f"checkpoint_every: expected a whole number of at least 1, received {every!r}")

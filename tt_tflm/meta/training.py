@@ -8,28 +8,25 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.boards.input_range import InputRange, InputScaling, scaling_of_pixels
-from tt_tflm.errors import InputError, meant
+from tt_tflm.boards.input_range import InputRange, scaling_of_pixels
+from tt_tflm.errors import InputError
 from tt_tflm.frontend.quiet import import_keras, silence
 from tt_tflm.meta.checkpoint import clear_unfinished, load_checkpoint, save_checkpoint
 from tt_tflm.meta.distribution import EpisodeArrays, Trainer, is_chief, make_strategy, schedule
-from tt_tflm.meta.episodes import Range, Sampling
 from tt_tflm.meta.fake_quantization import call_fake_quantized, linear_kernels
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.meta.logs import Logs
 from tt_tflm.meta.mixed_augment import augment_episode
-from tt_tflm.meta.settings import Settings
+from tt_tflm.meta.settings import RunSettings, Settings
 from tt_tflm.meta.validation import Validation, hold_out
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 Progress = Callable[[str, int, int], None]
 
@@ -70,20 +67,10 @@ class FitResult:
 def fit(
     backbone: keras.Model,
     dataset: Any,
+    settings: Settings | None = None,
+    run: RunSettings | None = None,
     *,
-    ways: Range = 10,
-    shots: Range = 5,
-    queries: int = 5,
-    episodes: int = 2000,
-    minutes: float | None = None,
-    checkpoint: str | PathLike[str] | None = None,
-    checkpoint_every: int = 50,
-    log_folder: str | PathLike[str] | None = None,
-    strategy: str | tf.distribute.Strategy | None = None,
-    input_scaling: tuple[float, float] | None = None,
-    skip_corrupt: bool = False,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> FitResult:
     """Trains a backbone on episodes of its own: prototypical networks with cosines and a learned temperature.
 
@@ -94,46 +81,27 @@ def fit(
     Args:
         backbone: image in, embedding out; it is not changed.
         dataset: see ``tt_tflm.meta.images.load_images``.
-        ways, shots, queries: of an episode, see ``tt_tflm.meta.episodes.Sampling``.
-        episodes: of the whole run.
-        minutes: end after that time, with the schedule running its whole course by then; the time of earlier parts of a
-            run counts. How far a run comes in a time differs, so its weights differ, too.
-        checkpoint: file to keep the state in and to go on from where it exists.
-        checkpoint_every: episodes between checkpoints.
-        log_folder: folder for ``history.csv`` and TensorBoard's events.
-        strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With
-            several workers the first one writes all files, and every worker reads the checkpoint.
-        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
-        skip_corrupt: leave files out that cannot be decoded.
+        settings: what determines the result; None for the defaults.
+        run: how it is come by; None for the defaults.
         progress: called with what is going on, how much is done and how much there is in all.
-        settings: further fields of ``Settings``.
 
     Raises:
         InputError: an argument or the data is not as described, a checkpoint belongs to another run, or a file cannot
             be written.
 
     Example:
-        >>> result = tt_tflm.meta.fit(backbone, "train.npz", ways=10, shots=5, episodes=2000)
+        >>> settings = Settings(Sampling(ways=10, shots=5), episodes=2000)
+        >>> result = tt_tflm.meta.fit(backbone, "train.npz", settings)
         >>> result.model.save("ready.keras")
     """
-    chosen = _settings(Sampling(ways, shots, queries), episodes, settings)
+    how = run or RunSettings()
     import_keras()
-    scaling = scaling_of_pixels(backbone, input_scaling)
-    run = _Run(backbone, dataset, chosen, scaling, strategy, skip_corrupt, progress)
-    if minutes is not None:
-        run.limit(minutes)
-    run.keep(Path(checkpoint) if checkpoint is not None else None, checkpoint_every)
-    return run.train(Logs(log_folder if run.chief else None))
-
-
-def _settings(sampling: Sampling, episodes: int, further: dict[str, Any]) -> Settings:
-    unknown = set(further) - set(Settings.__dataclass_fields__)
-    if unknown:
-        raise InputError(
-            f"fit: expected settings of {', '.join(Settings.__dataclass_fields__)}, received {min(unknown)!r}"
-            f"{meant(min(unknown), Settings.__dataclass_fields__)}"
-        )
-    return Settings(sampling=sampling, episodes=episodes, **further)
+    training = _Run(backbone, dataset, settings or Settings(), how, progress)
+    if how.minutes is not None:
+        training.limit(how.minutes)
+    if how.checkpoint is not None:
+        training.keep(Path(how.checkpoint))
+    return training.train(Logs(how.log_folder if training.chief else None))
 
 
 class _Run:
@@ -144,22 +112,21 @@ class _Run:
         backbone: keras.Model,
         dataset: Any,
         settings: Settings,
-        scaling: InputScaling,
-        strategy: str | tf.distribute.Strategy | None,
-        skip_corrupt: bool,
+        how: RunSettings,
         progress: Progress | None,
     ) -> None:
         import keras
         import tensorflow as tf
 
-        self._strategy = make_strategy(strategy)
+        self._strategy = make_strategy(how.strategy)
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(settings.seed)
-        self.settings, self._scaling = settings, scaling
+        self.settings, self._every = settings, how.checkpoint_every
+        self._scaling = scaling_of_pixels(backbone, how.input_scaling)
         self._tell = progress or (lambda _stage, _done, _total: None)
         self._shape = _input_shape(backbone)
-        self._images = load_images(dataset, channels=self._shape[-1], skip_corrupt=skip_corrupt, progress=progress)
-        self._images.check_scale(scaling)
+        self._images = load_images(dataset, channels=self._shape[-1], skip_corrupt=how.skip_corrupt, progress=progress)
+        self._images.check_scale(self._scaling)
         self._members, held_out = hold_out(self._images, settings.validation, settings.seed)
         settings.sampling.check(self._images, self._members)
         self.chief = is_chief(self._strategy)
@@ -179,7 +146,9 @@ class _Run:
             batch_norm_trained=settings.batch_norm == "trained",
             weight_range=settings.weight_range,
         )
-        self._validation = Validation(self._images, held_out, self._shape, scaling, settings.seed) if held_out else None
+        self._validation = (
+            Validation(self._images, held_out, self._shape, self._scaling, settings.seed) if held_out else None
+        )
         self._identity = _identity(backbone, self._images, settings)
         self._minutes: float | None = None
         self._checkpoint: Path | None = None
@@ -191,19 +160,12 @@ class _Run:
 
     def limit(self, minutes: float) -> None:
         """Ends the run after that time."""
-        if not isinstance(minutes, (int, float)) or isinstance(minutes, bool) or not minutes > 0:
-            raise InputError(f"minutes: expected a number above 0, received {minutes!r}")
         if getattr(self._strategy, "cluster_resolver", None) is not None:
             raise InputError("minutes: expected a number of episodes with strategy multiworker, whose clocks differ")
         self._minutes = float(minutes)
 
-    def keep(self, path: Path | None, every: int) -> None:
+    def keep(self, path: Path) -> None:
         """Goes on from a checkpoint and writes further ones."""
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise InputError(f"checkpoint_every: expected a whole number of at least 1, received {every!r}")
-        self._every = every
-        if path is None:
-            return
         if not path.parent.is_dir():
             raise InputError(
                 f"expected a checkpoint in an existing folder, received {path}: create {path.parent} first"

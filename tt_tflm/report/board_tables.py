@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def board_table(about: BoardStatus, port: str, result: EpisodeResult) -> Table:
     """What learning an episode brought."""
-    table = Table(title=f"model {about.fingerprint} at {port}", show_header=False)
+    table = Table(title=f"model {about.fingerprint} at {escape(port)}", show_header=False)
     table.add_column("figure")
     table.add_column("value", justify="right", overflow="fold")
     if result.accuracy_before is not None:

@@ -142,6 +142,9 @@ class Integers(Protocol):
         """The same operation on int8 tensors."""
 
 
+Quantizer = Callable[[Integers, Step], relax.Var]
+
+
 @dataclass(frozen=True)
 class Int8:
     """The int8 form of an operation.
@@ -152,7 +155,7 @@ class Int8:
     """
 
     schedule: Schedule
-    quantize: Callable[[Integers, Step], relax.Var] | None = None
+    quantize: Quantizer | None = None
 
 
 @dataclass(frozen=True)
@@ -276,9 +279,9 @@ class Column(Mapping[str, T]):
         return sum(1 for _ in self)
 
 
-WEIGHTED = Column(lambda op: op.weighted)
-ACTIVATIONS = Column(lambda op: op.activation)
-KERNELS = Column(lambda op: op.schedule)
-INT8_KERNELS = Column(lambda op: op.int8 and op.int8.schedule)
-QUANTIZERS = Column(lambda op: op.int8 and op.int8.quantize)
-GRADIENTS = Column(lambda op: op.gradient)
+WEIGHTED: Column[bool] = Column(lambda op: op.weighted)
+ACTIVATIONS: Column[bool] = Column(lambda op: op.activation)
+KERNELS: Column[Schedule] = Column(lambda op: op.schedule)
+INT8_KERNELS: Column[Schedule] = Column(lambda op: None if op.int8 is None else op.int8.schedule)
+QUANTIZERS: Column[Quantizer] = Column(lambda op: None if op.int8 is None else op.int8.quantize)
+GRADIENTS: Column[Gradient] = Column(lambda op: op.gradient)

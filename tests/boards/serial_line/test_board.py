@@ -157,8 +157,11 @@ def test_refusals_come_in_one_line_and_the_board_goes_on(board, support):
     ("options", "message"),
     [
         ({"baudrate": 0}, "baud rate above 0, received 0"),
-        ({"timeout_s": 0}, "timeout_s above 0, received 0"),
+        ({"baudrate": 2**40}, "baud rate of at most 2147483647, received 1099511627776"),
+        ({"timeout_s": 0}, "timeout_s above 0 and at most 1e[+]09, received 0"),
         ({"adapt_timeout_s": float("inf")}, "adapt_timeout_s above 0"),
+        ({"limit_s": 10**400}, "limit_s above 0 and at most"),
+        ({"adapt_limit_s": float("nan")}, "adapt_limit_s above 0"),
         ({"retries": -1}, "retries of at least 0, received -1"),
     ],
 )

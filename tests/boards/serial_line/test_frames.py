@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tt_tflm.boards.serial.fields import Fields
 from tt_tflm.boards.serial.frames import ConsoleError, Damaged, read_answer, request
 
 
@@ -23,8 +24,9 @@ def test_a_request_is_a_line_with_its_checksum():
 
 def test_answers_are_read():
     answer = read_answer(_line(b"!ok #5 samples=3 loss=3f800000 data=AQID"))
-    assert (answer.code, answer.sequence, answer.number("samples")) == (0, 5, 3)
-    assert answer.floating("loss") == 1.0 and answer.data("data") == b"\x01\x02\x03"
+    fields = Fields("predict", answer.fields)
+    assert (answer.code, answer.sequence, fields.number("samples")) == (0, 5, 3)
+    assert fields.floating("loss") == 1.0 and fields.data("data", 0, 3) == b"\x01\x02\x03"
     assert not answer.tells_damage
     refused = read_answer(_line(b"!error 108 #6 there is no room"))
     assert (refused.code, refused.sequence, refused.text) == (ConsoleError.FULL, 6, "there is no room")
@@ -54,7 +56,14 @@ def test_a_changed_byte_is_noticed(at, change):
     assert bytes(line).lower() == _line(b"!ok #5 samples=3 loss=3f800000").lower() and answer.code == 0
 
 
-def test_fields_that_are_missing_are_damage():
-    answer = read_answer(_line(b"!ok"))
-    with pytest.raises(Damaged, match="without loss"):
-        answer.floating("loss")
+@pytest.mark.parametrize(
+    "text",
+    [b"!error 0 #5 well", b"!ok #5 a=1 a=2", b"!ok #5 a", b"!ok #99999999999", b"!ok #5 a=\x1b[2J", b"!error 1e2 #5"],
+)
+def test_what_no_console_says_is_damage_for_all_its_checksum(text):
+    with pytest.raises(Damaged):
+        read_answer(_line(text))
+
+
+def test_what_a_board_says_of_an_error_is_cut():
+    assert len(read_answer(_line(b"!error 150 #1 " + b"a" * 10000)).message()) < 250

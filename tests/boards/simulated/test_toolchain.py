@@ -11,6 +11,7 @@ from tt_tflm.devices import get_profile
 from tt_tflm.errors import ToolchainError
 
 PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+EMULATOR = "qemu-system-arm"
 
 
 @pytest.fixture
@@ -83,9 +84,7 @@ def test_a_source_that_is_missing_is_named(program, tmp_path):
 @pytest.mark.parametrize("device", ["host", "cortex-m7"])
 def test_a_missing_compiler_is_told_with_its_packages(device, softmax_files, monkeypatch):
     # The emulator is found first.
-    monkeypatch.setattr(
-        toolchain.shutil, "which", lambda command: "/emulator" if command == toolchain.EMULATOR else None
-    )
+    monkeypatch.setattr(toolchain.shutil, "which", lambda command: "/emulator" if command == EMULATOR else None)
     packages = "gcc" if device == "host" else PACKAGES
     with pytest.raises(ToolchainError, match=f"install the Debian packages {packages}"):
         open_board(softmax_files, device)
@@ -93,9 +92,7 @@ def test_a_missing_compiler_is_told_with_its_packages(device, softmax_files, mon
 
 def test_a_missing_emulator_is_told_with_its_packages(softmax_files, monkeypatch):
     which = toolchain.shutil.which
-    monkeypatch.setattr(
-        toolchain.shutil, "which", lambda command: None if command == toolchain.EMULATOR else which(command)
-    )
+    monkeypatch.setattr(toolchain.shutil, "which", lambda command: None if command == EMULATOR else which(command))
     with pytest.raises(ToolchainError, match=f"qemu-system-arm on PATH.*install the Debian packages {PACKAGES}"):
         open_board(softmax_files, "cortex-m7")
 

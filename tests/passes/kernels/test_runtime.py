@@ -11,14 +11,13 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tvm_passes.attach_loss import PROTOTYPES
-from tvm_passes.kernel import INOUT, OUT, ROWS, Kernel, Param
+from tvm_passes.kernel import INOUT, LOSS, OUT, ROWS, UPDATE, Kernel, Param
 from tvm_passes.kernels.geometry import row_stride
-from tvm_passes.update_in_place import ADAM
 
-from ..compiled import AdamStruct, PrototypesStruct, Rows
+from ..compiled import PrototypesStruct, Rows
 from ..trials import Draw, Trial, check_op, normal, rng_of, some_channels
 
-EXAMPLES = 8
+EXAMPLES = 12
 
 
 @st.composite
@@ -27,13 +26,17 @@ def softmax_cross_entropy_trials(draw: Draw) -> Trial:
     logits, label = 2 * normal(rng_of(draw), classes), draw(st.integers(0, classes - 1))
     loss, g = _loss_and_gradient(logits, lambda v: v, label)
     params = (
-        Param("logits", classes),
+        Param("output", classes),
         Param("label", 1, dtype="uint32"),
         Param("loss", 1, INOUT),
         Param("g", classes, OUT),
     )
-    arguments = {"logits": logits, "label": np.uint32([label]), "loss": np.zeros(1)}
-    return Trial(Kernel("softmax_cross_entropy", params, {}, ("logits",)), arguments, {"loss": loss, "g": g})
+    arguments = {"output": logits, "label": np.uint32([label]), "loss": np.zeros(1)}
+    return Trial(
+        Kernel(LOSS, params, _attrs("softmax", "tt_softmax_cross_entropy"), ("output",)),
+        arguments,
+        {"loss": loss, "g": g},
+    )
 
 
 @st.composite
@@ -51,7 +54,7 @@ def prototype_loss_trials(draw: Draw) -> Trial:
     loss, g = _loss_and_gradient(embedding, scores, label)
     _, g_scores = _loss_and_gradient(scores(tf.constant(embedding, tf.float64)).numpy(), lambda v: v, label)
     params = (
-        Param("embedding", elements),
+        Param("output", elements),
         Param("label", 1, dtype="uint32"),
         Param("prototypes", 1, PROTOTYPES),
         Param("loss", 1, INOUT),
@@ -61,13 +64,17 @@ def prototype_loss_trials(draw: Draw) -> Trial:
     struct = PrototypesStruct(sums.ctypes.data, counts.ctypes.data, classes, elements, temperature)
     struct.keep = (sums, counts)
     arguments = {
-        "embedding": embedding,
+        "output": embedding,
         "label": np.uint32([label]),
         "prototypes": struct,
         "loss": np.zeros(1),
         "scores": np.full(classes, np.nan),
     }
-    return Trial(Kernel("prototype_loss", params), arguments, {"loss": loss, "scores": g_scores, "g": g})
+    return Trial(
+        Kernel(LOSS, params, _attrs("prototype", "tt_prototypes_loss")),
+        arguments,
+        {"loss": loss, "scores": g_scores, "g": g},
+    )
 
 
 def _loss_and_gradient(values: np.ndarray, scores, label: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +96,7 @@ def optimizer_trials(op: str) -> st.SearchStrategy[Trial]:
         n = len(trained) * rows.values.shape[1]
         weights, first, g = normal(rng, n), normal(rng, n), normal(rng, n)
         rate = draw(st.sampled_from((0.01, 0.3)))
-        optimizer, attrs, moments = _keras(op, rate, draw)
+        optimizer, constants, moments = _keras(op, rate, draw)
         variable = keras.Variable(weights)
         optimizer.build([variable])
         optimizer.apply([first], [variable])
@@ -97,33 +104,35 @@ def optimizer_trials(op: str) -> st.SearchStrategy[Trial]:
         before = variable.numpy().copy()
         optimizer.apply([g], [variable])
         after = [v.numpy() for v in optimizer.variables if tuple(v.shape) == (n,)]
-        hyper = np.float32([rate]) if op != "adam" else _adam(rate, optimizer)
+        hyper = np.float32([rate, *constants])
         params = (
             Param("g", n),
             Param("rows", rows.values.size, ROWS),
-            Param("hyper", 1, ADAM if op == "adam" else "in"),
+            Param("hyper", len(hyper)),
             *(Param(name, n, INOUT) for name in moments),
             Param("pool", n, INOUT),
         )
         arguments = {"g": g, "rows": rows, "hyper": hyper, "pool": before, **dict(zip(moments, state, strict=True))}
         expected = {"pool": variable.numpy(), **dict(zip(moments, after, strict=True))}
-        return Trial(Kernel(op, params, attrs), arguments, expected)
+        return Trial(Kernel(UPDATE, params, {"kind": op, "function": f"tt_{op}_update"}), arguments, expected)
 
     return trials()
 
 
-def _keras(op: str, rate: float, draw: Draw) -> tuple[keras.Optimizer, dict[str, float], tuple[str, ...]]:
+def _keras(op: str, rate: float, draw: Draw) -> tuple[keras.Optimizer, tuple[float, ...], tuple[str, ...]]:
+    """The optimiser, its numbers behind the learning rate at the second step, and its moments."""
     if op == "adam":
-        return keras.optimizers.Adam(rate), {}, ("first_moment", "second_moment")
+        adam = keras.optimizers.Adam(rate)
+        b1, b2 = adam.beta_1, adam.beta_2
+        return adam, (b1, b2, adam.epsilon, b1**2, b2**2), ("first_moment", "second_moment")
     if op == "momentum":
         momentum = draw(st.sampled_from((0.5, 0.9)))
-        return keras.optimizers.SGD(rate, momentum), {"momentum": momentum}, ("velocity",)
-    return keras.optimizers.SGD(rate), {}, ()
+        return keras.optimizers.SGD(rate, momentum), (momentum,), ("velocity",)
+    return keras.optimizers.SGD(rate), (), ()
 
 
-def _adam(rate: float, optimizer: keras.optimizers.Adam) -> AdamStruct:
-    b1, b2 = optimizer.beta_1, optimizer.beta_2
-    return AdamStruct(rate, b1, b2, optimizer.epsilon, b1**2, b2**2)
+def _attrs(kind: str, function: str) -> dict[str, str]:
+    return {"kind": kind, "function": function, "label": "class"}
 
 
 @st.composite
@@ -136,9 +145,8 @@ def fisher_potential_trials(draw: Draw) -> Trial:
 
 
 CASES = {
-    "softmax_cross_entropy": softmax_cross_entropy_trials(),
-    "prototype_loss": prototype_loss_trials(),
-    **{op: optimizer_trials(op) for op in ("sgd", "momentum", "adam")},
+    LOSS: softmax_cross_entropy_trials() | prototype_loss_trials(),
+    UPDATE: st.one_of([optimizer_trials(kind) for kind in ("sgd", "momentum", "adam")]),
     "fisher_potential": fisher_potential_trials(),
 }
 

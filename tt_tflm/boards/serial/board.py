@@ -5,66 +5,30 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import math
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 
 from tt_tflm.boards.input_range import InputRange, check_clamped
-from tt_tflm.boards.serial.exchange import Exchange
-from tt_tflm.boards.serial.frames import PROTOCOL, Answer, Damaged
+from tt_tflm.boards.serial.exchange import Deadline, Exchange
+from tt_tflm.boards.serial.fields import MOST_STATE_BYTES, BoardStatus, read_progress
 from tt_tflm.boards.serial.line import SerialLine
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
 from tt_tflm.boards.simulated.task import GRADIENTS, Adaptation
-from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.errors import InputError
 
 Progress = Callable[[str, int, int], None]
-_SHOWN = re.compile(r"(inspecting|adapting) (\d+)/(\d+)")
-
-
-@dataclass(frozen=True)
-class BoardStatus:
-    """What a board is, and what it holds.
-
-    Attributes:
-        fingerprint: of the model, 16 hexadecimal digits.
-        input_shape: of a sample.
-        pixels: whether samples are kept as uint8; else as float32.
-        input_scaling: (scale, shift) from uint8 to the model's input.
-        classes: number of classes.
-        loss: ``prototype`` or ``softmax``.
-        mode: ``static`` or ``dynamic``.
-        adaptable: whether the build adapts by itself (``tt_adapt``); else it trains step by step.
-        capacity: samples that the board can keep.
-        samples: samples that it keeps.
-        iterations: the most that one `adapt` may ask for.
-        state_bytes: of a state, if it were saved now.
-        storage_bytes: of the storage; 0 where the board has none.
-    """
-
-    fingerprint: str
-    input_shape: tuple[int, ...]
-    pixels: bool
-    input_scaling: tuple[float, float]
-    classes: int
-    loss: str
-    mode: str
-    adaptable: bool
-    capacity: int
-    samples: int
-    iterations: int
-    state_bytes: int
-    storage_bytes: int
+_MOST_S = 1e9
 
 
 class Board:
     """A board that runs the console of ops/console, at a serial port; a context manager.
 
     Every request carries a checksum and a sequence number: what a line loses or changes is sent again, and nothing is
-    performed twice. All calls raise `DeviceError` when the board refuses, is silent, or the port is closed.
+    performed twice. All calls raise `DeviceError` when the board refuses, is silent, says what no console says, takes
+    longer than the limits, or the port is closed or fails. Whatever it sends, a call ends 11 s after its limit at the
+    latest.
 
     >>> with tt_tflm.Board("/dev/ttyACM0") as board:  # doctest: +SKIP
     ...     for image, label in support:
@@ -77,15 +41,18 @@ class Board:
         port: as pyserial takes it: ``/dev/ttyACM0``, ``COM3``, a pseudo-terminal, or a URL such as ``socket://host:port``.
         baudrate: bits per second; as the firmware sets it.
         timeout_s: longest wait for an answer before the request is sent again, in seconds.
-        adapt_timeout_s: longest silence while the board adapts; it tells of every iteration.
+        adapt_timeout_s: longest wait for an answer or for progress while the board adapts or saves; it tells of every
+            iteration.
         retries: how often a request is sent again.
+        limit_s: longest that a call takes in all, in seconds: opening, or all requests that upload and predict, say.
+        adapt_limit_s: longest that an `adapt` takes in all, whatever progress it tells of.
 
     Attributes:
         device: the port.
 
     Raises:
-        InputError: an argument is not as described.
-        DeviceError: the port cannot be opened, or no console answers.
+        InputError: an argument is not as described, or there can be no port of that name.
+        DeviceError: the port cannot be opened or is no serial port, or no console answers.
     """
 
     def __init__(
@@ -96,25 +63,33 @@ class Board:
         timeout_s: float = 5.0,
         adapt_timeout_s: float = 300.0,
         retries: int = 4,
+        limit_s: float = 600.0,
+        adapt_limit_s: float = 86400.0,
     ) -> None:
-        for name, value in (("timeout_s", timeout_s), ("adapt_timeout_s", adapt_timeout_s)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise InputError(f"expected {name} above 0, received {value!r}")
+        seconds = {
+            "timeout_s": timeout_s,
+            "adapt_timeout_s": adapt_timeout_s,
+            "limit_s": limit_s,
+            "adapt_limit_s": adapt_limit_s,
+        }
+        for name, value in seconds.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MOST_S:
+                raise InputError(f"expected {name} above 0 and at most {_MOST_S:g}, received {value!r}")
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InputError(f"expected retries of at least 0, received {retries!r}")
         self.device = port
         self._adapt_timeout_s = adapt_timeout_s
+        self._limit_s = limit_s
+        self._adapt_limit_s = adapt_limit_s
         self._line = SerialLine(port, baudrate)
         self._exchange = Exchange(self._line, timeout_s, retries)
+        deadline = self._deadline()
         try:
             # Ends what a session before has left half-sent.
             self._line.send(b"\n")
-            answer = self._ask("status")
-            self._chunk_bytes = answer.number("chunk")
-            self._about = _status(answer)
-        except Damaged as damage:
-            self.close()
-            raise DeviceError(f"{port}: expected the status of a console, received {damage}") from None
+            answer = self._exchange.ask(deadline, "status")
+            self._about = answer.status()
+            self._chunk_bytes = answer.chunk_bytes()
         except BaseException:
             self.close()
             raise
@@ -133,7 +108,7 @@ class Board:
 
     def status(self) -> BoardStatus:
         """What the board is and holds."""
-        self._about = _status(self._ask("status"))
+        self._about = self._exchange.ask(self._deadline(), "status").status()
         return self._about
 
     def enroll(self, x: np.ndarray, label: int) -> None:
@@ -156,8 +131,9 @@ class Board:
             )
         if self._about.adaptable and x.dtype == np.float32:
             check_clamped("x", x, InputRange.of(self._about.input_scaling))
-        self._upload(x)
-        self._ask("enroll", label)
+        deadline = self._deadline()
+        self._upload(deadline, x)
+        self._exchange.ask(deadline, "enroll", label)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Scores of a sample.
@@ -174,8 +150,10 @@ class Board:
             InputError: x is not as described.
             DeviceError: with prototypes, no class has been enrolled.
         """
-        self._upload(self._checked_x(x))
-        return _floats(self._data(self._ask("predict"), "scores"))
+        x = self._checked_x(x)
+        deadline = self._deadline()
+        self._upload(deadline, x)
+        return self._exchange.ask(deadline, "predict").floats("scores", self._about.classes)
 
     def train_step(self, x: np.ndarray, label: int) -> float:
         """Trains on one sample, which is not kept.
@@ -191,8 +169,10 @@ class Board:
             DeviceError: with prototypes, the class has not been enrolled; or training has diverged.
         """
         label = checked_label(label, self._about.classes)
-        self._upload(self._checked_x(x))
-        return self._ask("train", label).floating("loss")
+        x = self._checked_x(x)
+        deadline = self._deadline()
+        self._upload(deadline, x)
+        return self._exchange.ask(deadline, "train", label).floating("loss")
 
     def adapt(
         self,
@@ -221,29 +201,23 @@ class Board:
             InputError: an argument is not as described.
             DeviceError: no sample is kept, nothing fits the budget, or training has diverged.
         """
-        for name, value, most in (("iterations", iterations, self._about.iterations), ("seed", seed, 2**32 - 1)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
-                raise InputError(f"adapt: expected {name} from 0 to {most}, received {value!r}")
-        if gradient not in GRADIENTS:
-            raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
-        options = (["flip"] if flip else []) + (["constant"] if gradient == "constant" else [])
-        if options and not self._about.adaptable:
-            raise InputError(
-                f"adapt: expected {' and '.join(options)} with a build that adapts by itself, received another"
-            )
+        words = adapt_words(self._about, iterations, gradient=gradient, flip=flip, seed=seed)
+        deadline = self._exchange.deadline(self._adapt_limit_s, "adapt_limit_s")
         with _shown(progress) as show:
 
-            def heard(line: str) -> None:
-                if match := _SHOWN.match(line):
-                    show(match[1], int(match[2]), int(match[3]))
+            def heard(line: bytes) -> bool:
+                told = read_progress(line, self._about.capacity, iterations)
+                if told is not None:
+                    show(*told)
+                return told is not None
 
-            self._ask("adapt", int(iterations), int(seed), *options, silence_s=self._adapt_timeout_s, heard=heard)
-        losses = self._pieces("losses", "first", 4)
-        return Adaptation(tuple(float(loss) for loss in _floats(losses)), None, None)
+            self._exchange.ask(deadline, "adapt", *words, wait_s=self._adapt_timeout_s, heard=heard)
+        losses = self._pieces(deadline, "losses", "first", iterations, iterations, 4)
+        return Adaptation(tuple(np.frombuffer(losses, dtype="<f4").tolist()), None, None)
 
     def forget_prototypes(self) -> None:
         """Forgets the kept samples and the prototypes made of them; what was trained stays."""
-        self._ask("forget")
+        self._exchange.ask(self._deadline(), "forget")
 
     def save(self) -> bytes:
         """Saves what was learned to the board's storage.
@@ -254,8 +228,9 @@ class Board:
         Raises:
             DeviceError: the board has no storage, it is too small or failed, or training has diverged.
         """
-        self._ask("save", silence_s=self._adapt_timeout_s)
-        return self.dump()
+        deadline = self._deadline()
+        self._exchange.ask(deadline, "save", wait_s=self._adapt_timeout_s)
+        return self._dump(deadline)
 
     def load(self) -> None:
         """Takes up what the board saved last. Samples that are kept stay.
@@ -263,23 +238,23 @@ class Board:
         Raises:
             DeviceError: there is nothing, or it is of another model or plan; nothing has changed then.
         """
-        self._ask("load")
+        self._exchange.ask(self._deadline(), "load")
 
     def dump(self) -> bytes:
         """The state that the board saved last, for `tt-tflm inspect` and `tt-tflm merge`.
 
         Raises:
-            DeviceError: there is none.
+            DeviceError: there is none, or the board tells of more bytes than its storage has or than 2^24.
         """
-        return self._pieces("dump", "offset", 1)
+        return self._dump(self._deadline())
 
     def reset(self) -> None:
         """Back to the weights of the conversion: what was learned and the kept samples are forgotten, what was saved is
         not."""
-        self._ask("reset")
+        self._exchange.ask(self._deadline(), "reset")
 
-    def _ask(self, *words: object, **options: object) -> Answer:
-        return self._exchange.ask(*words, **options)  # type: ignore[arg-type]
+    def _deadline(self) -> Deadline:
+        return self._exchange.deadline(self._limit_s, "limit_s")
 
     def _checked_x(self, x: np.ndarray) -> np.ndarray:
         x = checked_x(x, self._about.input_shape, pixels=True)
@@ -288,58 +263,49 @@ class Board:
             x = (x.astype(np.float64) * scale + shift).astype(np.float32)
         return x
 
-    def _upload(self, x: np.ndarray) -> None:
+    def _upload(self, deadline: Deadline, x: np.ndarray) -> None:
         content = (x if x.dtype == np.uint8 else x.astype("<f4", copy=False)).tobytes()
-        self._ask("begin", x.dtype.name)
+        self._exchange.ask(deadline, "begin", x.dtype.name).number("bytes", len(content), len(content))
         for offset in range(0, len(content), self._chunk_bytes):
-            piece = base64.b64encode(content[offset : offset + self._chunk_bytes]).decode("ascii")
-            self._ask("data", offset, piece)
+            piece = content[offset : offset + self._chunk_bytes]
+            end = offset + len(piece)
+            encoded = base64.b64encode(piece).decode("ascii")
+            self._exchange.ask(deadline, "data", offset, encoded).number("bytes", end, end)
 
-    def _pieces(self, command: str, place: str, unit: int) -> bytes:
-        """What the board sends in pieces, from the first unit to the last."""
+    def _dump(self, deadline: Deadline) -> bytes:
+        return self._pieces(deadline, "dump", "offset", 1, min(self._about.storage_bytes, MOST_STATE_BYTES))
+
+    def _pieces(self, deadline: Deadline, command: str, place: str, least: int, most: int, unit: int = 1) -> bytes:
+        """What the board sends in pieces, from the first unit to the last: from least to most units of `unit` bytes."""
         content = bytearray()
         while True:
-            answer = self._ask(command, len(content) // unit)
-            piece = self._data(answer, "data")
-            if answer.number(place) != len(content) // unit or (
-                not piece and len(content) < unit * answer.number("total")
-            ):
-                raise DeviceError(f"{command} on {self.device}: expected the piece asked for, received another")
+            at = len(content) // unit
+            total, piece = self._exchange.ask(deadline, command, at).piece(place, at, least, most, unit)
             content += piece
-            if len(content) >= unit * answer.number("total"):
+            if len(content) == total * unit:
                 return bytes(content)
-
-    def _data(self, answer: Answer, key: str) -> bytes:
-        try:
-            return answer.data(key)
-        except Damaged as damage:
-            raise DeviceError(f"{self.device}: expected {key} in an answer, received {damage}") from None
+            least = most = total  # it is the same to the end
 
 
-def _floats(content: bytes) -> np.ndarray:
-    return np.frombuffer(content, dtype="<f4").astype(np.float32)
+def adapt_words(
+    about: BoardStatus, iterations: int, *, gradient: str = "exact", flip: bool = False, seed: int = 0
+) -> tuple[object, ...]:
+    """The arguments of the console's `adapt`, as of `Board.adapt`.
 
-
-def _status(answer: Answer) -> BoardStatus:
-    if answer.number("protocol") != PROTOCOL:
-        raise DeviceError(
-            f"expected a console of protocol {PROTOCOL}, received {answer.number('protocol')}: convert again and flash"
+    Raises:
+        InputError: one is not as described there, or the board's build lacks it.
+    """
+    for name, value, most in (("iterations", iterations, about.iterations), ("seed", seed, 2**32 - 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
+            raise InputError(f"adapt: expected {name} from 0 to {most}, received {value!r}")
+    if gradient not in GRADIENTS:
+        raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
+    options = (["flip"] if flip else []) + (["constant"] if gradient == "constant" else [])
+    if options and not about.adaptable:
+        raise InputError(
+            f"adapt: expected {' and '.join(options)} with a build that adapts by itself, received another"
         )
-    return BoardStatus(
-        fingerprint=answer.text_of("fingerprint"),
-        input_shape=tuple(int(size) for size in answer.text_of("shape").split(",")),
-        pixels=answer.text_of("format") == "uint8",
-        input_scaling=(answer.floating("scale"), answer.floating("shift")),
-        classes=answer.number("classes"),
-        loss=answer.text_of("loss"),
-        mode=answer.text_of("mode"),
-        adaptable=answer.number("adaptable") == 1,
-        capacity=answer.number("capacity"),
-        samples=answer.number("samples"),
-        iterations=answer.number("iterations"),
-        state_bytes=answer.number("state"),
-        storage_bytes=answer.number("storage"),
-    )
+    return (int(iterations), int(seed), *options)
 
 
 @contextlib.contextmanager

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from tt_tflm.boards.simulated.protocol import Status, status_message
+from tt_tflm.errors import shown
 
 PROTOCOL = 1
 
-_ANSWER = re.compile(rb"!(?:(ok)|error (\d+))(?: #(\d+))?(?: ?(.*))")
+_ANSWER = re.compile(rb"!(?:(ok)|error ([0-9]{1,10}))(?: #([0-9]{1,10}))?(?: ([ -~]*))?")
 _CRC = re.compile(rb"(.*)\*([0-9A-Fa-f]{8})")
 
 
@@ -38,7 +36,7 @@ class ConsoleError(IntEnum):
     STOPPED = 112
 
 
-_ADVICE: dict[int, str] = {
+_ADVICE: Mapping[int, str] = {
     ConsoleError.BAD_ARGUMENT: "see ops/console/tt_console.h for the ranges",
     ConsoleError.NO_SAMPLE: "call enroll(x, label) first",
     ConsoleError.FULL: "call adapt() or reset(), or give the console room for more",
@@ -59,8 +57,8 @@ class Answer:
     Attributes:
         code: 0, a ``Status`` or a ``ConsoleError``.
         sequence: of the request; None where the board could not read it.
-        fields: key to value, where code is 0.
-        text: what the board says of an error.
+        fields: key to value as they came, where code is 0; `Fields` reads them.
+        text: what the board says of an error, of any length.
     """
 
     code: int
@@ -78,32 +76,8 @@ class Answer:
         if self.code in Status.__members__.values():
             return status_message(self.code)
         advice = _ADVICE.get(self.code)
-        return f"{self.text}: {advice}" if advice else f"{self.text} (error {self.code})"
-
-    def number(self, key: str) -> int:
-        """A decimal field."""
-        return int(self._field(key))
-
-    def floating(self, key: str) -> float:
-        """A float32, given by its bits in hexadecimal digits."""
-        return float(struct.unpack(">f", bytes.fromhex(self._field(key)))[0])
-
-    def data(self, key: str) -> bytes:
-        """Bytes, given in base64."""
-        try:
-            return base64.b64decode(self._field(key), validate=True)
-        except binascii.Error as error:
-            raise Damaged(str(error)) from None
-
-    def text_of(self, key: str) -> str:
-        """A field as it is."""
-        return self._field(key)
-
-    def _field(self, key: str) -> str:
-        try:
-            return self.fields[key]
-        except KeyError:
-            raise Damaged(f"an answer without {key}") from None
+        text = shown(self.text)
+        return f"{text}: {advice}" if advice else f"{text} (error {self.code})"
 
 
 def request(sequence: int, *words: object) -> bytes:
@@ -116,7 +90,7 @@ def read_answer(line: bytes) -> Answer:
     """The answer in a line that begins with an exclamation mark, without its end.
 
     Raises:
-        Damaged: it is none, or its checksum is another.
+        Damaged: it is none, by its checksum or its form.
     """
     whole = _CRC.fullmatch(line)
     if whole is None or zlib.crc32(whole[1]) != int(whole[2], 16):
@@ -125,9 +99,14 @@ def read_answer(line: bytes) -> Answer:
     if parts is None:
         raise Damaged("an answer of another form")
     ok, code, sequence, rest = parts.groups()
-    text = rest.decode("ascii", errors="replace")
+    text = (rest or b"").decode("ascii")
     number = None if sequence is None else int(sequence)
     if not ok:
+        if int(code) == Status.OK:
+            raise Damaged("an error without a code")
         return Answer(int(code), number, {}, text)
-    fields = dict(word.partition("=")[::2] for word in text.split())
+    pairs = [word.partition("=") for word in text.split()]
+    fields = {key: value for key, equals, value in pairs if key and equals}
+    if len(fields) < len(pairs):
+        raise Damaged("fields that are not KEY=VALUE, or one given twice")
     return Answer(Status.OK, number, fields, "")

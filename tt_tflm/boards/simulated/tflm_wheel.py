@@ -31,9 +31,9 @@ import tflite
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.devices.cores import BASE_FLAGS, KERNEL_FLAGS
-from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import Flag, Op, pack
 from tt_tflm.tflite.writer import TfliteWriter
 
 WHEEL = "tflite-micro"

@@ -10,9 +10,9 @@ import tflite
 from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
 from tt_tflm.emit.text import environment
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
-from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
+from tt_tflm.tflite.op_params import FISHER, TRAIN
 
 _OWN_INPUTS = ("x", "label", "command")
 _TRIPLE = 3

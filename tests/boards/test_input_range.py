@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples of another scale than the model's: which are refused, and that the remedy works."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tt_tflm.boards.episode import load_episode
+from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale, check_support, scaling_of_pixels
+from tt_tflm.boards.simulated.task import Augment
+from tt_tflm.errors import InputError
+
+IMAGE, VECTOR = (6, 8, 8, 3), (6, 64, 3)
+DEFAULT, UNIT, PIXELS = InputScaling(), InputScaling(1 / 255, 0.0), InputScaling(1.0, 0.0)
+
+
+def spread(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+    """float32 samples, least and greatest value exactly these."""
+    return (
+        np.random.default_rng(0)
+        .permutation(np.linspace(low, high, int(np.prod(shape)), dtype=np.float32))
+        .reshape(shape)
+    )
+
+
+# Shape, range of the samples, scaling; whether they are refused as images and, where pseudo-queries are made, at all.
+CASES = {
+    "images as the model takes them": (IMAGE, -1, 1, DEFAULT, False, False),
+    "a little beyond, as resizing leaves them": (IMAGE, -1.08, 1.08, DEFAULT, False, False),
+    "0 to 255": (IMAGE, 0, 255, DEFAULT, True, True),
+    "0 to 1": (IMAGE, 0, 1, DEFAULT, True, True),
+    "0 to 1 where that is right": (IMAGE, 0, 1, UNIT, False, False),
+    "0 to 255 where 0 to 1 is right": (IMAGE, 0, 255, UNIT, True, True),
+    "-1 to 1 where 0 to 1 is right": (IMAGE, -1, 1, UNIT, False, True),
+    "0 to 255 where that is right": (IMAGE, 0, 255, PIXELS, False, False),
+    "0 to 1 where 0 to 255 is right": (IMAGE, 0, 1, PIXELS, True, True),
+    "metres per second squared": (VECTOR, -19.6, 21.3, DEFAULT, False, True),
+    "a vector from 0 to 1": (VECTOR, 0, 1, DEFAULT, False, False),
+    "decibels as an image": (IMAGE, -80.0, 3.0, DEFAULT, False, True),
+    "a spectrum of large numbers": (IMAGE, 0.0, 4321.0, DEFAULT, True, True),
+}
+
+
+def refusal(check, samples: np.ndarray, scaling: InputScaling) -> str | None:
+    try:
+        check("support_x", samples, InputRange.of(scaling))
+    except InputError as error:
+        assert "\n" not in str(error)
+        assert str(error).startswith("support_x: expected ")
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_what_is_refused_is_taken_with_the_scaling_that_the_refusal_names(case) -> None:
+    shape, low, high, scaling, as_images, clamped = case
+    samples = spread(shape, low, high)
+    for check, expected in ((check_image_scale, as_images), (check_support, clamped)):
+        message = refusal(check, samples, scaling)
+        assert (message is not None) == expected, message
+        if message:
+            scale, shift = re.search(r"--input-scaling (\S+),(\S+) \(", message).groups()
+            assert refusal(check, samples, InputScaling(float(scale), float(shift))) is None
+        if message and (augment := re.search(r"Augment\(low=(\S+), high=(\S+)\)", message)):
+            options = Augment(low=float(augment[1]), high=float(augment[2]))
+            check("support_x", samples, (options.low, options.high))
+
+
+def test_bright_pixels_are_no_images_of_another_scale() -> None:
+    pixels = np.random.default_rng(0).integers(130, 256, IMAGE)
+    check_support("support_x", (pixels / 127.5 - 1).astype(np.float32), InputRange.of(DEFAULT))
+
+
+def test_an_episode_of_floats_is_checked_and_one_of_pixels_is_scaled(tmp_path: Path) -> None:
+    labels = np.arange(6) % 2
+    for dtype, refused in ((np.uint8, False), (np.float32, True)):
+        x = spread(IMAGE, 0, 255).astype(dtype)
+        np.savez(tmp_path / "e.npz", support_x=x, support_y=labels, query_x=x, query_y=labels)
+        if refused:
+            with pytest.raises(InputError, match="episode array support_x: expected images from -1 to 1"):
+                load_episode(tmp_path / "e.npz", IMAGE[1:])
+            load_episode(tmp_path / "e.npz", IMAGE[1:], PIXELS)
+        else:
+            assert load_episode(tmp_path / "e.npz", IMAGE[1:]).support_x.min() == -1
+
+
+def test_a_model_that_rescales_its_input_has_to_be_told_what_pixels_are() -> None:
+    layers = [keras.layers.Rescaling(1 / 255, name="own"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input(IMAGE[1:]), *layers])
+    with pytest.raises(
+        InputError, match=r"layer 'own' \(Rescaling\): expected .*, received no input_scaling: set it to"
+    ):
+        scaling_of_pixels(model, None)
+    assert scaling_of_pixels(model, (1, 0)) == PIXELS
+    behind = keras.Sequential([keras.Input(IMAGE[1:]), *layers[1:], keras.layers.Rescaling(2.0)])
+    assert scaling_of_pixels(behind, None) == DEFAULT
+    for wrong in (1, (1, 2, 3), "ab", (0, 1), (float("nan"), 0)):
+        with pytest.raises(InputError, match="input_scaling: expected"):
+            scaling_of_pixels(behind, wrong)
