@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tt_tflm.emit.tflm.params import TRAIN
 
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
