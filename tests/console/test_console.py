@@ -276,7 +276,7 @@ def test_floats_can_be_classified_but_not_kept_among_pixels(program):
 
 def enrolled(samples: int) -> list[bytes]:
     return [
-        f for i in range(samples) for f in (*sample(10 * i, value=60 * i), request(10 * i + 3, "enroll", i % CLASSES))
+        f for i in range(samples) for f in (*sample(10 * i, value=40 * i), request(10 * i + 3, "enroll", i % CLASSES))
     ]
 
 
