@@ -20,9 +20,13 @@ class TinyTrainError(Exception):
     """
 
     def __str__(self) -> str:
-        text = " ".join(super().__str__()[: 2 * _LONGEST].split())
-        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        text = " ".join(_shortened(super().__str__()).split())
+        return _shortened("".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text))
+
+
+def _shortened(text: str) -> str:
+    """A text without its middle where it is too long: what is wrong stands at its beginning, what to do at its end."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 class InputError(TinyTrainError, ValueError):

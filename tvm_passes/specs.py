@@ -38,7 +38,8 @@ class OptimizerSpec:
     """An optimiser as the passes know it.
 
     Args:
-        kind: its name; C has ``tt_optimizer_<kind>``, and ``tt_<kind>_update(row, moments..., gradient, count, hyper)``.
+        kind: its name; C has ``tt_optimizer_<kind>``, and ``tt_<kind>_update(row, moments..., gradient, count,
+        hyper)``.
         batch_size: samples whose mean gradient makes one update.
         at_run_time: channels are chosen on the board, so no buffer of the arena can hold just their gradients.
         constants: what ``hyper`` holds behind the learning rate, in order.

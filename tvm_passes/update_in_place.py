@@ -13,9 +13,9 @@ After, for SGD on one sample at a time (``scale`` holds minus the learning rate)
         p0 = R.call_tir_inplace(cls.conv2d_grad_weights, (x, g, rows_0, scale, pool_0), inplace_indices=[4], ...)
         return (p0,)
 
-After, for an optimiser with state: ``d0`` lives in the arena until ``optimizer_update(d0, rows_0, hyper, velocity_0, pool_0)``
-has used it. With gradients accumulated over a batch, ``train_step`` adds to ``gradient_0`` (``scale`` holds one over
-the batch size) and a function ``apply_update`` holds the optimiser's steps.
+After, for an optimiser with state: ``d0`` lives in the arena until ``optimizer_update(d0, rows_0, hyper, velocity_0,
+pool_0)`` has used it. With gradients accumulated over a batch, ``train_step`` adds to ``gradient_0`` (``scale`` holds
+one over the batch size) and a function ``apply_update`` holds the optimiser's steps.
 
 The optimisers take ``rows_<layer>`` for the number of trained rows. ``pool_<layer>`` is where the rows of
 ``rows_<layer>`` that are trained live, so an update must follow every reader.

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm.params import Command
+from tt_tflm.tflite.op_params import Command
 
 TOLERANCE = 1e-5
 LINE = re.compile(r"^(\d+) (\w+) label (\d+) loss (\S+)$", re.MULTILINE)

@@ -10,7 +10,7 @@ import numpy as np
 import tflite
 
 from tt_tflm.boards.episode import load_episode
-from tt_tflm.emit.tflm.params import Command
+from tt_tflm.tflite.op_params import Command
 
 
 @click.command()

@@ -33,37 +33,37 @@ extern "C" {
 #endif
 
 /* open */
-tt_status_t tt_open_fixed(tt_session_t *session, size_t arena_bytes);
-tt_status_t tt_open_fixed_int8(tt_session_t *session, size_t arena_bytes);
-tt_status_t tt_open_chosen(tt_session_t *session, size_t arena_bytes);
+TT_COLD tt_status_t tt_open_fixed(tt_session_t *session, size_t arena_bytes);
+TT_COLD tt_status_t tt_open_fixed_int8(tt_session_t *session, size_t arena_bytes);
+TT_COLD tt_status_t tt_open_chosen(tt_session_t *session, size_t arena_bytes);
 
 /* start_rows */
-void tt_start_fixed(tt_session_t *session);
-void tt_start_fixed_int8(tt_session_t *session);
-void tt_start_chosen(tt_session_t *session);
-void tt_start_chosen_int8(tt_session_t *session);
+TT_COLD void tt_start_fixed(tt_session_t *session);
+TT_COLD void tt_start_fixed_int8(tt_session_t *session);
+TT_COLD void tt_start_chosen(tt_session_t *session);
+TT_COLD void tt_start_chosen_int8(tt_session_t *session);
 
 /* rows_changed: the forward pass of an int8 build reads trained rows as int8. */
-void tt_quantize_rows(tt_session_t *session);
+TT_COLD void tt_quantize_rows(tt_session_t *session);
 
 /* infer */
-tt_status_t tt_infer_generated(tt_session_t *session, const float *x, const float **output);
+TT_COLD tt_status_t tt_infer_generated(tt_session_t *session, const float *x, const float **output);
 
 /* train: the update is part of the gradient kernels; follows each of them; or waits until the batch is full. */
-tt_status_t tt_train_fused(tt_session_t *session, const float *x);
-tt_status_t tt_train_direct(tt_session_t *session, const float *x);
-tt_status_t tt_train_adding(tt_session_t *session, const float *x);
+TT_COLD tt_status_t tt_train_fused(tt_session_t *session, const float *x);
+TT_COLD tt_status_t tt_train_direct(tt_session_t *session, const float *x);
+TT_COLD tt_status_t tt_train_adding(tt_session_t *session, const float *x);
 
 /* add_loss, add_seed, update, clear_gradients */
-tt_status_t tt_add_loss_generated(tt_session_t *session, const float *x, float *scratch);
-tt_status_t tt_add_seed_generated(tt_session_t *session, const float *x, const float *output_gradient);
-tt_status_t tt_update_generated(tt_session_t *session);
-void tt_clear_fixed_gradients(tt_session_t *session);
-void tt_clear_chosen_gradients(tt_session_t *session);
+TT_COLD tt_status_t tt_add_loss_generated(tt_session_t *session, const float *x, float *scratch);
+TT_COLD tt_status_t tt_add_seed_generated(tt_session_t *session, const float *x, const float *output_gradient);
+TT_COLD tt_status_t tt_update_generated(tt_session_t *session);
+TT_COLD void tt_clear_fixed_gradients(tt_session_t *session);
+TT_COLD void tt_clear_chosen_gradients(tt_session_t *session);
 
 /* inspect, clear_potentials */
-tt_status_t tt_inspect_generated(tt_session_t *session, const float *x);
-void tt_clear_potentials(tt_session_t *session);
+TT_COLD tt_status_t tt_inspect_generated(tt_session_t *session, const float *x);
+TT_COLD void tt_clear_potentials(tt_session_t *session);
 
 #ifdef __cplusplus
 }

@@ -58,7 +58,7 @@ typedef struct {
     (4u * (2u * (size_t)(samples) * ((elements) + 1u) + (classes) * ((elements) + 2u) + (elements) + (input_elements)))
 
 /* The same for a session that is initialised; 0 for one that is not, or whose build cannot adapt. */
-size_t tt_adapt_workspace_bytes(const tt_session_t *session, uint32_t samples);
+TT_COLD size_t tt_adapt_workspace_bytes(const tt_session_t *session, uint32_t samples);
 
 /*
  * Begin: everything is checked, nothing computed. Gradients that tt_accumulate or an unfinished batch have left are
@@ -70,31 +70,31 @@ size_t tt_adapt_workspace_bytes(const tt_session_t *session, uint32_t samples);
  * TT_ERROR_UNSUPPORTED: no prototypes, or no gradients that are added up; TT_ERROR_INVALID_ARGUMENT: no samples;
  * TT_ERROR_LABEL_OUT_OF_RANGE; TT_ERROR_ARENA_TOO_SMALL: the workspace.
  */
-tt_status_t tt_adapt_begin(tt_adapter_t *adapter, tt_session_t *session, const tt_adaptation_t *task, void *workspace,
-                           size_t workspace_bytes, float *losses);
+TT_COLD tt_status_t tt_adapt_begin(tt_adapter_t *adapter, tt_session_t *session, const tt_adaptation_t *task,
+                                   void *workspace, size_t workspace_bytes, float *losses);
 
 /*
  * At most one pass of one sample. An error is that of the step; go on until tt_adapt_done all the same, so that the
  * prototypes come to be those of the rows.
  */
-tt_status_t tt_adapt_step(tt_adapter_t *adapter);
+TT_COLD tt_status_t tt_adapt_step(tt_adapter_t *adapter);
 
 /* Skip what is left of the training: the support set is enrolled and the adaptation is done, at most samples + 1 steps
  * on. */
-void tt_adapt_cancel(tt_adapter_t *adapter);
+TT_COLD void tt_adapt_cancel(tt_adapter_t *adapter);
 
-bool tt_adapt_done(const tt_adapter_t *adapter);
+TT_COLD bool tt_adapt_done(const tt_adapter_t *adapter);
 
 /* What it ended with: TT_OK, too, where it was cancelled. adapter: done. */
-tt_status_t tt_adapt_outcome(const tt_adapter_t *adapter);
+TT_COLD tt_status_t tt_adapt_outcome(const tt_adapter_t *adapter);
 
 /* Iterations whose update has been made, and passes through the network of those that the whole adaptation makes. */
-uint32_t tt_adapt_iterations(const tt_adapter_t *adapter);
-void tt_adapt_progress(const tt_adapter_t *adapter, uint32_t *passes, uint32_t *total);
+TT_COLD uint32_t tt_adapt_iterations(const tt_adapter_t *adapter);
+TT_COLD void tt_adapt_progress(const tt_adapter_t *adapter, uint32_t *passes, uint32_t *total);
 
 /* Enroll the support set, train the chosen rows on augmented copies of it, and enroll it again. */
-tt_status_t tt_adapt(tt_session_t *session, const tt_adaptation_t *task, void *workspace, size_t workspace_bytes,
-                     float *losses);
+TT_COLD tt_status_t tt_adapt(tt_session_t *session, const tt_adaptation_t *task, void *workspace,
+                             size_t workspace_bytes, float *losses);
 
 #ifdef __cplusplus
 }

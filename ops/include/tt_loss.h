@@ -31,8 +31,8 @@ extern "C" {
  * TT_ERROR_LABEL_OUT_OF_RANGE; TT_ERROR_NOT_FINITE (a logit, or the distance of the label's logit from
  * the largest, is not finite). On an error nothing is written.
  */
-tt_status_t tt_softmax_cross_entropy(const float *logits, uint32_t classes, uint32_t label, float *grad_logits,
-                                     float *loss);
+TT_COLD tt_status_t tt_softmax_cross_entropy(const float *logits, uint32_t classes, uint32_t label, float *grad_logits,
+                                             float *loss);
 
 struct tt_session;
 

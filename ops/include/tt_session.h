@@ -80,33 +80,33 @@ struct tt_session {
  * Returns TT_ERROR_NULL_POINTER, TT_ERROR_MISALIGNED, TT_ERROR_ARENA_TOO_SMALL (the interpreter's log says more, where
  * there is one) or TT_ERROR_ROW_POOL_TOO_SMALL; the session is unusable then.
  */
-tt_status_t tt_init(tt_session_t *session, const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool,
-                    size_t row_pool_bytes);
+TT_COLD tt_status_t tt_init(tt_session_t *session, const tt_model_t *model, void *arena, size_t arena_bytes,
+                            void *row_pool, size_t row_pool_bytes);
 
 /* Bytes of the arena that are in use; 0 for a session that is not initialised. */
-size_t tt_arena_used(const tt_session_t *session);
+TT_COLD size_t tt_arena_used(const tt_session_t *session);
 
 /* Forget everything learned: base rows, optimiser state, learning rate, prototypes, choice. */
-tt_status_t tt_reset(tt_session_t *session);
+TT_COLD tt_status_t tt_reset(tt_session_t *session);
 
 /* learning_rate: finite, >= 0 (TT_ERROR_INVALID_ARGUMENT otherwise); holds until tt_reset. */
-tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate);
+TT_COLD tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate);
 
 /*
  * Have pulse called between two kernels of every pass, so that a watchdog is fed and a thread can yield. NULL: no more.
  * It must not call anything on this session. In sources compiled without TT_PULSES nothing is called.
  */
-tt_status_t tt_set_pulse(tt_session_t *session, tt_pulse_t pulse, void *context);
+TT_COLD tt_status_t tt_set_pulse(tt_session_t *session, tt_pulse_t pulse, void *context);
 
 /*
  * scores: out, [classes]: what the loss makes of the output of the model for x. With prototypes temperature times the
  * cosine of the embedding to the mean of each enrolled class, -FLT_MAX for a class without samples
  * (TT_ERROR_NOT_ENROLLED when no class has any); else the output itself.
  */
-tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
+TT_COLD tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
 
 /* embedding: out, [output_elements]: the output of the network for x. */
-tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
+TT_COLD tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
 
 /*
  * One sample: forward pass, gradient of the loss, and with every batch_size-th sample an update of the chosen rows by
@@ -117,26 +117,26 @@ tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding
  * TT_ERROR_NOT_FINITE (x, or the loss): no row has been changed. TT_ERROR_NOT_FINITE with soundness
  * TT_ROWS_NOT_FINITE: the update has made a row NaN or infinite.
  */
-tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
+TT_COLD tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
 
 /* The same for losses whose label is a vector. target: in, [label_elements], finite. */
-tt_status_t tt_train_step_to(tt_session_t *session, const float *x, const float *target, float *loss);
+TT_COLD tt_status_t tt_train_step_to(tt_session_t *session, const float *x, const float *target, float *loss);
 
 /* Add the embedding of x to the prototype of a class. TT_ERROR_UNSUPPORTED: the build has no prototypes. */
-tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
+TT_COLD tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
 
 /* Forget the enrolled samples and keep what was learned: enrol again after training, as embeddings have moved. */
-tt_status_t tt_forget_prototypes(tt_session_t *session);
+TT_COLD tt_status_t tt_forget_prototypes(tt_session_t *session);
 
 /*
  * One sample's share of a gradient: forward, then backward from the given gradient of the output; no update. It is added
  * to what tt_accumulate, and tt_train_step where a batch is not full, have left. TT_ERROR_UNSUPPORTED: the build keeps no
  * gradients.
  */
-tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *output_gradient);
+TT_COLD tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *output_gradient);
 
 /* Update the chosen rows by the accumulated gradient, and clear it. */
-tt_status_t tt_update(tt_session_t *session);
+TT_COLD tt_status_t tt_update(tt_session_t *session);
 
 /*
  * The board chooses. Enroll the support set where there are prototypes, call tt_fisher_accumulate for each of its
@@ -148,48 +148,49 @@ tt_status_t tt_update(tt_session_t *session);
  * Add the Fisher potential of one sample; label as for tt_train_step. Potentials that run over are forgotten, all of
  * them, with TT_ERROR_NOT_FINITE.
  */
-tt_status_t tt_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label);
+TT_COLD tt_status_t tt_fisher_accumulate(tt_session_t *session, const float *x, uint32_t label);
 
 /* The same for losses whose label is a vector. */
-tt_status_t tt_fisher_accumulate_to(tt_session_t *session, const float *x, const float *target);
+TT_COLD tt_status_t tt_fisher_accumulate_to(tt_session_t *session, const float *x, const float *target);
 
 /* Forget the potentials. */
-tt_status_t tt_fisher_clear(tt_session_t *session);
+TT_COLD tt_status_t tt_fisher_clear(tt_session_t *session);
 
 /*
  * Choose layers and channels under a budget by the potentials so far, and start their rows from the base weights.
  * TT_ERROR_BUDGET_TOO_SMALL: no single channel fits, and the choice stays as it was.
  */
-tt_status_t tt_select(tt_session_t *session, const tt_budget_t *budget);
+TT_COLD tt_status_t tt_select(tt_session_t *session, const tt_budget_t *budget);
 
 /*
  * Train a given plan. counts: [candidates], channels of each candidate; channels: room for all channels of each
  * candidate one after the other, the chosen ones first in each room, ascending.
  * TT_ERROR_INVALID_ARGUMENT, or TT_ERROR_ROW_POOL_TOO_SMALL when the rows do not fit: the choice stays as it was.
  */
-tt_status_t tt_choose(tt_session_t *session, const uint16_t *counts, const uint16_t *channels);
+TT_COLD tt_status_t tt_choose(tt_session_t *session, const uint16_t *counts, const uint16_t *channels);
 
 /* The cost of any plan over the candidates; NULL where the plan is fixed. */
-const tt_cost_table_t *tt_cost_table(const tt_session_t *session);
+TT_COLD const tt_cost_table_t *tt_cost_table(const tt_session_t *session);
 
 /* Bytes of the state that tt_save would write now; 0 for a session that is not initialised. */
-size_t tt_state_bytes(const tt_session_t *session);
+TT_COLD size_t tt_state_bytes(const tt_session_t *session);
 
 /*
  * Save what was learned (plan, rows, prototypes, number of updates) so that it outlives a cut of power: whenever the
  * power goes, tt_load finds this state or the one before. storage: two slots, see tt_storage.h.
- * TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE: training has diverged; TT_ERROR_STORAGE: the state before can still
- * be loaded.
+ * TT_OK: it has been read back, and is what tt_load finds. TT_ERROR_STORAGE_TOO_SMALL; TT_ERROR_NOT_FINITE: training has
+ * diverged; TT_ERROR_STORAGE: the state before can still be loaded.
  */
-tt_status_t tt_save(tt_session_t *session, const tt_storage_t *storage);
+TT_COLD tt_status_t tt_save(tt_session_t *session, const tt_storage_t *storage);
 
 /*
  * Take up the newest complete state of this model and plan again. Scores are those of the moment it was saved, to the
  * bit. The optimiser starts anew, the learning rate stays, Fisher potentials are forgotten.
- * TT_ERROR_NO_STATE, TT_ERROR_OTHER_STATE: nothing has changed. TT_ERROR_STORAGE: nothing has changed, or, where the
- * storage failed while it was read for the second time, the session is as tt_reset leaves it.
+ * TT_ERROR_NO_STATE, TT_ERROR_OTHER_STATE, TT_ERROR_NOT_FINITE (a number of the state): nothing has changed.
+ * TT_ERROR_STORAGE: nothing has changed, or, where what was read for the second time was not what had been found, the
+ * session is as tt_reset leaves it.
  */
-tt_status_t tt_load(tt_session_t *session, const tt_storage_t *storage);
+TT_COLD tt_status_t tt_load(tt_session_t *session, const tt_storage_t *storage);
 
 #ifdef __cplusplus
 }

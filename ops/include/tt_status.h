@@ -6,6 +6,13 @@
 extern "C" {
 #endif
 
+/* Of functions that run seldom: compiled for size, whatever the rest is compiled for. */
+#if defined(__GNUC__)
+#define TT_COLD __attribute__((cold))
+#else
+#define TT_COLD
+#endif
+
 /*
  * What every call of the device runtime and of a generated model answers. The values are part of the
  * interface: they never change, new ones are appended.
@@ -33,7 +40,7 @@ typedef enum {
  * status: any value, also one that is not listed above.
  * Returns a constant, NUL-terminated English text; never NULL.
  */
-const char *tt_status_text(tt_status_t status);
+TT_COLD const char *tt_status_text(tt_status_t status);
 
 #ifdef __cplusplus
 }

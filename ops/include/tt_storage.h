@@ -20,8 +20,9 @@ extern "C" {
 #define TT_STORAGE_MAX_PAGE_BYTES 256u
 
 /*
- * The functions return false when the medium fails; whatever called them then returns TT_ERROR_STORAGE, or does
- * without that slot. They are called one at a time, never from an interrupt of the runtime's own, and may block.
+ * The functions return false when the medium fails; whatever called them then tries a read again, returns
+ * TT_ERROR_STORAGE, or does without that slot. A wrong bit that the medium does not notice is noticed by the caller.
+ * They are called one at a time, never from an interrupt of the runtime's own, and may block.
  */
 typedef struct tt_storage {
     /*

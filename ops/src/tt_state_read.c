@@ -1,38 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sizes of states, what the slots of a storage hold, and what is read from them. */
+/*
+ * What the slots of a storage hold, and what is read from them. No read is trusted for having gone well before: what
+ * steers an access to memory is checked on the read that it is taken from, and a checksum covers what has been taken.
+ */
 #include <stddef.h>
 
 #include "tt_crc32.h"
+#include "tt_finite.h"
 #include "tt_state_parts.h"
 
-#define CHUNK_BYTES 64u
-
-uint32_t tt_state_channel_bytes(uint32_t channels) {
-    return (2u * channels + 3u) / 4u * 4u;
-}
-
-static uint32_t prototype_bytes(uint32_t classes, uint32_t elements) {
-    return 4u * classes * (elements + 1u);
-}
-
-uint32_t tt_state_chosen_channels(const tt_state_t *state) {
-    uint32_t sum = 0u;
-    uint32_t i;
-    for (i = 0; i < state->layers; ++i) {
-        sum += state->rows[i].trained;
-    }
-    return sum;
-}
-
-uint32_t tt_state_size(const tt_state_t *state) {
-    uint32_t bytes = (uint32_t)sizeof(tt_state_header_t) + TT_STATE_ENTRY_BYTES * state->layers +
-                     tt_state_channel_bytes(tt_state_chosen_channels(state)) + TT_STATE_CRC_BYTES;
-    uint32_t i;
-    for (i = 0; i < state->layers; ++i) {
-        bytes += 4u * tt_trained_elements(&state->rows[i]);
-    }
-    return state->sums == NULL ? bytes : bytes + prototype_bytes(state->classes, state->elements);
-}
+#define CHUNK_FLOATS 16u
 
 tt_status_t tt_state_check_storage(const tt_storage_t *storage) {
     if (storage == NULL || storage->read == NULL || storage->write == NULL || storage->erase == NULL ||
@@ -50,83 +27,34 @@ uint32_t tt_state_slot_bytes(const tt_storage_t *storage) {
     return storage->size(storage->context) / TT_STATE_SLOTS / storage->block_bytes * storage->block_bytes;
 }
 
-static bool read(const tt_storage_t *storage, uint32_t offset, void *bytes, uint32_t count) {
-    return count == 0u || storage->read(storage->context, offset, bytes, count);
-}
+/* Reads on from offset. */
+typedef struct {
+    const tt_storage_t *storage;
+    uint32_t offset;
+    uint32_t crc; /* of what has been read */
+} reader_t;
 
-/* CRC-32 of a run of the storage. */
-static bool checksum(const tt_storage_t *storage, uint32_t offset, uint32_t count, uint32_t *crc) {
-    uint8_t chunk[CHUNK_BYTES];
-    *crc = 0u;
-    while (count > 0u) {
-        const uint32_t part = count < CHUNK_BYTES ? count : CHUNK_BYTES;
-        if (!read(storage, offset, chunk, part)) {
-            return false;
-        }
-        *crc = tt_crc32(*crc, chunk, part);
-        offset += part;
-        count -= part;
+static bool take(reader_t *reader, void *bytes, uint32_t count) {
+    if (count > 0u && !reader->storage->read(reader->storage->context, reader->offset, bytes, count)) {
+        return false;
     }
+    reader->offset += count;
+    reader->crc = tt_crc32(reader->crc, bytes, count);
     return true;
 }
 
-bool tt_state_complete(const tt_storage_t *storage, uint32_t offset, tt_state_header_t *header, bool *failed) {
-    const uint32_t least = (uint32_t)sizeof *header + TT_STATE_CRC_BYTES;
-    const uint32_t room = tt_state_slot_bytes(storage);
-    uint32_t expected;
-    uint32_t found;
-    if (room < least) {
-        return false;
-    }
-    if (!read(storage, offset, header, sizeof *header)) {
-        *failed = true;
-        return false;
-    }
-    if (header->magic != TT_STATE_MAGIC || header->version != TT_STATE_VERSION || header->bytes < least ||
-        header->bytes > room || header->bytes % 4u != 0u) {
-        return false;
-    }
-    if (!checksum(storage, offset, header->bytes - TT_STATE_CRC_BYTES, &found) ||
-        !read(storage, offset + header->bytes - TT_STATE_CRC_BYTES, &expected, TT_STATE_CRC_BYTES)) {
-        *failed = true;
-        return false;
-    }
-    return found == expected;
-}
-
-/* The rooms of a slot, from its plan on. */
-static uint32_t entries_at(const tt_state_slot_t *slot) {
-    return slot->offset + (uint32_t)sizeof slot->header;
-}
-
-static uint32_t channels_at(const tt_state_slot_t *slot) {
-    return entries_at(slot) + TT_STATE_ENTRY_BYTES * slot->header.layers;
-}
-
-static bool read_entry(const tt_state_slot_t *slot, uint32_t index, tt_state_entry_t *entry) {
-    return read(slot->storage, entries_at(slot) + TT_STATE_ENTRY_BYTES * index, entry, sizeof *entry);
-}
-
-static bool read_channel(const tt_state_slot_t *slot, uint32_t index, uint16_t *channel) {
-    return read(slot->storage, channels_at(slot) + 2u * index, channel, sizeof *channel);
-}
-
-/* Whether the chosen channels of a layer are ascending, in range and, where the plan is fixed, those of the build. */
-static bool channels_fit(const tt_state_t *state, const tt_state_slot_t *slot, uint32_t layer, uint32_t first,
-                         uint32_t chosen, bool *failed) {
-    uint16_t before = 0u;
-    uint32_t k;
-    for (k = 0; k < chosen; ++k) {
-        uint16_t channel;
-        if (!read_channel(slot, first + k, &channel)) {
-            *failed = true;
+/* Reads without keeping. finite: NULL, or set to false when one of count / 4 floats is not. */
+static bool scan(reader_t *reader, uint32_t count, bool *finite) {
+    float chunk[CHUNK_FLOATS];
+    while (count > 0u) {
+        const uint32_t part = count < sizeof chunk ? count : (uint32_t)sizeof chunk;
+        if (!take(reader, chunk, part)) {
             return false;
         }
-        if (channel >= state->channels_total[layer] || (k > 0u && channel <= before) ||
-            (state->fixed_plan && channel != state->rows[layer].channels[k])) {
-            return false;
+        if (finite != NULL && !tt_all_finite(chunk, part / 4u)) {
+            *finite = false;
         }
-        before = channel;
+        count -= part;
     }
     return true;
 }
@@ -138,68 +66,169 @@ static bool same_model(const tt_state_t *state, const tt_state_header_t *header)
             return false;
         }
     }
-    return true;
+    return header->layers == state->layers && header->classes == (state->sums == NULL ? 0u : state->classes) &&
+           header->elements == (state->sums == NULL ? 0u : state->elements);
 }
 
-/* Whether a complete state is of this model, with a plan that this build can train. */
-static bool ours(const tt_state_t *state, const tt_state_slot_t *slot, bool *failed) {
+/*
+ * The plan of a slot whose header is of our model, for a board that chooses. Entries stand before all channels, but
+ * there is no room to keep them: they are read for the checksum, and then, one by one, together with the channels of
+ * their layer. What the second reading gives must add up to the state, whose own checksum decides in the end. Sizes of a layer of the build do not overflow, and channels do not go beyond header.bytes.
+ *
+ * counts, channels: out, as tt_state_read_plan has them; NULL to look only.
+ * chosen: out, the number of all channels.
+ */
+static tt_status_t take_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint16_t *counts, uint16_t *channels,
+                             uint32_t *chosen) {
+    static const uint16_t padding = TT_STATE_PADDING;
     const tt_state_header_t *header = &slot->header;
-    uint64_t bytes = sizeof *header + (uint64_t)TT_STATE_ENTRY_BYTES * header->layers + TT_STATE_CRC_BYTES;
-    uint64_t floats = 0u;
-    uint64_t room = 0u;
-    uint32_t channels = 0u;
+    reader_t entries = {slot->storage, slot->offset + (uint32_t)sizeof *header, 0u};
+    reader_t plan = entries;
+    uint32_t bytes = (uint32_t)sizeof *header + TT_STATE_ENTRY_BYTES * state->layers + tt_state_prototype_bytes(state) +
+                     TT_STATE_CRC_BYTES;
+    uint64_t room = state->rows_limit;
     uint32_t i;
-    if (!same_model(state, header) || header->layers != state->layers ||
-        header->classes != (state->sums == NULL ? 0u : state->classes) ||
-        header->elements != (state->sums == NULL ? 0u : state->elements) || header->bytes < bytes) {
-        return false;
+    *chosen = 0u;
+    if (header->bytes < bytes) {
+        return TT_ERROR_OTHER_STATE;
+    }
+    if (!scan(&plan, TT_STATE_ENTRY_BYTES * state->layers, NULL)) {
+        return TT_ERROR_STORAGE;
     }
     for (i = 0; i < state->layers; ++i) {
+        const uint16_t total = state->channels_total[i];
         tt_state_entry_t entry;
-        if (!read_entry(slot, i, &entry)) {
-            *failed = true;
-            return false;
+        uint32_t least = 0u;
+        uint32_t k;
+        if (!take(&entries, &entry, TT_STATE_ENTRY_BYTES)) {
+            return TT_ERROR_STORAGE;
         }
-        if (entry.number != state->numbers[i] || entry.stride != state->rows[i].stride ||
-            entry.chosen > state->channels_total[i] || (state->fixed_plan && entry.chosen != state->rows[i].trained)) {
-            return false;
+        if (entry.number != state->numbers[i] || entry.stride != state->rows[i].stride || entry.chosen > total ||
+            (uint64_t)entry.chosen * state->row_bytes[i] > room) {
+            return TT_ERROR_OTHER_STATE;
         }
-        floats += (uint64_t)entry.chosen * entry.stride;
-        room += state->fixed_plan ? 0u : (uint64_t)entry.chosen * state->row_bytes[i];
-        channels += entry.chosen;
+        room -= (uint64_t)entry.chosen * state->row_bytes[i];
+        bytes += 4u * entry.chosen * entry.stride;
+        *chosen += entry.chosen;
+        if (bytes + tt_state_channel_bytes(*chosen) > header->bytes) {
+            return TT_ERROR_OTHER_STATE;
+        }
+        for (k = 0; k < entry.chosen; ++k) {
+            uint16_t channel;
+            if (!take(&plan, &channel, sizeof channel)) {
+                return TT_ERROR_STORAGE;
+            }
+            if (channel < least || channel >= total) {
+                return TT_ERROR_OTHER_STATE;
+            }
+            least = channel + 1u;
+            if (channels != NULL) {
+                channels[k] = channel;
+            }
+        }
+        if (channels != NULL) {
+            counts[i] = entry.chosen;
+            channels += total;
+        }
     }
-    bytes += tt_state_channel_bytes(channels) + 4u * floats + prototype_bytes(header->classes, header->elements);
-    if (bytes != header->bytes || (!state->fixed_plan && room > state->rows_limit)) {
-        return false;
+    if (*chosen % 2u != 0u) {
+        plan.crc = tt_crc32(plan.crc, &padding, sizeof padding);
     }
-    channels = 0u;
-    for (i = 0; i < state->layers; ++i) {
-        tt_state_entry_t entry;
-        if (!read_entry(slot, i, &entry)) {
-            *failed = true;
-            return false;
-        }
-        if (!channels_fit(state, slot, i, channels, entry.chosen, failed)) {
-            return false;
-        }
-        channels += entry.chosen;
+    return plan.crc == header->plan && bytes + tt_state_channel_bytes(*chosen) == header->bytes ? TT_OK
+                                                                                                : TT_ERROR_OTHER_STATE;
+}
+
+/* Whether a state is of our model and has a plan that the build can train. chosen: out, as above. */
+static tt_status_t check_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint32_t *chosen) {
+    if (!same_model(state, &slot->header)) {
+        return TT_ERROR_OTHER_STATE;
     }
-    return true;
+    if (!state->fixed_plan) {
+        return take_plan(state, slot, NULL, NULL, chosen);
+    }
+    *chosen = tt_state_chosen_channels(state);
+    return slot->header.bytes == tt_state_size(state) && slot->header.plan == tt_state_plan_checksum(state, 0u)
+               ? TT_OK
+               : TT_ERROR_OTHER_STATE;
+}
+
+/* room: bytes of a slot. slot: storage and offset in, header out. reader: at the slot, with its crc at 0. */
+static tt_status_t look_once(const tt_state_t *state, uint32_t room, tt_state_slot_t *slot, reader_t *reader) {
+    tt_state_header_t *header = &slot->header;
+    const uint32_t least = (uint32_t)sizeof *header + TT_STATE_CRC_BYTES;
+    tt_status_t status = TT_OK;
+    uint32_t floats = 0u;
+    uint32_t counts = 0u;
+    uint32_t chosen;
+    uint32_t crc;
+    bool finite = true;
+    if (room < least) {
+        return TT_ERROR_NO_STATE;
+    }
+    if (!take(reader, header, sizeof *header)) {
+        return TT_ERROR_STORAGE;
+    }
+    if (header->magic != TT_STATE_MAGIC || header->version != TT_STATE_VERSION || header->bytes < least ||
+        header->bytes > room || header->bytes % 4u != 0u) {
+        return TT_ERROR_NO_STATE;
+    }
+    if (state != NULL) {
+        status = check_plan(state, slot, &chosen);
+    }
+    if (state != NULL && status == TT_OK) {
+        counts = 4u * header->classes;
+        floats =
+            header->bytes - least - TT_STATE_ENTRY_BYTES * header->layers - tt_state_channel_bytes(chosen) - counts;
+    }
+    if (!scan(reader, header->bytes - least - floats - counts, NULL) || !scan(reader, floats, &finite) ||
+        !scan(reader, counts, NULL)) {
+        return TT_ERROR_STORAGE;
+    }
+    crc = reader->crc;
+    if (!take(reader, &slot->crc, TT_STATE_CRC_BYTES)) {
+        return TT_ERROR_STORAGE;
+    }
+    if (crc != slot->crc) {
+        return TT_ERROR_NO_STATE;
+    }
+    return finite ? status : TT_ERROR_NOT_FINITE;
 }
 
 void tt_state_look(const tt_state_t *state, const tt_storage_t *storage, tt_state_survey_t *survey) {
+    const uint32_t room = tt_state_slot_bytes(storage);
     uint32_t i;
     for (i = 0; i < TT_STATE_SLOTS; ++i) {
         tt_state_slot_t *slot = &survey->slots[i];
+        tt_status_t before = TT_OK;
+        uint32_t crc_before = 0u;
+        uint32_t looks;
+        survey->status[i] = TT_ERROR_STORAGE;
         slot->storage = storage;
-        slot->offset = i * tt_state_slot_bytes(storage);
-        survey->failed[i] = false;
-        survey->complete[i] = tt_state_complete(storage, slot->offset, &slot->header, &survey->failed[i]);
-        survey->ours[i] = state != NULL && survey->complete[i] && ours(state, slot, &survey->failed[i]);
+        slot->offset = i * room;
+        for (looks = 0; looks < TT_STATE_LOOKS; ++looks) {
+            reader_t reader = {storage, slot->offset, 0u};
+            const tt_status_t status = look_once(state, room, slot, &reader);
+            /* What is ours has been checked; that something is not is believed when it has been read twice alike. */
+            if (status == TT_OK || (status != TT_ERROR_STORAGE && status == before && reader.crc == crc_before)) {
+                survey->status[i] = status;
+                break;
+            }
+            before = status;
+            crc_before = reader.crc;
+        }
     }
 }
 
-uint32_t tt_state_newest_among(const tt_state_survey_t *survey, const bool *among) {
+static bool is_whole(tt_status_t status) {
+    return status != TT_ERROR_STORAGE && status != TT_ERROR_NO_STATE;
+}
+
+uint32_t tt_state_newest_of(const tt_state_survey_t *survey, bool whole) {
+    bool among[TT_STATE_SLOTS];
+    uint32_t i;
+    for (i = 0; i < TT_STATE_SLOTS; ++i) {
+        among[i] = survey->status[i] == TT_OK || (whole && is_whole(survey->status[i]));
+    }
     if (among[0] && among[1]) {
         /* Modulo 2^32: what is less than half of the way round ahead is newer. */
         const uint32_t ahead = survey->slots[1].header.sequence - survey->slots[0].header.sequence;
@@ -209,72 +238,62 @@ uint32_t tt_state_newest_among(const tt_state_survey_t *survey, const bool *amon
 }
 
 tt_status_t tt_state_find(const tt_state_t *state, const tt_storage_t *storage, tt_state_slot_t *slot) {
+    static const tt_status_t REASONS[] = {TT_ERROR_STORAGE, TT_ERROR_NOT_FINITE, TT_ERROR_OTHER_STATE};
     tt_state_survey_t survey;
     uint32_t found;
+    uint32_t i;
     const tt_status_t status = tt_state_check_storage(storage);
     if (status != TT_OK) {
         return status;
     }
     tt_state_look(state, storage, &survey);
-    found = tt_state_newest_among(&survey, survey.ours);
-    if (found == TT_STATE_SLOTS) {
-        return survey.failed[0] || survey.failed[1]       ? TT_ERROR_STORAGE
-               : survey.complete[0] || survey.complete[1] ? TT_ERROR_OTHER_STATE
-                                                          : TT_ERROR_NO_STATE;
+    found = tt_state_newest_of(&survey, false);
+    if (found < TT_STATE_SLOTS) {
+        *slot = survey.slots[found];
+        return TT_OK;
     }
-    *slot = survey.slots[found];
-    return TT_OK;
+    for (i = 0; i < sizeof REASONS / sizeof REASONS[0]; ++i) {
+        if (survey.status[0] == REASONS[i] || survey.status[1] == REASONS[i]) {
+            return REASONS[i];
+        }
+    }
+    return TT_ERROR_NO_STATE;
 }
 
 tt_status_t tt_state_newest(const tt_storage_t *storage, tt_state_slot_t *slot) {
-    tt_state_survey_t survey;
-    uint32_t found;
-    const tt_status_t status = tt_state_check_storage(storage);
-    if (status != TT_OK) {
-        return status;
-    }
-    tt_state_look(NULL, storage, &survey);
-    found = tt_state_newest_among(&survey, survey.complete);
-    if (found == TT_STATE_SLOTS) {
-        return survey.failed[0] || survey.failed[1] ? TT_ERROR_STORAGE : TT_ERROR_NO_STATE;
-    }
-    *slot = survey.slots[found];
-    return TT_OK;
+    return tt_state_find(NULL, storage, slot);
 }
 
 tt_status_t tt_state_read_plan(const tt_state_t *state, const tt_state_slot_t *slot, uint16_t *counts,
                                uint16_t *channels) {
-    uint32_t offset = channels_at(slot);
-    uint32_t i;
-    for (i = 0; i < state->layers; ++i) {
-        tt_state_entry_t entry;
-        if (!read_entry(slot, i, &entry) || entry.chosen > state->channels_total[i] ||
-            !read(slot->storage, offset, channels, 2u * (uint32_t)entry.chosen)) {
-            return TT_ERROR_STORAGE;
+    uint32_t chosen;
+    uint32_t looks;
+    for (looks = 0; looks < TT_STATE_LOOKS; ++looks) {
+        if (take_plan(state, slot, counts, channels, &chosen) == TT_OK) {
+            return TT_OK;
         }
-        counts[i] = entry.chosen;
-        offset += 2u * (uint32_t)entry.chosen;
-        channels += state->channels_total[i];
     }
-    return TT_OK;
+    return TT_ERROR_STORAGE;
 }
 
 tt_status_t tt_state_read_rows(const tt_state_t *state, const tt_state_slot_t *slot) {
-    uint32_t offset = channels_at(slot) + tt_state_channel_bytes(tt_state_chosen_channels(state));
-    uint32_t i;
-    for (i = 0; i < state->layers; ++i) {
-        const uint32_t bytes = 4u * tt_trained_elements(&state->rows[i]);
-        if (!read(slot->storage, offset, state->rows[i].pool, bytes)) {
-            return TT_ERROR_STORAGE;
+    const uint32_t header_bytes = (uint32_t)sizeof slot->header;
+    uint32_t looks;
+    if (tt_state_size(state) != slot->header.bytes) {
+        return TT_ERROR_OTHER_STATE;
+    }
+    for (looks = 0; looks < TT_STATE_LOOKS; ++looks) {
+        reader_t reader = {slot->storage, slot->offset + header_bytes, 0u};
+        tt_state_part_t part;
+        uint32_t i = 0u;
+        reader.offset += TT_STATE_ENTRY_BYTES * state->layers + tt_state_channel_bytes(tt_state_chosen_channels(state));
+        reader.crc = tt_state_plan_checksum(state, tt_crc32(0u, &slot->header, header_bytes));
+        while (tt_state_part(state, i, &part) && take(&reader, part.bytes, part.count)) {
+            ++i;
         }
-        offset += bytes;
+        if (!tt_state_part(state, i, &part) && reader.crc == slot->crc) {
+            return TT_OK;
+        }
     }
-    if (state->sums == NULL) {
-        return TT_OK;
-    }
-    return read(slot->storage, offset, state->sums, 4u * state->classes * state->elements) &&
-                   read(slot->storage, offset + 4u * state->classes * state->elements, state->counts,
-                        4u * state->classes)
-               ? TT_OK
-               : TT_ERROR_STORAGE;
+    return TT_ERROR_STORAGE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Written by `python -m tt_tflm.emit.tflm.op_codes` from tvm_passes/ops; do not edit. */
+/* Written by `python -m tt_tflm.tflite.op_codes` from tvm_passes/ops; do not edit. */
 #ifndef TT_OP_CODES_H
 #define TT_OP_CODES_H
 

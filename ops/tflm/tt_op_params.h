@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the custom ops of a train.tflite are told: the custom options of each op are one of the structures below, as
- * little-endian bytes, exactly as long as the structure. tt_tflm/emit/tflm/params.py writes them.
+ * little-endian bytes, exactly as long as the structure. tt_tflm/tflite/op_params.py writes them.
  *
  * Every field has 4 bytes (or several fields share 4), so that no compiler puts padding between them. A structure only
  * changes together with TT_OP_VERSION, and a runtime refuses any version but its own.

@@ -110,7 +110,9 @@ def test_convert_to_int8(run, embedding_model: Path, episode: Path, tmp_path: Pa
     options = ["--loss", "prototype", "--classes", 3, "--mode", "dynamic", "--optimizer", "adam"]
     convert = ["convert", embedding_model, "-o", folder, "--precision", "int8"]
     run(*convert).check_refused("expected --precision int8 and --representative together, received --precision int8 a")
-    run(*convert, "--representative", tmp_path / "none.npz").check_refused("samples: expected an .npz file", "none.npz")
+    run(*convert, "--representative", tmp_path / "none.npz").check_refused(
+        "expected an .npz file for samples", "none.npz"
+    )
     wrong = tmp_path / "wrong.npz"
     np.savez(wrong, y=np.zeros(3))
     run(*convert, "--representative", wrong).check_refused("expected an array x or support_x, received y")
@@ -127,8 +129,12 @@ def test_convert_to_int8(run, embedding_model: Path, episode: Path, tmp_path: Pa
 def test_convert_into_a_folder_in_use(run, classifier_model: Path, tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("mine")
-    run("convert", classifier_model, "-o", tmp_path).check_refused("expected a new or empty output folder")
-    run("convert", classifier_model, "-o", note).check_refused("expected a new or empty output folder")
+    run("convert", classifier_model, "-o", tmp_path).check_refused(
+        "expected an output folder that is empty or does not exist"
+    )
+    run("convert", classifier_model, "-o", note).check_refused(
+        "expected an output folder that is empty or does not exist"
+    )
     assert list(tmp_path.iterdir()) == [note]
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from tt_tflm.boards.simulated.toolchain import find_compiler
 from tt_tflm.devices import get_profile
-from tt_tflm.emit.tflm import op_codes
-from tt_tflm.emit.tflm import params as tflm_params
-from tt_tflm.emit.tflm.params import (
+from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite import expression, op_codes
+from tt_tflm.tflite import op_params as tflm_params
+from tt_tflm.tflite.expression import Instruction
+from tt_tflm.tflite.op_params import (
     STRUCTURES,
     WINDOW_FIELDS,
     Command,
@@ -22,9 +24,6 @@ from tt_tflm.emit.tflm.params import (
     WindowFields,
     pack,
 )
-from tt_tflm.files.ops_path import ops_path
-from tt_tflm.tflite import expression
-from tt_tflm.tflite.expression import Instruction
 
 NAMES = {
     "tt_op_header_t": Header,

@@ -16,7 +16,7 @@ def test_what_the_passes_leave_half_built_is_taken_apart_in_silence(capfd: pytes
     image = keras.Input((4, 4, 3))
     wide, narrow = (L.Conv2D(channels, 1)(image) for channels in (3, 1))
     model = keras.Model(image, L.Dense(2)(L.Flatten()(L.Multiply()([wide, narrow]))))
-    with pytest.raises(UnsupportedLayerError, match="received .1, 4, 4, 3. and .1, 4, 4, 1.") as error:
+    with pytest.raises(UnsupportedLayerError, match=r"received .1, 4, 4, 3. and .1, 4, 4, 1.") as error:
         import_model(model)
     del error
     gc.collect()

@@ -131,6 +131,17 @@ def _read_keras(path: Path) -> None:
     list(KerasArchive(config, 0).objects())
 
 
+def _load_keras(path: Path) -> None:
+    from tt_tflm.frontend.keras_model import load_keras
+
+    load_keras(path)
+
+
+def _spoil_config(data: bytes, random_: random.Random) -> bytes:
+    """Only what gets as far as Keras: another value in the configuration."""
+    return specimens.keras_file(mutate.spoil_value(specimens.KERAS_CONFIG, random_))
+
+
 def _spoil_member(name: str, data: bytes, random_: random.Random) -> bytes:
     return mutate.spoil_json(data, random_) if name.endswith(".json") else mutate.spoil_bytes(data, random_)
 
@@ -182,8 +193,13 @@ KINDS = {
         mutate.spoil_bytes,
         lambda path: read_image(path, 3),
     ),
+    "model": Kind(".keras", (specimens.keras_file(),), _spoil_config, _load_keras),
     "state": Kind(".bin", (specimens.state(), specimens.dump()), mutate.spoil_bytes, _read_states),
 }
+
+
+SLOW = ("model",)
+"""Kinds that Keras itself reads, half a second each."""
 
 
 def run_case(kind: Kind, seed: int, folder: Path) -> bool:

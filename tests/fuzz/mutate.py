@@ -19,8 +19,10 @@ Mutator = Callable[[bytes, random.Random], bytes]
 _DEEP = 100_000
 _NUMBERS = (-1, 0, 1, 7, 255, 65536, 2**31 - 1, 2**31, 2**32, 2**53, 2**63, 2**64, 10**30, -(2**63), 0.5, 1e308, -0.0)
 _VALUES: tuple[Any, ...] = (
-    None, True, False, "", "x", "all", "\x00", "\x1b[31m", "\ud800", "ü" * 300, "A" * 70_000, [], {}, [[]], [None], {"": 0},
-    float("nan"), float("inf"), -float("inf"), *_NUMBERS, [0] * 1000, [-1, 0], ["0"], [[1, 2], [3]],
+    None, True, False, "", "x", "all", "\x00", "\x1b[31m", "\ud800", "ü" * 300, "A" * 70_000, [], {}, [[]], [None],
+    {"": 0},
+    float("nan"), float("inf"), -float("inf"), *_NUMBERS, [0] * 1000,
+    [-1, 0], ["0"], [[1, 2], [3]],
 )  # fmt: skip
 _SIZES = (0, 1, 2, 4, 255, 65535, 65536, 2**31 - 1, 2**32 - 1)
 
@@ -116,8 +118,8 @@ def spoil_toml(data: bytes, random_: random.Random) -> bytes:
             lines[at] = f"{key.strip()}{random_.choice(('.a', '.' + key.strip())) * depth} = 1"
         else:
             values = ("1", "-1", "nan", "inf", "true", '""', '"x"', "[]", "{}", "[1, 2]", "1979-05-27", "0x_1", "1e400",
-                      '"\\u0000"', '"\\u001b"', "9" * 5000, "18446744073709551616", "[" * 2000 + "]" * 2000, '{ a = "b" }',
-                      "'''x\ny'''")  # fmt: skip
+                      '"\\u0000"', '"\\u001b"', "9" * 5000, "18446744073709551616", "[" * 2000 + "]" * 2000,
+                      '{ a = "b" }', "'''x\ny'''")  # fmt: skip
             lines[at] = f"{key}= {random_.choice(values)}"
     return "\n".join(lines).encode()
 
@@ -176,8 +178,9 @@ def spoil_array(name: str, data: bytes, random_: random.Random) -> bytes:
     header = ast.literal_eval(data[10 : 10 + length].decode("latin-1"))
     kind = random_.randrange(4)
     if kind == 0:
-        types = ("<m8[s]", "<M8[ns]", "|O", "<c16", "|b1", "<u8", "<i8", "<f4", "<f8", "<f2", "|u1", "<U5", "|S9", "|V8",
-                 "(1000000000,)i4", "i1000", [("a", "<i4"), ("b", "|O")], "nonsense", 5, "<i4, <i4", ">i2", "<U1000000000")  # fmt: skip
+        types = ("<m8[s]", "<M8[ns]", "|O", "<c16", "|b1", "<u8", "<i8", "<f4", "<f8", "<f2", "|u1", "<U5", "|S9",
+                 "|V8", "(1000000000,)i4", "i1000", [("a", "<i4"), ("b", "|O")], "nonsense", 5, "<i4, <i4", ">i2",
+                 "<U1000000000")  # fmt: skip
         header["descr"] = random_.choice(types)
     elif kind == 1:
         sizes = (*_SIZES, -1, 10**9, 2**62, 2**63, 2**64, 10**30, True, "4", None)

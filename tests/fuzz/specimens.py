@@ -32,6 +32,7 @@ PLAN = {
 SIMULATION: dict[str, Any] = {
     "schema_version": 1,
     "fingerprint": FINGERPRINT,
+    "symbol": "tt_small",
     "input_shape": [4],
     "input_scaling": [1 / 127.5, -1.0],
     "classes": 3,
@@ -46,6 +47,7 @@ SIMULATION: dict[str, Any] = {
     "target": "host",
     "arena_bytes": 64,
     "row_pool_bytes": 256,
+    "regions_bytes": 256,
     "state_bytes": 200,
     "rows": [{"layer": "logits", "offset": 0, "channels": [0, 2], "stride": 6, "row_length": 4}],
     "copies": 3,

@@ -5,6 +5,7 @@
  * After every cut, what loads has to be exactly the state before or the state that was being saved. Prints counts.
  */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,26 +161,56 @@ static void corrupt(medium_t *medium) {
     }
 }
 
-/* A field changed and the checksum made to fit: nobody's state, but no reason to leave the memory that is there. */
+/* Make both checksums of a slot fit what it says, as far as it stays within itself. */
+static void seal(uint8_t *bytes, uint32_t slot) {
+    tt_state_header_t header;
+    uint32_t plan = 8u;
+    uint32_t chosen = 0u;
+    uint32_t crc;
+    uint32_t i;
+    memcpy(&header, bytes, sizeof header);
+    plan *= header.layers;
+    for (i = 0; i < header.layers && sizeof header + plan <= slot; ++i) {
+        uint16_t count;
+        memcpy(&count, bytes + sizeof header + 8u * i + 2u, sizeof count);
+        chosen += count;
+    }
+    plan += (2u * chosen + 3u) / 4u * 4u;
+    if (sizeof header + plan <= slot) {
+        header.plan = tt_crc32(0u, bytes + sizeof header, plan);
+        memcpy(bytes, &header, sizeof header);
+    }
+    if (header.bytes >= sizeof header + sizeof crc && header.bytes <= slot) {
+        crc = tt_crc32(0u, bytes, header.bytes - sizeof crc);
+        memcpy(bytes + header.bytes - sizeof crc, &crc, sizeof crc);
+    }
+}
+
+/* A field changed and the checksums made to fit: nobody's state, but no reason to leave the memory that is there. */
 static void forge(const build_t *build, medium_t medium) {
     static session_t found;
-    const uint32_t slot = medium.bytes / 2u / medium.block * medium.block;
+    const uint32_t slot_before = medium.bytes / 2u / medium.block * medium.block;
+    uint32_t slot = slot_before;
     uint32_t s;
+    if (draw(4u) == 0u) {
+        /* As if the build were smaller: a slot that ends with the storage, behind the header or somewhat later. */
+        slot = ((uint32_t)sizeof(tt_state_header_t) + 4u + draw(32u) + medium.block - 1u) / medium.block * medium.block;
+        slot = slot < slot_before ? slot : slot_before;
+        memmove(medium.memory + slot, medium.memory + slot_before, slot);
+        medium.bytes = 2u * slot;
+    }
     for (s = 0; s < 2u; ++s) {
         uint8_t *bytes = medium.memory + s * slot;
-        tt_state_header_t header;
-        uint32_t crc;
         uint32_t i;
+        if (slot < slot_before) {
+            memcpy(bytes + offsetof(tt_state_header_t, bytes), &slot, sizeof slot);
+        }
         /* What a load depends on stands at the front. */
         for (i = 1u + draw(3u); i > 0u; --i) {
-            bytes[sizeof header - 12u + draw(40u) % (slot - sizeof header)] =
+            bytes[sizeof(tt_state_header_t) - 12u + draw(40u) % (slot - sizeof(tt_state_header_t))] =
                 (uint8_t)(draw(2u) == 0u ? draw(256u) : draw(8u));
         }
-        memcpy(&header, bytes, sizeof header);
-        if (header.bytes >= sizeof header + sizeof crc && header.bytes <= slot) {
-            crc = tt_crc32(0u, bytes, header.bytes - sizeof crc);
-            memcpy(bytes + header.bytes - sizeof crc, &crc, sizeof crc);
-        }
+        seal(bytes, slot);
     }
     if (load(build, &found, &medium) == TT_OK) {
         const uint16_t *channels = found.channels;

@@ -46,13 +46,37 @@ static void tear(uint8_t *bytes, uint32_t count) {
     }
 }
 
+/* Whether the fault strikes access number index. */
+static bool struck(const medium_t *medium, fault_kind_t kind, uint32_t index) {
+    return medium->fault.kind == kind && index >= medium->fault.first &&
+           index - medium->fault.first < medium->fault.times;
+}
+
+/* Another bit every time: one that is always wrong is damage, not a fault of reading. */
+static void flip(const medium_t *medium, uint32_t index, uint8_t *bytes, uint32_t count) {
+    const uint32_t bit = (medium->fault.bit + 37u * (index - medium->fault.first)) % (8u * count);
+    bytes[bit / 8u] ^= (uint8_t)(1u << (bit % 8u));
+}
+
+static bool readable(const medium_t *medium, uint32_t offset, uint32_t count) {
+    return medium->broken == NO_PAGE || medium->broken < offset / medium->page ||
+           medium->broken > (offset + count - 1u) / medium->page;
+}
+
 static bool medium_read(void *context, uint32_t offset, void *bytes, uint32_t count) {
-    const medium_t *medium = context;
+    medium_t *medium = context;
     EXPECT(count >= 1u && offset <= medium->bytes && count <= medium->bytes - offset);
-    if (!powered(medium)) {
+    if (medium->reads < MAX_READS) {
+        medium->read_bytes[medium->reads] = count;
+    }
+    medium->reads += 1u;
+    if (!powered(medium) || !readable(medium, offset, count) || struck(medium, READ_ERROR, medium->reads)) {
         return false;
     }
     memcpy(bytes, medium->memory + offset, count);
+    if (struck(medium, READ_FLIP, medium->reads)) {
+        flip(medium, medium->reads, bytes, count);
+    }
     return true;
 }
 
@@ -66,8 +90,18 @@ static bool medium_write(void *context, uint32_t offset, const void *bytes, uint
     }
     EXPECT(!medium->flash || medium->erased[offset / count]);
     medium->erased[offset / count] = false;
+    medium->writes += 1u;
+    if (struck(medium, WRITE_ERROR, medium->writes) || struck(medium, WRITE_LOST, medium->writes)) {
+        return medium->fault.kind == WRITE_LOST;
+    }
+    if (medium->broken == offset / count) {
+        medium->broken = NO_PAGE;
+    }
     lasting = drain(medium, count);
     memcpy(medium->memory + offset, bytes, lasting);
+    if (struck(medium, WRITE_FLIP, medium->writes)) {
+        flip(medium, medium->writes, medium->memory + offset, count);
+    }
     tear(medium->memory + offset + lasting, count - lasting);
     return powered(medium);
 }
@@ -84,6 +118,9 @@ static bool medium_erase(void *context, uint32_t offset, uint32_t count) {
         return true;
     }
     medium->erases += 1u;
+    if (medium->broken != NO_PAGE && medium->broken / (count / medium->page) == offset / count) {
+        medium->broken = NO_PAGE;
+    }
     lasting = drain(medium, count);
     memset(medium->memory + offset, 0xff, lasting);
     tear(medium->memory + offset + lasting, count - lasting);
@@ -96,6 +133,13 @@ static bool medium_erase(void *context, uint32_t offset, uint32_t count) {
 static uint32_t medium_size(void *context) {
     const medium_t *medium = context;
     return medium->bytes;
+}
+
+void strike(medium_t *medium, fault_kind_t kind, uint32_t first, uint32_t times, uint32_t bit) {
+    const fault_t fault = {kind, first, times, bit};
+    medium->fault = fault;
+    medium->reads = 0u;
+    medium->writes = 0u;
 }
 
 tt_storage_t storage_of(medium_t *medium) {
@@ -119,6 +163,8 @@ void draw_medium(medium_t *medium, uint32_t state_bytes) {
     medium->battery = FULL_BATTERY;
     medium->used = 0u;
     medium->erases = 0u;
+    medium->broken = NO_PAGE;
+    strike(medium, NO_FAULT, 0u, 0u, 0u);
     memset(medium->erased, 0, sizeof medium->erased);
     for (i = 0; i < medium->bytes; ++i) {
         medium->memory[i] = (uint8_t)draw(256u);

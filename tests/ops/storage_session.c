@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage_session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void draw_plan(const build_t *build, uint16_t *counts, uint16_t *channels) {
@@ -38,15 +39,14 @@ void draw_build(build_t *build) {
     draw_plan(build, build->counts, build->channels);
 }
 
-/* Rows where the plan of the session puts them. */
-static void place(const build_t *build, session_t *session) {
-    float *pool = session->pool;
-    const uint16_t *channels = session->channels;
+/* Rows where a plan puts them. rows: out, [layers]. */
+static void place(const build_t *build, const uint16_t *counts, const uint16_t *channels, float *pool,
+                  tt_rows_t *rows) {
     uint32_t i;
     for (i = 0; i < build->layers; ++i) {
-        const tt_rows_t rows = {NULL, pool, NULL, channels, build->strides[i], session->counts[i]};
-        session->rows[i] = rows;
-        pool += (size_t)session->counts[i] * build->strides[i];
+        const tt_rows_t placed = {NULL, pool, NULL, channels, build->strides[i], counts[i]};
+        rows[i] = placed;
+        pool += (size_t)counts[i] * build->strides[i];
         channels += build->totals[i];
     }
 }
@@ -60,7 +60,7 @@ void draw_session(const build_t *build, session_t *session) {
     } else {
         draw_plan(build, session->counts, session->channels);
     }
-    place(build, session);
+    place(build, session->counts, session->channels, session->pool, session->rows);
     for (i = 0; i < LAYERS * MAX_CHANNELS * MAX_STRIDE; ++i) {
         session->pool[i] = (float)draw(1000000u) / 1000.0f - 500.0f;
     }
@@ -107,27 +107,115 @@ tt_status_t save(const build_t *build, session_t *session, medium_t *medium) {
     return tt_state_save(&state, &storage);
 }
 
+/* The memory of a session to load into, to the byte, so that a sanitiser sees what goes beyond. */
+typedef struct {
+    tt_rows_t *rows;
+    uint16_t *counts;
+    uint16_t *channels;
+    uint16_t *slots;
+    float *pool;
+    float *sums;
+    uint32_t *enrolled;
+} memory_t;
+
+static void *allocate(size_t bytes) {
+    void *memory = malloc(bytes);
+    EXPECT(memory != NULL);
+    memset(memory, 0, bytes);
+    return memory;
+}
+
+static size_t channels_of(const build_t *build) {
+    size_t sum = 0u;
+    uint32_t i;
+    for (i = 0; i < build->layers; ++i) {
+        sum += build->totals[i];
+    }
+    return sum;
+}
+
+static memory_t open_memory(const build_t *build) {
+    const size_t channels = channels_of(build);
+    memory_t memory;
+    memory.rows = allocate(build->layers * sizeof *memory.rows);
+    memory.counts = allocate(build->layers * sizeof *memory.counts);
+    memory.channels = allocate(channels * sizeof *memory.channels);
+    memory.slots = allocate(channels * sizeof *memory.slots);
+    memory.pool = allocate((size_t)build->limit * sizeof *memory.pool);
+    memory.sums = allocate((size_t)build->classes * build->elements * sizeof *memory.sums);
+    memory.enrolled = allocate(build->classes * sizeof *memory.enrolled);
+    return memory;
+}
+
+static void close_memory(memory_t *memory) {
+    free(memory->rows);
+    free(memory->counts);
+    free(memory->channels);
+    free(memory->slots);
+    free(memory->pool);
+    free(memory->sums);
+    free(memory->enrolled);
+}
+
+/* What a build does with a plan that the board has chosen: look rows up by channel, and begin with the base rows. */
+static void take_plan(const build_t *build, memory_t *memory) {
+    uint16_t *slots = memory->slots;
+    uint32_t i;
+    uint32_t k;
+    place(build, memory->counts, memory->channels, memory->pool, memory->rows);
+    for (i = 0; i < build->layers; ++i) {
+        for (k = 0; k < memory->rows[i].trained; ++k) {
+            slots[memory->rows[i].channels[k]] = (uint16_t)k;
+        }
+        memset(memory->rows[i].pool, 0, tt_trained_elements(&memory->rows[i]) * sizeof(float));
+        slots += build->totals[i];
+    }
+}
+
+static void copy_out(const build_t *build, const memory_t *memory, session_t *session) {
+    uint32_t i;
+    size_t floats = 0u;
+    for (i = 0; i < build->layers; ++i) {
+        floats += tt_trained_elements(&memory->rows[i]);
+    }
+    memcpy(session->counts, memory->counts, build->layers * sizeof *memory->counts);
+    memcpy(session->channels, memory->channels, channels_of(build) * sizeof *memory->channels);
+    memcpy(session->pool, memory->pool, floats * sizeof *memory->pool);
+    memcpy(session->sums, memory->sums, (size_t)build->classes * build->elements * sizeof *memory->sums);
+    memcpy(session->enrolled, memory->enrolled, build->classes * sizeof *memory->enrolled);
+}
+
 tt_status_t load(const build_t *build, session_t *session, medium_t *medium) {
     const tt_storage_t storage = storage_of(medium);
+    memory_t memory = open_memory(build);
     tt_state_t state;
     tt_state_slot_t slot;
     tt_status_t status;
     memset(session, 0, sizeof *session);
     if (build->fixed) {
-        memcpy(session->counts, build->counts, sizeof session->counts);
-        memcpy(session->channels, build->channels, sizeof session->channels);
+        memcpy(memory.counts, build->counts, build->layers * sizeof *memory.counts);
+        memcpy(memory.channels, build->channels, channels_of(build) * sizeof *memory.channels);
     }
-    place(build, session);
+    take_plan(build, &memory);
     state = describe(build, session);
+    state.rows = memory.rows;
+    state.sums = build->classes == 0u ? NULL : memory.sums;
+    state.counts = build->classes == 0u ? NULL : memory.enrolled;
     status = tt_state_find(&state, &storage, &slot);
     if (status == TT_OK && !build->fixed) {
-        status = tt_state_read_plan(&state, &slot, session->counts, session->channels);
-        place(build, session);
+        status = tt_state_read_plan(&state, &slot, memory.counts, memory.channels);
+        if (status == TT_OK) {
+            take_plan(build, &memory);
+        }
     }
     if (status == TT_OK) {
         status = tt_state_read_rows(&state, &slot);
+    }
+    if (status == TT_OK) {
+        copy_out(build, &memory, session);
         session->steps = slot.header.steps;
     }
+    close_memory(&memory);
     return status;
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saved states outlive cuts of power at every byte, and damage to them is noticed."""
+"""Saved states outlive cuts of power at every byte and faults at every read, and damage to them is noticed."""
 
 import ctypes
 import re
@@ -12,18 +12,17 @@ import pytest
 
 from .test_compile import COMPILERS, OPS, RUNTIME, WARNINGS, compile_quietly
 
-PROGRAM = sorted(Path(__file__).parent.glob("storage_*.c"))
-TRIALS, CORRUPTIONS = 60, 10_000
+HERE = Path(__file__).parent
+TRIALS, CORRUPTIONS, ROUNDS = 60, 10_000, 2
 
 
 def counts(line: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"(\w+) (\d+)", line)}
 
 
-@pytest.fixture(scope="module", params=[c.values[0][0] for c in COMPILERS])
-def cut_counts(request, tmp_path_factory) -> list[dict[str, int]]:
-    """What happened to cuts, to corruptions and to what is to be refused, under both sanitisers."""
-    program = tmp_path_factory.mktemp("cuts") / "storage_cuts"
+def compile_and_run(name: str, compiler: str, folder: Path, *arguments: str) -> list[dict[str, int]]:
+    """What a program counts, line by line, under both sanitisers."""
+    sources = (HERE / f"{name}.c", HERE / "storage_medium.c", HERE / "storage_session.c")
     flags = (
         "-g",
         "-O1",
@@ -32,12 +31,30 @@ def cut_counts(request, tmp_path_factory) -> list[dict[str, int]]:
         "-fno-sanitize-recover=all",
         f"-I{OPS / 'include'}",
     )
-    compile_quietly((request.param,), *flags, *PROGRAM, *RUNTIME, "-lm", "-o", program)
-    command = [program, "7", str(TRIALS), str(CORRUPTIONS)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    compile_quietly((compiler,), *flags, *sources, *RUNTIME, "-lm", "-o", folder / name)
+    result = subprocess.run([folder / name, *arguments], capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")
     print(result.stdout)
     return [counts(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module", params=[c.values[0][0] for c in COMPILERS])
+def cut_counts(request, tmp_path_factory) -> list[dict[str, int]]:
+    """What happened to cuts, to corruptions and to what is to be refused."""
+    folder = tmp_path_factory.mktemp("cuts")
+    return compile_and_run("storage_cuts", request.param, folder, "7", str(TRIALS), str(CORRUPTIONS))
+
+
+@pytest.mark.parametrize("compiler", [c.values[0][0] for c in COMPILERS])
+def test_a_fault_gives_the_old_or_the_new_state_or_is_told(compiler, tmp_path):
+    (faults,) = compile_and_run("storage_faults", compiler, tmp_path, "7", str(ROUNDS))
+    # Every read of saves and loads of 20 storages a round, and bits of it.
+    assert min(faults["loads"], faults["saves"]) > 5000 * ROUNDS
+    assert faults["writes"] > 500 * ROUNDS and faults["bursts"] == 20 * 200 * ROUNDS
+    # Neither outcome is that of all: what is not saved has had the old state looked for.
+    assert min(faults["saved"], faults["unsaved"]) > 1000 * ROUNDS
+    assert faults["poisoned"] > 10 * ROUNDS
+    assert min(faults["broken"], faults["restored"], faults["cuts"]) > 10 * ROUNDS
 
 
 def test_a_cut_at_any_byte_leaves_the_old_or_the_new_state(cut_counts):

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import assume, given
 from passes.trials import same_in_every_run
 
-from tt_tflm.emit.tflm.params import Command, Flag, Op, pack
+from tt_tflm.tflite.op_params import Command, Flag, Op, pack
 
 from .one_op import OneOp, choice_words, ints
 from .test_expression import expression_models

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm.params import Op
+from tt_tflm.tflite.op_params import Op
 from tt_tflm.tflite.writer import TfliteWriter
 
 EVERY = np.int32([-1, -1])

@@ -9,8 +9,8 @@ import pytest
 
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm.params import TRAIN, Command
 from tt_tflm.errors import DeviceError
+from tt_tflm.tflite.op_params import TRAIN, Command
 
 from .boards import TOLERANCE, pair
 from .test_models import CLASSES, signal, small_net

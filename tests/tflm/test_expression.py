@@ -12,10 +12,10 @@ import tensorflow as tf
 from passes.trials import check_close
 from tvm import tirx
 
-from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.tflite.expression import FUNCTIONS, Instruction, Program, as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph
+from tt_tflm.tflite.op_params import Flag, Op, pack
 from tvm_passes.kernel import OUT, Kernel, Param
 from tvm_passes.ops import OPS
 from tvm_passes.ops import Op as Operation

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program
-from tt_tflm.emit.tflm.params import Op
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import Op
 
 from . import corpus
 from .one_op import OneOp

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from passes.kernels import test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool, test_runtime
 from passes.trials import Trial, check_close, same_in_every_run
 
-from tt_tflm.emit.tflm.params import Op
+from tt_tflm.tflite.op_params import Op
 
 from .one_op import NONE
 from .trials_as_models import models_of

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.tflite.op_params import Flag, Op, pack
 from tt_tflm.tflite.writer import TfliteWriter
 from tvm_passes.kernels.geometry import Window
 

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from tt_tflm.emit.tflm.params import Command, Control, Flag, Op, pack
 from tt_tflm.errors import DeviceError
+from tt_tflm.tflite.op_params import Command, Control, Flag, Op, pack
 
 from .one_op import OneOp, choice_words, ints
 

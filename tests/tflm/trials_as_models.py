@@ -13,7 +13,7 @@ import numpy as np
 from passes.compiled import Rows
 from passes.trials import Trial
 
-from tt_tflm.emit.tflm.params import WINDOW_FIELDS, Command, Flag, Op, pack
+from tt_tflm.tflite.op_params import WINDOW_FIELDS, Command, Flag, Op, pack
 from tvm_passes.kernel import AT_RUN_TIME, INOUT, OUT
 
 from .one_op import EVERY, OneOp, Result, choice_words, floats, ints

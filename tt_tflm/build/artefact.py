@@ -193,8 +193,8 @@ def load_build(folder: str | Path) -> Build:
     """The build that ``Build.save`` wrote.
 
     Its sources are compiled and run by whatever simulates it: load builds as you would run programs, from those you
-    trust alone. What is refused here are mistakes, not malice: files of another form or version, and links that leave the
-    folder.
+    trust alone. What is refused here are mistakes, not malice: files of another form or version, and links that leave
+    the folder.
 
     Raises:
         InputError: the folder holds no build, or one of another version; the message names the file and the field.
@@ -210,8 +210,8 @@ def _load(root: Path, paths: list[Path]) -> Build:
     simulation, about = _described(root, _SIMULATION, Simulation)
     report, figures = _described(root, "report.json", Report)
     plan, _ = read_object(root / "plan.json", "a plan in JSON", Plan)
-    check_report(figures)
-    check_simulation(about)
+    check_report(figures, f"'{root / 'report.json'}'")
+    check_simulation(about, f"'{root / _SIMULATION}'")
     del simulation["layers"]
     arrays = read_arrays(root / _WEIGHTS, "weights", [f"rows_{i}" for i in range(len(about.layers))])
     rows = {layer.name: array for layer, array in zip(about.layers, arrays.values(), strict=True)}

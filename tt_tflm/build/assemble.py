@@ -17,7 +17,7 @@ from tt_tflm.emit.runtime import runtime_files, sim_model_header
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
-from tt_tflm.errors import UnsupportedLayerError
+from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.losses import Loss
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost import function_macs
@@ -57,6 +57,7 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         program.choice,
         tuple(settings.input_scaling),
         tuple(budget.resolve(planned.backward_macs_full).to_json().values()),
+        settings.name,
     )
     models, not_exported = _exported(model, emitted)
     tflm = None
@@ -67,7 +68,11 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         files = emit_session(emitted, emitted_models)
     else:
         files = emit_c(emitted, tiling_for(profile.isa))
-    files |= runtime_files(backend, (*loss.sources, *optimizer.sources))
+    runtime = runtime_files(backend, (*loss.sources, *optimizer.sources))
+    taken = sorted(runtime.keys() & files.keys())
+    if taken:
+        raise InputError(f"name: expected one that no file of the runtime has, received {settings.name!r}: {taken[0]}")
+    files |= runtime
     files["sim/tt_sim_model.h"] = sim_model_header(emitted.symbol, files[f"include/{emitted.symbol}.h"])
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)

@@ -29,6 +29,7 @@ from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.select import check_feasible
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.program.dynamic import dynamic_program
+from tt_tflm.program.emitted import SYMBOL
 from tt_tflm.program.quantization import quantized
 from tt_tflm.program.static import ImportedModel, import_model, loss_spec, static_program
 
@@ -39,6 +40,7 @@ MODES = ("static", "dynamic")
 PRECISIONS = ("float32", "int8")
 _PROPERTIES = (
     "target",
+    "name",
     "backend",
     "loss",
     "optimizer",
@@ -59,6 +61,8 @@ class TrainableConverter:
 
     - ``target``: the device that the build has to fit, or the core that its kernels are laid out for: one of
       ``tt_tflm.devices.device_names`` or the path of a profile (default ``host``);
+    - ``name``: what everything of the build is called in C (default ``tt_model``): ``<name>.h``, its ``tt_model_t``, and
+      the prefix of whatever else it defines, so that builds of several names go into one firmware;
     - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
     - ``loss``: ``SoftmaxLoss()`` or ``PrototypeLoss(...)``; None (default) for what the model tells: softmax where it
       ends in one or was compiled with a cross-entropy over classes;
@@ -86,6 +90,7 @@ class TrainableConverter:
         self._compiled_loss = compiled_loss(model)
         self._imported: ImportedModel | None = None
         self.target = "host"
+        self.name = SYMBOL
         self.backend = "c"
         self.loss: Loss | None = None
         self.optimizer: Optimizer = SGD()
@@ -191,7 +196,7 @@ class TrainableConverter:
         device = get_device(self.target)
         self._check_options()
         loss, input_scaling = self.objective, self.input_scaling
-        settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend)
+        settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend, self.name)
         imported = self._import(report)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
         full = imported.cost(everything, loss, self.optimizer).backward_macs

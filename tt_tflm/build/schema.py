@@ -24,6 +24,7 @@ _Count = Annotated[int, Meta(ge=0, lt=2**32)]
 _Size = Annotated[int, Meta(ge=1, lt=2**31)]
 _Macs = Annotated[int, Meta(ge=0, le=2**62)]
 _Shape = Annotated[tuple[_Size, ...], Meta(min_length=1, max_length=4)]
+_Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Symbol = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 _Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 
@@ -31,7 +32,7 @@ _Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 class TrainedRows(Struct):
     """Where the row pool holds the trained rows of a layer of a static build."""
 
-    layer: str
+    layer: _Line
     offset: _Bytes
     channels: list[_Count]
     stride: _Size
@@ -49,7 +50,7 @@ class Prototypes(Struct):
 class CandidateRows(Struct):
     """A layer that a board may choose."""
 
-    layer: str
+    layer: _Line
     channels: _Size
     stride: _Size
     int8_row_bytes: _Bytes
@@ -89,7 +90,7 @@ class Simulation(Struct):
     input_scaling: tuple[float, float]
     classes: _Count
     embedding_elements: _Size | None
-    loss: str
+    loss: _Line
     precision: Literal["float32", "int8"]
     mode: Literal["static", "dynamic"]
     prototypes: Prototypes | None
@@ -104,6 +105,9 @@ class Simulation(Struct):
     choice: Choice | None
     layers: Annotated[tuple[Layer, ...], Meta(min_length=1)]
     backend: Literal["c", "tflm"] = "c"
+    not_exported: _Line | None = None
+    lists_bytes: _Bytes | None = None
+    lists_regions_bytes: _Bytes | None = None
 
 
 class FlashBytes(Struct):
@@ -124,16 +128,16 @@ class ExecutedMacs(Struct):
 class Placement(Struct):
     """Which region of RAM holds a block of the build."""
 
-    name: str
+    name: _Line
     bytes: _Bytes
-    region: str
+    region: _Line
 
 
 class LayerFigures(Struct):
     """A layer in report.json."""
 
-    name: str
-    kind: str
+    name: _Line
+    kind: _Line
     parameters: _Macs
     forward_macs: _Macs
     channels_total: _Count
@@ -144,15 +148,15 @@ class Report(Struct):
     """report.json."""
 
     schema_version: int
-    model: str
+    model: _Line
     fingerprint: _Fingerprint
-    target: str
+    target: _Line
     device: dict[str, Any]
     placement: list[Placement] | None
-    precision: str
-    mode: str
-    loss: str
-    optimizer: str
+    precision: _Line
+    mode: _Line
+    loss: _Line
+    optimizer: _Line
     arena_bytes: _Bytes
     arena_lower_bound_bytes: _Bytes
     row_pool_bytes: _Bytes
@@ -175,27 +179,31 @@ class Plan(Struct):
     layers: dict[str, Any]
 
 
-def check_report(report: Report) -> Device:
+def check_report(report: Report, where: str) -> Device:
     """The device that a report tells.
 
     Raises:
-        InputError: there is none such.
+        InputError: there is none such; the message begins with ``where``.
     """
-    return device_from_json(report.device)
+    return device_from_json(report.device, where)
 
 
-def check_simulation(simulation: Simulation) -> None:
+def check_simulation(simulation: Simulation, where: str) -> None:
     """Refuses sizes that contradict each other, or that no build has.
 
     Raises:
-        InputError: some do; the message names the key.
+        InputError: some do; the message begins with ``where`` and names the key.
     """
     names = [layer.name for layer in simulation.layers]
     if len(set(names)) != len(names):
-        raise InputError("layers: expected a name of its own for each, received one twice")
+        raise InputError(f"{where}: layers: expected a name of its own for each, received one twice")
     for layer in simulation.layers:
+        if not layer.name.isprintable():
+            raise InputError(f"{where}: layers: expected names of one printable line, received {layer.name!r}")
         if layer.kind not in KINDS:
-            raise InputError(f"layer '{layer.name}': expected a kind of {', '.join(KINDS)}, received {layer.kind!r}")
+            raise InputError(
+                f"{where}: layer '{layer.name}': expected a kind of {', '.join(KINDS)}, received {layer.kind!r}"
+            )
         sizes = (*layer.kernel_shape, *layer.input_shape, *layer.output_shape, layer.channels, layer.row_length)
         if (
             len(layer.kernel_shape) != len(layer.row_axes)
@@ -203,19 +211,21 @@ def check_simulation(simulation: Simulation) -> None:
             or (math.prod(layer.kernel_shape) != layer.channels * layer.row_length)
         ):
             raise InputError(
-                f"layer '{layer.name}': expected a kernel of {layer.channels} rows of {layer.row_length}, received "
-                f"{layer.kernel_shape}"
+                f"{where}: layer '{layer.name}': expected a kernel of {layer.channels} rows of {layer.row_length}, "
+                f"received {layer.kernel_shape}"
             )
     if math.prod(simulation.input_shape) > TENSOR_ELEMENTS:
         raise InputError(
-            f"input_shape: expected at most {TENSOR_ELEMENTS:,} elements, received {simulation.input_shape}"
+            f"{where}: input_shape: expected at most {TENSOR_ELEMENTS:,} elements, received {simulation.input_shape}"
         )
     channels = {layer.name: layer.channels for layer in simulation.layers}
     strides = {layer.name: layer.stride for layer in simulation.layers}
     for rows in simulation.rows:
         if max(rows.channels, default=0) >= channels.get(rows.layer, 0) or rows.stride != strides[rows.layer]:
-            raise InputError(f"rows: expected channels of layers of the build, received those of '{rows.layer}'")
+            raise InputError(
+                f"{where}: rows: expected channels of layers of the build, received those of '{rows.layer}'"
+            )
     candidates = simulation.choice.candidates if simulation.choice else ()
     for candidate in candidates:
         if candidate.channels != channels.get(candidate.layer) or candidate.stride != strides[candidate.layer]:
-            raise InputError(f"choice: expected layers of the build, received '{candidate.layer}'")
+            raise InputError(f"{where}: choice: expected layers of the build, received '{candidate.layer}'")

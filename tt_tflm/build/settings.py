@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,18 @@ from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import PlanCost
 from tt_tflm.plan.update_plan import UpdatePlan
+from tt_tflm.program.emitted import SYMBOL
 
 BACKENDS = ("c", "tflm")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Words that cannot be names in C or C++, and what the generated source calls its own.
+_TAKEN = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false "
+    "class delete new template this throw try using namespace virtual operator private public protected main "
+    "predict forward train_forward train_backward apply_update loss_gradient fisher_forward fisher_backward "
+    "engine calls choice costs layers hyper prototypes interpreted models shared session x".split()
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,7 @@ class BuildSettings:
         budget: as asked for.
         input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
         backend: ``c`` or ``tflm``.
+        name: of the build in C.
 
     Raises:
         InputError: the message names the setting, what was expected and what was received.
@@ -38,6 +50,7 @@ class BuildSettings:
     budget: Budget
     input_scaling: tuple[float, float]
     backend: str
+    name: str = SYMBOL
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, Optimizer):
@@ -45,6 +58,11 @@ class BuildSettings:
             raise InputError(f"expected one of {names}, received {self.optimizer!r}")
         if self.backend not in BACKENDS:
             raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in _TAKEN:
+            raise InputError(
+                "name: expected up to 40 small letters, digits and _, a letter first, and no word of C or file of the "
+                f"runtime, received {self.name!r}"
+            )
         if not isinstance(self.budget, Budget):
             raise InputError(f"expected a Budget, received {type(self.budget).__name__}")
 

@@ -114,6 +114,11 @@ def plan(
     help="Device or core that the build has to fit (see tt-tflm devices), or a profile of yours (.toml).",
 )
 @click.option(
+    "--name",
+    metavar="NAME",
+    help="Of the build in C; with names of their own, several go into one firmware.  [default: tt_model]",
+)
+@click.option(
     "--backend",
     type=terminal.OneOf(options.BACKEND_NAMES),
     default="c",
@@ -158,6 +163,7 @@ def convert(
     model: Path,
     output: Path,
     target: str,
+    name: str | None,
     backend: str,
     plan_path: Path | None,
     trained: tuple[str, ...],
@@ -188,6 +194,8 @@ def convert(
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
         converter.target, converter.loss, converter.optimizer = target, loss, optimizer
         converter.backend = backend
+        if name is not None:
+            converter.name = name
         converter.plan, converter.mode, converter.tail = plan, mode, tail
         converter.budget = limits.make()
         converter.input_scaling, converter.precision = input_scaling, precision

@@ -173,9 +173,9 @@ def meta_train(
         report.write_json(json_path, figures)
     if not result.best_episode:
         raise TinyTrainError(
-            f"expected a validation better than that of {backbone.name} ({_best(result.history[:1])}), received at most "
-            f"{_best(result.history[1:])} in {result.episodes} episodes: {output.name} was not written; train longer, "
-            "with another --learning-rate, or without comparing (--validation 0)"
+            f"expected a validation better than that of {backbone.name} ({_best(result.history[:1])}), received "
+            f"at most {_best(result.history[1:])} in {result.episodes} episodes: {output.name} was not "
+            "written; train longer, with another --learning-rate, or without comparing (--validation 0)"
         )
 
 

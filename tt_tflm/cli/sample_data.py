@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from tt_tflm.cli import options, terminal
+from tt_tflm.cli import terminal
+from tt_tflm.files.new_folder import check_new_folder
 
 
 @click.command("sample-data")
@@ -20,7 +21,7 @@ def sample_data(folder: Path, seed: int) -> None:
     """
     from tt_tflm.meta.sample_data import EPISODE, IMAGES, write_sample_data
 
-    options.check_output_folder(folder)
+    check_new_folder(folder)
     write_sample_data(folder, seed)
     click.echo(f"{folder / EPISODE}: five digits, five samples of each to learn from, fifteen to be judged by")
     click.echo(f"{folder / IMAGES}: all digits, labelled")

@@ -22,7 +22,7 @@ _WIDTH_OF_A_FILE = 160
 
 
 def show(content: RenderableType) -> None:
-    """Prints to stdout, or to stderr where ``--json`` has stdout; a file or pipe gets lines wide enough for every table."""
+    """Prints to stdout, or to stderr where ``--json`` has stdout; files and pipes get lines that hold every table."""
     context = click.get_current_context(silent=True)
     to_stderr = context is not None and is_stdout(context.params.get("json_path"))
     # Names from files are no markup.

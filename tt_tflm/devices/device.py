@@ -94,21 +94,21 @@ class Device:
         }
 
 
-def device_from_json(content: Any) -> Device:
+def device_from_json(content: Any, where: str = "device") -> Device:
     """The device that `Device.to_json` described.
 
     Raises:
-        InputError: a key is missing or of another type, or the core is unknown.
+        InputError: a key is missing or of another type, or the core is unknown; the message begins with ``where``.
     """
     own = ("name", "title", "core", "flash_bytes", "ram", "qemu_machine")
-    given = checked(content, dict[str, Any], "device")
+    given = checked(content, dict[str, Any], where)
     features = {key: value for key, value in given.items() if key not in own}
-    device = checked({key: given[key] for key in own if key in given} | {"features": features}, Device, "device")
+    device = checked({key: given[key] for key in own if key in given} | {"features": features}, Device, where)
     if device.core not in core_names():
-        raise InputError(f"device: core: expected one of {', '.join(core_names())}, received {device.core!r}")
+        raise InputError(f"{where}: core: expected one of {', '.join(core_names())}, received {device.core!r}")
     for key, allowed in CORES[device.core].features.items():
         if features.get(key) not in allowed:
-            raise InputError(f"device: {key}: expected one of {allowed}, received {features.get(key)!r}")
+            raise InputError(f"{where}: {key}: expected one of {allowed}, received {features.get(key)!r}")
     return device
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The descriptor of a model: the ``tt_model_t`` that the runtime works by (ops/include/tt_model_type.h), and its header.
+"""The descriptor of a model: the ``tt_model_t`` that the runtime works by (ops/include/tt_model_type.h), and its
+header.
 
 Both emitters make one; they differ in the engine and in what it is given.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class Engine:
         layers: of ``tt_layer_t`` for each trained layer, beside stride, trained and chosen.
         headers: that its source includes.
         declarations: before everything else in it.
-        tables, early, functions, structures: as the template puts them, one after the other.
+        early, tables, functions, structures: as the template puts them, one after the other.
         before: lines of the header before its macros.
         arena_bytes: value of that macro; None where the header leaves it to the firmware.
     """
@@ -337,7 +338,7 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (1, *shape) if len(shape) == 2 else (1, int(np.prod(shape)), 1)
 
 
-def _extent(regions: Sequence) -> int:
+def _extent(regions: Sequence[Any]) -> int:
     """Bytes from the beginning of the first to the end of the last."""
     return regions[-1].offset + regions[-1].bytes - regions[0].offset if regions else 0
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tt_tflm.build.artefact import Build
 from tt_tflm.emit.c.library import kernel_source
-from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import FISHER, TRAIN
 
 _FOLDERS = ("include/", "src/", "tflm/")
 _BYTES_A_LINE = 24

@@ -25,8 +25,8 @@ def count_elements(content: bytes, expected: str) -> int:
         expected: the beginning of every error, up to "received".
 
     Raises:
-        InputError: the file is damaged, declares more than it stores, leads to other files, or the HDF5 library does not
-            come to an end on it.
+        InputError: the file is damaged, declares more than it stores, leads to other files, or the HDF5 library does
+            not come to an end on it.
     """
     with tempfile.NamedTemporaryFile(prefix="tt-tflm-weights-", suffix=".h5") as file:
         file.write(content)

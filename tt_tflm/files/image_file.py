@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,20 +51,32 @@ def read_image(source: str | os.PathLike[str] | bytes, channels: int) -> np.ndar
 
     content = source if isinstance(source, bytes) else read_whole(source, "an image", IMAGE_BYTES)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=tuple(_FORMATS)) as image:
-                width, height = image.size
-                if width * height > IMAGE_PIXELS:
-                    raise InputError(
-                        f"expected an image of at most {IMAGE_PIXELS:,} pixels, received {width} x {height}: make it smaller"
-                    )
-                pixels = np.asarray(_eight_bits(image).convert("L" if channels == 1 else "RGB"))
+        with _silent_pillow(), Image.open(io.BytesIO(content), formats=tuple(_FORMATS)) as image:
+            width, height = image.size
+            if width * height > IMAGE_PIXELS:
+                raise InputError(
+                    f"expected an image of at most {IMAGE_PIXELS:,} pixels, received {width} x {height}: shrink it"
+                )
+            pixels = np.asarray(_eight_bits(image).convert("L" if channels == 1 else "RGB"))
     except InputError:
         raise
     except Exception as error:  # Pillow raises whatever its decoders come upon.
         raise InputError(f"expected an image, received one that cannot be decoded: {reason(error)}") from error
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+@contextmanager
+def _silent_pillow() -> Iterator[None]:
+    """Pillow warns of large images, and logs what it does not know, to stderr."""
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _eight_bits(image: Image) -> Image:

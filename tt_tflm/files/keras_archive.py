@@ -82,7 +82,7 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], bytes]:
 def _parse(data: bytes, where: str) -> dict[str, Any]:
     # Not by msgspec: Keras writes NaN and infinity, which are no JSON, and the error is to name their place.
     with told(f"{where}: expected JSON"):
-        config = json.loads(data)
+        config: dict[str, Any] = json.loads(data)
     check_nesting(config, where)
     checked(config, KerasConfig, where)
     _check_values(config, where)
@@ -94,6 +94,9 @@ def _check_values(config: Any, where: str) -> None:
     for value in _walk(config):
         if not isinstance(value, dict):
             continue
+        name = value.get("name")
+        if isinstance(name, str) and not name.isprintable():
+            raise InputError(f"{where}: expected names of one printable line, received {name!r:.60}")
         for key, inner in value.items():
             for number in inner if isinstance(inner, list) else (inner,):
                 if isinstance(number, float) and not math.isfinite(number):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How large a file of each kind may be, and what is in it: every limit in one place.
 
-They are far above what microcontrollers can use, and low enough that no file takes more than about a gigabyte of memory.
+They are far above what microcontrollers can use, and low enough that no file takes more than about a gigabyte of
+memory.
 """
 
 MEBIBYTE = 2**20

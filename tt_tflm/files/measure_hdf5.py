@@ -11,6 +11,7 @@ import math
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 _SECONDS = 10
 _BYTES = 2**30
@@ -52,7 +53,7 @@ def measure(content: bytes, most_objects: int) -> int:
     return elements
 
 
-def _elements(dataset):
+def _elements(dataset: Any) -> int:
     """Elements of a dataset whose numbers lie in the file, every one of them."""
     dict(dataset.attrs)
     name = str(dataset.name)[:100]
@@ -60,7 +61,7 @@ def _elements(dataset):
         raise ValueError(f"'{name}' holds {dataset.dtype}, not numbers")
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"the numbers of '{name}' lie in another file")
-    elements = math.prod(dataset.shape)
+    elements = int(math.prod(dataset.shape))
     stored = dataset.id.get_storage_size()
     if elements * dataset.dtype.itemsize > stored:
         raise ValueError(f"'{name}' declares {elements * dataset.dtype.itemsize:,} bytes and stores {stored:,}")
@@ -68,16 +69,15 @@ def _elements(dataset):
     return elements
 
 
-def answer(content, most_objects):
+def answer(content: bytes, most_objects: int) -> str:
     """What `measure` finds, or why it cannot, as JSON."""
     try:
-        found = {"elements": measure(content, most_objects)}
+        return json.dumps({"elements": measure(content, most_objects)})
     except Exception as error:
-        found = {"refused": (str(error).splitlines() or [type(error).__name__])[0][:200]}
-    return json.dumps(found)
+        return json.dumps({"refused": (str(error).splitlines() or [type(error).__name__])[0][:200]})
 
 
-def main():
+def main() -> None:
     """Answers for the file named by the first argument, with at most as many parts as the second says."""
     content = Path(sys.argv[1]).read_bytes()
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS + len(content) // 2**24,) * 2)

@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,8 @@ class ArrayFile:
             left = self._archive.getinfo(name + _SUFFIX).file_size - member.tell()
         if header.dtype.hasobject:
             raise InputError(
-                f"{self._where} array {name}: expected plain numbers, received an object array: give all samples one shape"
+                f"{self._where} array {name}: expected plain numbers, received an object array: give all samples one "
+                "shape"
             )
         if header.dtype.kind not in _KINDS or header.dtype.subdtype is not None:
             raise InputError(f"{self._where} array {name}: expected plain numbers, received {header.dtype}")
@@ -106,12 +107,13 @@ def read_arrays(path: str | os.PathLike[str], what: str, names: Sequence[str] | 
         missing = [name for name in names or () if name not in file.names]
         if missing:
             raise InputError(
-                f"{what} {path}: expected the arrays {', '.join(names or ())}, received {', '.join(file.names) or 'none'}"
+                f"{what} {path}: expected the arrays {', '.join(names or ())}, received "
+                f"{', '.join(file.names) or 'none'}"
             )
         return {name: file.read(name) for name in (file.names if names is None else names)}
 
 
-def _read_header(member: BinaryIO) -> Header:
+def _read_header(member: IO[bytes]) -> Header:
     version = np.lib.format.read_magic(member)
     if version not in _READ_HEADER:
         raise ValueError(f"a header of version {version[0]}.{version[1]}")

@@ -53,8 +53,8 @@ def check_writable(path: Path, what: str) -> None:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file: a reader of a regular one meets the old or the new one at any moment; a pipe or device is written to
-    and stays what it is; a link stays a link.
+    """Writes a file: a reader of a regular one meets the old or the new one at any moment; a pipe or device is
+    written to and stays what it is; a link stays a link.
 
     Args:
         path: of the file, or a name of stdout.

@@ -83,6 +83,14 @@ def read_text(path: str | os.PathLike[str], what: str, limit: int) -> str:
         ) from None
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at a path; of what is no path there is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def check_inside(path: Path, folder: Path) -> None:
     """Refuses what leads out of a folder.
 

@@ -28,7 +28,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
     if max(map(len, text.splitlines()), default=0) > TOML_LINE:
         raise InputError(f"{where}: a line of more than {TOML_LINE} characters")
     try:
-        content = tomllib.loads(text)
+        content: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: {reason(error)}") from None
     check_nesting(content, where, _DEPTH)

@@ -36,7 +36,7 @@ def open_zip(stream: BinaryIO, expected: str, floor: int) -> Iterator[zipfile.Zi
     size = stream.seek(0, os.SEEK_END)
     source = _Directory(stream, expected)
     with told(expected):
-        archive = zipfile.ZipFile(source)  # type: ignore[arg-type]
+        archive = zipfile.ZipFile(source)
     source.limit = None
     with archive:
         _check_members(archive.infolist(), expected, max(floor, EXPANSION * size))
@@ -66,7 +66,8 @@ def _check_members(members: list[zipfile.ZipInfo], expected: str, limit: int) ->
     total = sum(member.file_size for member in members)
     if total > limit:
         raise InputError(
-            f"{expected} that unpacks to at most {limit:,} bytes, received one of {total:,}: save large arrays uncompressed"
+            f"{expected} that unpacks to at most {limit:,} bytes, received one of {total:,}: save large arrays "
+            "uncompressed"
         )
 
 

@@ -102,7 +102,11 @@ def _tensors(model: keras.Model) -> Iterator[tuple[str, tuple[int | None, ...]]]
         for node in operation._inbound_nodes:
             for tensor in node.output_tensors:
                 yield operation.name, tuple(tensor.shape)
-        pending.extend(getattr(operation, "operations", None) or getattr(operation, "layers", ()))
+        functional = (
+            getattr(operation, "_functional", None) or operation
+        )  # a Sequential keeps its input from its layers
+        inner = getattr(functional, "operations", None) or getattr(operation, "layers", ())
+        pending.extend(reversed(list(inner)))  # so that the first in the model is the first told
 
 
 def check_model(model: keras.Model) -> None:

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tt_tflm.errors import InputError
-from tvm_passes.attach_loss import CLASS
-from tvm_passes.specs import LossSpec
+from tvm_passes.specs import CLASS, LossSpec
 
 
 class Loss:
     """A loss: how the model's output and a label make one number, and its gradient with respect to the output.
 
-    A subclass is a frozen dataclass whose fields are the loss's settings, registered by ``register_loss``. Its maths is a
-    C source with two things, ``<name>`` being that of the class::
+    A subclass is a frozen dataclass whose fields are the loss's settings, registered by ``register_loss``. Its maths is
+    a C source with two things, ``<name>`` being that of the class::
 
         /* gradient: out, [elements], of the loss with respect to output; it may be output. loss: out.
          * TT_ERROR_NOT_FINITE: nothing that is not finite was written as loss. */

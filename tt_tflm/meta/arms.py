@@ -191,7 +191,7 @@ class Bench:
         costs: Mapping[str, int]
         if arm.costs is None:
             plan = self._plan(arm, episode, number)
-            spent = asdict(plan_cost(self._table, plan))  # type: ignore[arg-type]
+            spent = asdict(plan_cost(self._table, plan))
             costs = {name: int(spent[name]) for name in COSTS}
         else:
             plan, costs = self._fixed_plan(arm), arm.costs

@@ -17,6 +17,7 @@ from tt_tflm.boards.input_range import InputRange, InputScaling, check_support
 from tt_tflm.errors import InputError
 from tt_tflm.files.image_file import SUFFIXES, read_image
 from tt_tflm.files.npz_arrays import ArrayFile, open_arrays
+from tt_tflm.files.regular_file import is_folder
 
 Progress = Callable[[str, int, int], None]
 _SHOWN = 5
@@ -94,7 +95,7 @@ def load_images(
         return source
     if isinstance(source, (str, PathLike)):
         path = Path(source)
-        if path.is_dir():
+        if is_folder(path):
             return _from_folder(path, channels, skip_corrupt, progress)
         return _from_npz(path, channels, skip_corrupt, progress)
     if isinstance(source, tuple) and len(source) == 2:

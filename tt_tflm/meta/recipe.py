@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.losses import PrototypeLoss
@@ -48,6 +48,7 @@ class Recipe:
             plan: what to train; None where the build has a plan or the board selects.
             iterations: in place of the recipe's.
         """
+        told: dict[str, Any] = {} if plan is None else {"plan": plan}
         return board.adapt(
             episode.support_x,
             episode.support_y,
@@ -55,7 +56,7 @@ class Recipe:
             paced=self.paced,
             augment=self.augment,
             seed=self.seed,
-            **({} if plan is None else {"plan": plan}),
+            **told,
         )
 
 

@@ -18,8 +18,8 @@ class Optimizer:
     """An optimiser: how a gradient changes a row.
 
     A subclass is a frozen dataclass with ``learning_rate`` first and ``batch_size`` last; the fields between are its
-    constants. It is registered by ``register_optimizer``. Its maths is a C source with two things, ``<name>`` being that
-    of the class::
+    constants. It is registered by ``register_optimizer``. Its maths is a C source with two things, ``<name>`` being
+    that of the class::
 
         /* hyper: learning rate, constants, counters. Moments: in and out, [count], as the class lists them. */
         void tt_<name>_update(float *row, float *moment..., const float *gradient, uint32_t count, const float *hyper);

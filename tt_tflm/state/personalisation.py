@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,13 @@ _HEADER = struct.Struct("<4sHHII8sIIII")
 _ENTRY = struct.Struct("<HHI")
 _ENTRY_TYPE = np.dtype([("number", "<u2"), ("chosen", "<u2"), ("stride", "<u4")])
 _CRC = struct.Struct("<I")
+_SIZE_OFFSET = 12
 _LEAST = _HEADER.size + _CRC.size
-# A storage has two slots; a dump may hold stale copies beside them. What damaged states that do not overlap declare is no
-# more than the dump itself.
+# A storage has two slots; a dump may hold stale copies beside them. What damaged states that do not overlap declare is
+# no more than the dump itself.
 _MOST_STATES = 64
 _MOST_LAYERS = 4096
+_MOST_DAMAGED = 1000
 _OVERLAP = 16
 _PADDING = 0xFFFF
 
@@ -191,7 +193,7 @@ class _Parts:
         if not 0 < layers <= _MOST_LAYERS or plan > end:
             raise InputError(f"expected a saved state of 1 to {_MOST_LAYERS} layers, received one of {layers}")
         stored = np.frombuffer(data, _ENTRY_TYPE, layers, _HEADER.size)
-        entries = np.stack([stored[name].astype(np.int64) for name in _ENTRY_TYPE.names], axis=1)
+        entries = np.stack([stored[name].astype(np.int64) for name in ("number", "chosen", "stride")], axis=1)
         numbers, chosen, strides = entries.T
         total = int(chosen.sum())
         rows = plan + 2 * (total + total % 2)
@@ -232,30 +234,37 @@ def find_states(data: bytes) -> dict[int, Personalisation]:
     """All complete states in a dump of a storage, or the one in a file of its own: offset -> state.
 
     Raises:
-        InputError: there are more than a storage holds, or so many damaged ones that lie in each other that telling them
-            apart would take time by the square of the dump's size.
+        InputError: there are more than a storage holds, or so many damaged ones that lie in each other that telling
+            them apart would take time by the square of the dump's size.
     """
     found: dict[int, Personalisation] = {}
-    view, begin = memoryview(data), MAGIC + struct.pack("<H", VERSION)
-    to_check = _OVERLAP * len(data)
-    offset = data.find(begin)
-    while offset >= 0:
-        following = offset + 1
-        size = _HEADER.unpack_from(data, offset)[4] if offset + _LEAST <= len(data) else 0
-        if _LEAST <= size <= len(data) - offset:
-            to_check -= size
-            if to_check < 0 or len(found) == _MOST_STATES:
-                raise InputError(
-                    f"expected a dump of a storage, which holds two states, received one of more than {_MOST_STATES} or of "
-                    "damaged ones that overlap: cut the storage out of it"
-                )
-            try:
-                found[offset] = Personalisation.from_bytes(view[offset : offset + size])
-                following = offset + size
-            except InputError:
-                pass
-        offset = data.find(begin, following)
+    view, end, damaged, to_check = memoryview(data), 0, 0, _OVERLAP * len(data)
+    for offset, size in _candidates(data):
+        if offset < end:
+            continue  # inside of a complete one
+        to_check -= size
+        if to_check < 0 or damaged > _MOST_DAMAGED or len(found) == _MOST_STATES:
+            raise InputError(
+                f"expected a dump of a storage, which holds two states, received one of more than {_MOST_STATES}, or "
+                "of damaged ones that overlap: cut the storage out of it"
+            )
+        try:
+            found[offset] = Personalisation.from_bytes(view[offset : offset + size])
+            end = offset + size
+        except InputError:
+            damaged += 1
     return found
+
+
+def _candidates(data: bytes) -> Iterator[tuple[int, int]]:
+    """Offset and size of what begins like a state of this version and lies in the data as a whole."""
+    numbers = np.frombuffer(data, np.uint8)
+    offsets = np.arange(max(len(data) - _LEAST + 1, 0))
+    for i, byte in enumerate(MAGIC + struct.pack("<H", VERSION)):
+        offsets = offsets[numbers[offsets + i] == byte]
+    sizes = sum((numbers[offsets + _SIZE_OFFSET + i].astype(np.int64) << 8 * i for i in range(4)), np.int64(0))
+    fits = (sizes >= _LEAST) & (sizes <= len(data) - offsets)
+    return zip(offsets[fits].tolist(), sizes[fits].tolist(), strict=True)
 
 
 def newest(states: Sequence[Personalisation]) -> Personalisation:

@@ -13,9 +13,9 @@ import numpy as np
 import tflite
 from tvm import relax
 
-from tt_tflm.emit.tflm.params import FROZEN, Flag, Op, pack
 from tt_tflm.tflite.expression import as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph, Value
+from tt_tflm.tflite.op_params import FROZEN, Flag, Op, pack
 from tvm_passes.kernel import ROWS, Kernel, Step, row_length
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.ops import OPS

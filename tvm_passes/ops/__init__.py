@@ -6,7 +6,7 @@ table.
 
 To add one, register an ``Op`` in ``OPS``, here or anywhere else before a model is converted. For an elementwise one
 ``elementwise`` does that from two scalar expressions, and nothing else is to be written. One with loops of its own has
-them in ``tvm_passes.kernels``, and for TFLM a registration in ops/tflm; then ``python -m tt_tflm.emit.tflm.op_codes``
+them in ``tvm_passes.kernels``, and for TFLM a registration in ops/tflm; then ``python -m tt_tflm.tflite.op_codes``
 writes its code into the C header.
 """
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TFLM board: its state, what it refuses, and builds of its backend on disk."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
+from tt_tflm.emit.tflm.params import TRAIN
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 
 PLAN = {"point": [1, 3]}
@@ -142,9 +144,11 @@ def outcome(call) -> str:
     return ""
 
 
-def learned(board) -> tuple[bytes, bytes]:
-    """The saved state without its number and checksum, and the row pool."""
-    return board.save()[12:-4], board._read_row_pool()
+def learned(board) -> list[bytes]:
+    """The row pool, and with TFLM every state of train.tflite."""
+    given = ("x", "label", "command", "seed")
+    tensors = board._models[TRAIN].tensors if board.device == "tflm" else {}
+    return [board._read_row_pool(), *(tensor.tobytes() for name, tensor in tensors.items() if name not in given)]
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
@@ -171,8 +175,7 @@ def test_what_the_c_board_refuses_is_refused_and_changes_no_state(
                 before = learned(board)
                 assert outcome(lambda: board.fisher_accumulate(x, 1)) == outcomes["tflm", "train_step"]
                 assert learned(board) == before
-    for name in calls:
-        assert outcomes["tflm", name] == outcomes["c", name]
+    assert {name: outcomes["tflm", name] for name in calls} == {name: outcomes["c", name] for name in calls}
     assert "a value is NaN or infinite: check the input" in outcomes["c", "train_step"]
 
 
@@ -254,6 +257,12 @@ def test_a_saved_build_does_the_same(fixed: tt_tflm.Build, tmp_path: Path) -> No
         with build.simulate("tflm") as board:
             weights.append(trained(board))
     assert all(np.array_equal(weights[1][name], value) for name, value in weights[0].items())
+
+
+def test_a_build_without_sources_for_an_interpreter_is_refused(fixed: tt_tflm.Build) -> None:
+    simulation = {name: value for name, value in fixed.simulation.items() if name != "lists_bytes"}
+    with pytest.raises(InputError, match=r"expected a build with include/tt_model.h, .*: convert again"):
+        dataclasses.replace(fixed, simulation=simulation).simulate()
 
 
 def test_devices_of_the_other_backend_are_refused(fixed: tt_tflm.Build) -> None:

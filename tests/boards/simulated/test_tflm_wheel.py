@@ -12,8 +12,8 @@ import tomllib
 
 from tt_tflm.boards.simulated import tflm_wheel
 from tt_tflm.boards.simulated.tflm_wheel import WHEEL, WHEEL_VERSION, TflmInterpreter, build_ops, check_wheel
-from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import InputError, ToolchainError
+from tt_tflm.tflite.op_params import Flag, Op, pack
 from tt_tflm.tflite.writer import TfliteWriter
 
 

@@ -17,7 +17,7 @@ from tvm_passes.kernels.geometry import row_stride
 from ..compiled import PrototypesStruct, Rows
 from ..trials import Draw, Trial, check_op, normal, rng_of, some_channels
 
-EXAMPLES = 8
+EXAMPLES = 12
 
 
 @st.composite
@@ -145,9 +145,8 @@ def fisher_potential_trials(draw: Draw) -> Trial:
 
 
 CASES = {
-    "softmax_cross_entropy": softmax_cross_entropy_trials(),
-    "prototype_loss": prototype_loss_trials(),
-    **{op: optimizer_trials(op) for op in ("sgd", "momentum", "adam")},
+    LOSS: softmax_cross_entropy_trials() | prototype_loss_trials(),
+    UPDATE: st.one_of([optimizer_trials(kind) for kind in ("sgd", "momentum", "adam")]),
     "fisher_potential": fisher_potential_trials(),
 }
 

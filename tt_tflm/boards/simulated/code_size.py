@@ -32,8 +32,8 @@ def code_bytes(files: SimulationFiles, profile: DeviceProfile) -> int | None:
         compiler = find_compiler(profile)
     except ToolchainError:
         return None
-    tools = [shutil.which(tool) for tool in (profile.toolchain.ar, profile.toolchain.size)]
-    if None in tools:
+    ar, size = (shutil.which(tool) for tool in (profile.toolchain.ar, profile.toolchain.size))
+    if ar is None or size is None:
         return None
     base, kernel = (profile.compile_flags(kernel=flag) for flag in (False, True))
     units = [CompileUnit(path, base) for path in files.sources if path not in files.weight_sources]
@@ -41,10 +41,10 @@ def code_bytes(files: SimulationFiles, profile: DeviceProfile) -> int | None:
     objects = compile_objects(compiler, units, files.include_dirs, label=f"measuring the code for {profile.name}")
     with tempfile.TemporaryDirectory(prefix="tt-tflm-size-") as folder:
         archive, linked = Path(folder) / "build.a", Path(folder) / "linked.o"
-        _run([tools[0], "rcs", str(archive), *map(str, objects)])
+        _run([ar, "rcs", str(archive), *map(str, objects)])
         wanted = [f"-Wl,-u,{call}" for call in _calls(files.description)]
         _run([compiler, *profile.cpu_flags, "-nostdlib", "-r", *wanted, str(archive), "-o", str(linked)])
-        listing = _run([tools[1], str(linked)]).splitlines()
+        listing = _run([size, str(linked)]).splitlines()
     return int(listing[1].split()[0]) + int(listing[1].split()[1])
 
 

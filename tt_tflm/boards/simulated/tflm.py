@@ -20,9 +20,9 @@ from tt_tflm.boards.simulated.host import HostBoard
 from tt_tflm.boards.simulated.protocol import Command, Reply, status_message
 from tt_tflm.boards.simulated.tflm_models import TflmModels, files_for_wheel, firmware_arena_bytes
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm import params as tflm_params
-from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.errors import DeviceError, ToolchainError
+from tt_tflm.tflite import op_params as tflm_params
+from tt_tflm.tflite.op_params import FISHER, TRAIN
 
 DEVICE = "tflm"
 _FROZEN_SLOT = 0xFFFF
@@ -75,10 +75,9 @@ class TflmBoard(HostBoard):
         with _starting:
             super().__init__(*files_for_wheel(files, self._models.arena_bytes), device=DEVICE)
 
-    @property
-    def arena_bytes(self) -> dict[str, int]:
-        """What TFLM takes of its arena on this machine, by model, variable tensors included."""
-        return {name: arena.total for name, arena in self._models.arenas.items()}
+    def close(self) -> None:
+        super().close()
+        self._models.close()
 
     def _load(self, defines: tuple[str, ...]) -> ctypes.CDLL:
         library = super()._load(defines)

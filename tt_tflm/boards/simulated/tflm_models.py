@@ -16,10 +16,10 @@ import tflite
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.tflm_wheel import ArenaUse, TflmInterpreter
-from tt_tflm.emit.tflm.params import FISHER, TRAIN, Op
 from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import DeviceError, InputError
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import FISHER, TRAIN, Op
 
 # Of machines with pointers of 64 bits, rounded up: what TFLM takes for each tensor while it plans, and the objects of
 # an interpreter, of the resolver, and of each op in it.
@@ -107,16 +107,17 @@ class TflmModels:
         if missing:
             raise InputError(f"expected a build with {missing[0]}, received one without: convert again")
         self._models = {name: TflmModel(contents[name], layout) for name, layout in layouts.items()}
-        self.arena_bytes = firmware_arena_bytes(contents, self.arenas)
+        arenas = {name: model.arena for name, model in self._models.items()}
+        self.arena_bytes = firmware_arena_bytes(contents, arenas)
         self._held = {name: model.held(self.arena_bytes) for name, model in self._models.items()}
-
-    @property
-    def arenas(self) -> dict[str, ArenaUse]:
-        """What TFLM takes for each model."""
-        return {name: model.arena for name, model in self._models.items()}
 
     def __getitem__(self, name: str) -> TflmModel:
         return self._models[name]
+
+    def close(self) -> None:
+        """Frees them: no library may run them any more."""
+        self._held.clear()
+        self._models.clear()
 
     def hold(self, library: ctypes.CDLL) -> None:
         """Names the models to the library of a build, which opens them in ``tt_init``."""
@@ -161,8 +162,13 @@ def files_for_wheel(files: SimulationFiles, arena_bytes: int) -> tuple[Simulatio
 
     Returns:
         What to compile, and compiler flags.
+
+    Raises:
+        InputError: the build is of a version whose sources lacked the interface to an interpreter.
     """
     ops, folder = ops_path(), files.sim_dir.parent
+    if "lists_bytes" not in files.description:
+        raise InputError("expected a build with include/tt_model.h, received one without: convert again")
     kernels = {path.name for path in (ops / "kernels" / "src").glob("*.c")}
     listed = (folder / name for name in (folder / "sources.txt").read_text(encoding="utf-8").split())
     sources = [path for path in listed if path.suffix == ".c" and path.name not in kernels]

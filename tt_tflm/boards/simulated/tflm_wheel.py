@@ -31,9 +31,9 @@ import tflite
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
 from tt_tflm.devices.cores import BASE_FLAGS, KERNEL_FLAGS
-from tt_tflm.emit.tflm.params import Flag, Op, pack
 from tt_tflm.errors import DeviceError, InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import Flag, Op, pack
 from tt_tflm.tflite.writer import TfliteWriter
 
 WHEEL = "tflite-micro"
@@ -256,7 +256,7 @@ def _tensor(context: int, number: int) -> np.ndarray:
     address = _ops().TtTensor(ctypes.c_void_p(context), number, ctypes.byref(size))
     if address is None:
         raise InputError(f"expected inputs and outputs of float32 or int32, received another type in tensor {number}")
-    return np.frombuffer((ctypes.c_uint8 * size.value).from_address(address), np.uint8)
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size.value).from_address(address))
 
 
 def _check_layout(runtime: Any) -> None:

@@ -40,8 +40,9 @@ ARM_M = Architecture(
     toolchain=Toolchain(("arm-none-eabi-gcc",), "arm-none-eabi-size", "arm-none-eabi-ar", _PACKAGES),
     cpu_flags=_cpu_flags,
     # Reassociation and early scheduling would take the tiles of accumulators apart again and spill them; contraction is
-    # off under -std=c99 unless it is asked for.
-    kernel_flags=(*KERNEL_FLAGS, "-fno-tree-reassoc", "-fno-schedule-insns", "-ffp-contract=fast"),
+    # off under -std=c99 unless it is asked for. With one region registers are given out for a whole function: tiles
+    # that just fit keep their weights.
+    kernel_flags=(*KERNEL_FLAGS, "-fno-tree-reassoc", "-fno-schedule-insns", "-ffp-contract=fast", "-fira-region=one"),
     emulator=Emulator(
         command="qemu-system-arm",
         packages=_PACKAGES,

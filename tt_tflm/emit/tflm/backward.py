@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tt_tflm.emit.tflm.params import Flag, Op, OpCode, pack
 from tt_tflm.tflite.expression import Program, program
 from tt_tflm.tflite.forward import bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
+from tt_tflm.tflite.op_params import Flag, Op, OpCode, pack
 from tvm_passes.kernel import INOUT, Kernel
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.ops import OPS

@@ -27,11 +27,11 @@ import numpy as np
 from tvm import relax
 
 from tt_tflm.emit.tflm.backward import emit_backward
-from tt_tflm.emit.tflm.params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
+from tt_tflm.tflite.op_params import CONTROL_WORDS, FISHER, FROZEN, NO_BLOCK, TRAIN, Flag, Op, pack
 from tvm_passes.guards import ALWAYS
 from tvm_passes.kernel import LOSS, UPDATE, Kernel, row_length
 from tvm_passes.kernels.geometry import Window

@@ -10,9 +10,9 @@ import tflite
 from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
 from tt_tflm.emit.text import environment
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
-from tt_tflm.emit.tflm.params import FISHER, TRAIN
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
+from tt_tflm.tflite.op_params import FISHER, TRAIN
 
 _OWN_INPUTS = ("x", "label", "command")
 _TRIPLE = 3
@@ -89,7 +89,7 @@ def _pool_offsets(model: EmittedModel) -> list[int]:
     if model.choice is not None:
         return [0] * len(model.trained)
     words, _ = constant_choice(model)
-    return (_FLOAT * words[1 : _TRIPLE * len(model.trained) : _TRIPLE]).tolist()
+    return [_FLOAT * int(word) for word in words[1 : _TRIPLE * len(model.trained) : _TRIPLE]]
 
 
 def _shared(models: Mapping[str, TfliteModel]) -> list[tuple[int, int]]:

@@ -4,13 +4,13 @@
 The header is kept in the repository, so that ops/ compiles without Python; a test compares the two. After registering
 an operation with a code of its own::
 
-    python -m tt_tflm.emit.tflm.op_codes
+    python -m tt_tflm.tflite.op_codes
 """
 
 from __future__ import annotations
 
-from tt_tflm.emit.tflm.params import Op
 from tt_tflm.files.ops_path import ops_path
+from tt_tflm.tflite.op_params import Op
 
 HEADER = "tflm/tt_op_codes.h"
 
@@ -20,7 +20,7 @@ def header() -> str:
     codes = ",\n".join(f"    TT_OP_{op.name} = {op.value}" for op in Op)
     return f"""\
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Written by `python -m tt_tflm.emit.tflm.op_codes` from tvm_passes/ops; do not edit. */
+/* Written by `python -m tt_tflm.tflite.op_codes` from tvm_passes/ops; do not edit. */
 #ifndef TT_OP_CODES_H
 #define TT_OP_CODES_H
 
