@@ -34,7 +34,7 @@ typedef struct {
 } tt_adaptation_t;
 
 /* How pseudo-queries of pixels differ from the samples by default: within what 0 to 255 are scaled to. */
-tt_augment_t tt_default_augment(const tt_model_t *model, bool flip);
+TT_COLD tt_augment_t tt_default_augment(const tt_model_t *model, bool flip);
 
 /* An adaptation that is going on. Owned by the caller; its fields are private. */
 typedef struct {

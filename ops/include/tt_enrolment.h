@@ -32,10 +32,10 @@ typedef struct {
 #define TT_ENROLMENT_BYTES(classes, elements) (4u * (size_t)(classes) * ((elements) + 1u))
 
 /* The same for a session that is initialised; 0 for one that is not, or whose model has no prototypes. */
-size_t tt_enrolment_bytes(const tt_session_t *session);
+TT_COLD size_t tt_enrolment_bytes(const tt_session_t *session);
 
 /* TT_ERROR_NULL_POINTER, TT_ERROR_INVALID_ARGUMENT (no samples) or TT_ERROR_LABEL_OUT_OF_RANGE. */
-tt_status_t tt_check_support(const tt_session_t *session, const tt_support_t *support);
+TT_COLD tt_status_t tt_check_support(const tt_session_t *session, const tt_support_t *support);
 
 /*
  * enrolment: out; while it is not done, neither it, the support set nor the workspace may go away.
@@ -43,13 +43,13 @@ tt_status_t tt_check_support(const tt_session_t *session, const tt_support_t *su
  * The errors of tt_check_support; TT_ERROR_UNSUPPORTED: no prototypes; TT_ERROR_MISALIGNED; TT_ERROR_ARENA_TOO_SMALL:
  * the workspace.
  */
-tt_status_t tt_enrolment_begin(tt_enrolment_t *enrolment, tt_session_t *session, const tt_support_t *support,
-                               void *workspace, size_t workspace_bytes);
+TT_COLD tt_status_t tt_enrolment_begin(tt_enrolment_t *enrolment, tt_session_t *session, const tt_support_t *support,
+                                       void *workspace, size_t workspace_bytes);
 
 /* At most one pass of one sample. An error ends it: it is not to be stepped again, and prototypes are as they were. */
-tt_status_t tt_enrolment_step(tt_enrolment_t *enrolment);
+TT_COLD tt_status_t tt_enrolment_step(tt_enrolment_t *enrolment);
 
-bool tt_enrolment_done(const tt_enrolment_t *enrolment);
+TT_COLD bool tt_enrolment_done(const tt_enrolment_t *enrolment);
 
 #ifdef __cplusplus
 }

@@ -33,26 +33,26 @@ typedef struct {
  * workspace: as of tt_enrolment_begin; NULL where the model has no prototypes.
  * TT_ERROR_UNSUPPORTED: the plan is fixed; the errors of tt_enrolment_begin.
  */
-tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, const tt_support_t *support,
-                             const tt_budget_t *budget, void *workspace, size_t workspace_bytes);
+TT_COLD tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, const tt_support_t *support,
+                                     const tt_budget_t *budget, void *workspace, size_t workspace_bytes);
 
 /* At most one pass of one sample; the last step selects. After an error it is done, and nothing has been chosen. */
-tt_status_t tt_inspect_step(tt_inspector_t *inspector);
+TT_COLD tt_status_t tt_inspect_step(tt_inspector_t *inspector);
 
 /* Choose nothing: rows stay as they are, and prototypes are those that tt_predict compares with now. */
-void tt_inspect_cancel(tt_inspector_t *inspector);
+TT_COLD void tt_inspect_cancel(tt_inspector_t *inspector);
 
-bool tt_inspect_done(const tt_inspector_t *inspector);
+TT_COLD bool tt_inspect_done(const tt_inspector_t *inspector);
 
 /* What it ended with; TT_OK, too, where it was cancelled. */
-tt_status_t tt_inspect_outcome(const tt_inspector_t *inspector);
+TT_COLD tt_status_t tt_inspect_outcome(const tt_inspector_t *inspector);
 
 /* Samples inspected so far. */
-uint32_t tt_inspect_samples(const tt_inspector_t *inspector);
+TT_COLD uint32_t tt_inspect_samples(const tt_inspector_t *inspector);
 
 /* All of it in one call. */
-tt_status_t tt_inspect(tt_session_t *session, const tt_support_t *support, const tt_budget_t *budget, void *workspace,
-                       size_t workspace_bytes);
+TT_COLD tt_status_t tt_inspect(tt_session_t *session, const tt_support_t *support, const tt_budget_t *budget,
+                               void *workspace, size_t workspace_bytes);
 
 #ifdef __cplusplus
 }
