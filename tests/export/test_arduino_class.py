@@ -105,6 +105,16 @@ def test_every_storage_keeps_what_it_says(library, tmp_path):
         assert (again[2] == answers[-2]) == kept
 
 
+def test_slices_change_nothing_and_can_be_cancelled(program, tmp_path):
+    def learned(command: str) -> list[str]:
+        lines = ["begin", *ENROLMENTS, PREDICTIONS[0], command, *PREDICTIONS]
+        return run_lines(program, lines, tmp_path)[len(ENROLMENTS) + 2 :]
+
+    assert learned(f"sliced {ITERATIONS}") == learned(f"adapt {ITERATIONS}")
+    # Two iterations, and prototypes by the rows that they have left.
+    assert learned(f"cancelled {ITERATIONS}")[1:] == learned("adapt 2")[1:]
+
+
 def test_wrong_calls_are_refused_with_a_reason(program, tmp_path):
     bad = np.full(SUPPORT_X[0].shape, np.nan)
     lines = [
