@@ -52,6 +52,7 @@ def measure(model: keras.Model, target: str, ram: str | None) -> dict[str, Any]:
     from tt_tflm.boards.simulated.qemu import build_elf, emulator_command
     from tt_tflm.devices import get_profile
     from tt_tflm.errors import DeviceError
+    from tt_tflm.files.ops_path import ops_path
 
     converter = tt_tflm.TrainableConverter.from_keras_model(model)
     converter.target, converter.mode = target, "dynamic"
@@ -61,7 +62,7 @@ def measure(model: keras.Model, target: str, ram: str | None) -> dict[str, Any]:
     build = converter.convert()
     with tempfile.TemporaryDirectory() as folder:
         files = build._simulation_files(Path(folder))
-        console = files.sim_dir.parent / "console"
+        console = ops_path() / "console"
         timing = ("tt_sim_clock.c", *get_profile(target).emulator.timing)
         sources = [PROGRAM, console / "tt_console_text.c", *(files.sim_dir / name for name in timing)]
         defines = ("-DTT_PULSES", f"-DTT_SAMPLES={SAMPLES}", "-std=c11")
