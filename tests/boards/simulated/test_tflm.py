@@ -8,10 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tt_tflm.emit.tflm.params import TRAIN
 
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm.params import TRAIN
+from tt_tflm.tflite.op_params import TRAIN
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 
 PLAN = {"point": [1, 3]}
