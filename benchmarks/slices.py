@@ -40,8 +40,8 @@ KINDS = (
     "enrol, first",
     "embed",
     "back",
-    "enrol, in an iteration",
-    "pseudo-query",
+    "enrol, constant",
+    "query, constant",
     "enrol, last",
 )
 
@@ -61,6 +61,7 @@ def measure(model: keras.Model, target: str, ram: str | None) -> dict[str, Any]:
         converter.budget = tt_tflm.Budget(ram, backward_macs="6.51M")
     build = converter.convert()
     with tempfile.TemporaryDirectory() as folder:
+        build._write(Path(folder) / "build")
         files = build._simulation_files(Path(folder))
         console = ops_path() / "console"
         timing = ("tt_sim_clock.c", *get_profile(target).emulator.timing)

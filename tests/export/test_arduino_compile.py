@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tt_tflm.export import arduino
+from tt_tflm.export.arduino import library as arduino
 from tt_tflm.export.firmware import firmware
 
 from .arduino_builds import build

@@ -204,15 +204,16 @@ def test_the_sample_learns_and_remembers(module, task, tmp_path, capsys):
     assert task.accuracy(saved) > 0.9
 
 
-def test_an_application_predicts_on_what_the_console_has_learned(module, task, tmp_path, monkeypatch):
+def test_an_application_predicts_on_what_the_console_has_learned(build, module, task, tmp_path, monkeypatch):
     """A thread of its own shares the session, also while it learns, and is given signs of life between kernels."""
     config = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_CONSOLE="y", TINYTRAIN_PULSES="y")
     program = zephyr_host.build(module, "samples/enroll_and_adapt", config, tmp_path / "build", beside=[SENSOR])
     x, labels = task.samples(task.SHOTS, seed=0)
     query = task.samples(1, seed=1)[0][0]
-    (tmp_path / "sensor.bin").write_bytes((query / np.float32(127.5) - 1).astype("<f4").tobytes())
     monkeypatch.setenv("TT_SENSOR", str(tmp_path / "sensor.bin"))
     monkeypatch.setenv("TT_SEEN", str(tmp_path / "seen.bin"))
+    scale, shift = map(np.float32, build.simulation["input_scaling"])
+    (tmp_path / "sensor.bin").write_bytes((query.astype(np.float32) * scale + shift).astype("<f4").tobytes())
     with zephyr_host.started(program, new_flash(tmp_path)) as port, Board(port) as board:
         for sample, label in zip(x, labels, strict=True):
             board.enroll(sample, int(label))
