@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emit import models
 from emit.workshop import COMPILERS, need, run_quietly
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
 
 from tt_tflm.boards.serial.frames import ConsoleError, read_answer, request
 from tt_tflm.boards.simulated.protocol import Status
+from tt_tflm.files.ops_path import ops_path
 
-from .builds import WARNINGS, answers_in_turn, program_of, talk, written
+from .builds import SANITIZERS, WARNINGS, answers_in_turn, program_of, talk, written
 
-HEADER = Path(__file__).parents[2] / "ops/console/tt_console.h"
+OPS = ops_path()
+HEADER = OPS / "console/tt_console.h"
 FUZZ = Path(__file__).parent / "fuzz_console.c"
+TWO_CONSOLES = Path(__file__).parent / "two_consoles.c"
 ELEMENTS = int(np.prod(INPUT_SHAPE))
 FRAMES = 100_000
 SIZES = """
@@ -81,28 +85,29 @@ def sample(first: int, value: int = 7) -> list[bytes]:
     return [request(first, "begin", "uint8"), request(first + 1, "data", 0, pixels)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_compiler_warns(name, folders, tmp_path):
-    folder = folders[name]
-    includes = [f"-I{folder / part}" for part in ("include", "console", "sim")]
-    for compiler in ("gcc", "clang", "cortex-m4"):
-        need(COMPILERS[compiler][0])
-        mains = ["tt_sim_console_host.c"] if compiler != "cortex-m4" else ["tt_sim_console_uart.c"]
-        sources = [*folder.glob("console/*.c"), *(folder / "sim" / main for main in ["tt_sim_console.c", *mains])]
-        uart = "-DTT_SIM_UART=0x40004000"
-        # Types differ between compilers and cores; what the optimiser finds is asked of one.
-        depth = ("-O1", "-c") if compiler == "gcc" else ("-fsyntax-only",)
-        run_quietly(*COMPILERS[compiler], *WARNINGS, *depth, uart, *includes, *sources, cwd=tmp_path)
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "cortex-m4"])
+def test_no_compiler_warns(compiler, folders, tmp_path):
+    """The console is compiled once for all builds: it knows none. The simulation's own sources are of a build."""
+    need(COMPILERS[compiler][0])
+    command = (*COMPILERS[compiler], *WARNINGS)
+    generic = [f"-I{OPS / part}" for part in ("include", "console")]
+    # Types differ between compilers and cores; what the optimiser finds is asked of one.
+    depth = ("-O1", "-c") if compiler == "gcc" else ("-fsyntax-only",)
+    run_quietly(*command, *depth, *generic, *sorted((OPS / "console").glob("*.c")), cwd=tmp_path)
+    main = "tt_sim_console_uart.c" if compiler == "cortex-m4" else "tt_sim_console_host.c"
+    for folder in folders.values():
+        own = [f"-I{folder / part}" for part in ("include", "console", "sim")]
+        sources = [folder / "sim" / "tt_sim_console.c", folder / "sim" / main]
+        run_quietly(*command, "-DTT_SIM_UART=0x40004000", "-fsyntax-only", *own, *sources)
 
 
 @pytest.mark.parametrize("language", ["c", "c++"])
-def test_the_header_stands_alone(language, folders, tmp_path):
+def test_the_header_stands_alone(language, tmp_path):
     need("gcc")
     source = tmp_path / "includes.c"
     source.write_text('#include "tt_console.h"\n#include "tt_console.h"\n')
     flags = WARNINGS if language == "c" else ("-std=c++11", *WARNINGS[1:])
-    folder = folders["dynamic"]
-    includes = [f"-I{folder / part}" for part in ("include", "console")]
+    includes = [f"-I{OPS / part}" for part in ("include", "console")]
     run_quietly("gcc", "-x", language, *flags, *includes, "-fsyntax-only", source)
 
 
@@ -316,6 +321,25 @@ def test_it_can_be_cancelled(name, folders):
     assert told[3].startswith("!error 112 #100 it was cancelled") and len(told) == 4
     said = answers(program, "cancel", "status")
     assert said[0] == "!ok" and fields_of(said[1])["stage"] == "idle"
+
+
+def test_two_models_have_a_console_each(folders, tmp_path):
+    """In one program, over one runtime, learning at the same time: each as alone."""
+    need("gcc")
+    ours = folders["dynamic"]
+    models.build("softmax_sgd_1", "other")._write(tmp_path / "other")
+    theirs = sorted((tmp_path / "other/src").glob("other*.c"))
+    includes = [f"-I{folder / part}" for folder in (ours, tmp_path / "other") for part in ("include", "src", "console")]
+    sources = [TWO_CONSOLES, *ours.glob("src/*.c"), *ours.glob("console/*.c"), *theirs]
+    both = tmp_path / "both"
+    run_quietly("gcc", "-std=gnu99", "-O1", *SANITIZERS, *includes, *sources, "-lm", "-o", both)
+    frames = [*enrolled(6), request(100, "adapt", 9, 1)]
+    told = talk(both, b"".join(letter + frame for frame in frames for letter in (b"a", b"b")))
+    for letter, name in (("a", "dynamic"), ("b", "softmax_sgd_1")):
+        alone = program_of(folders[name], "polled", folders[name] / "sim/tt_sim_console_host.c")
+        heard = [line[1:] for line in told if line.startswith(letter)]
+        assert heard == talk(alone, b"".join(frames)), name
+        assert heard[-1].startswith("!ok #100 iterations=9 ")
 
 
 @pytest.mark.parametrize(("name", "frames"), [("dynamic", FRAMES), ("softmax_sgd_1", FRAMES // 5)])
