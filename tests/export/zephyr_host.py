@@ -63,6 +63,14 @@ def sources_of(module: Path, config: kconfiglib.Kconfig) -> list[Path]:
     return sources
 
 
+def include_folders_of(module: Path) -> list[Path]:
+    """Where zephyr/CMakeLists.txt has headers looked for."""
+    folder = module / "zephyr"
+    text = (folder / "CMakeLists.txt").read_text().replace("${CMAKE_CURRENT_LIST_DIR}", str(folder))
+    calls = re.findall(r"include_directories\(([^)]*)\)", text.replace("${TINYTRAIN_DIR}", str(module)))
+    return [Path(word) for call in calls for word in call.split()]
+
+
 def definitions_of(module: Path, config: kconfiglib.Kconfig) -> list[str]:
     """What zephyr/CMakeLists.txt defines under this configuration, for the compiler."""
     text = (module / "zephyr" / "CMakeLists.txt").read_text()
@@ -96,7 +104,7 @@ def build(
     folder.mkdir()
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
-    own = (module / name for name in ("include", "console", "tflm", "zephyr/include"))
+    own = include_folders_of(module)
     includes = [*(f"-I{path}" for path in (SHIM, *own)), *definitions_of(module, config)]
     chosen = [s for s in sources_of(module, config) if s.suffix == ".c" and (only is None or only.match(s.name))]
     # The model knows nothing else of the configuration: one compilation serves all applications.
@@ -121,7 +129,7 @@ def build(
 def _gcc(*arguments: str | Path, cwd: Path | None = None) -> None:
     command = ["gcc", *FLAGS, *WARNINGS, *map(str, arguments)]
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 
 @contextmanager
