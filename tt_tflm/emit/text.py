@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 
 import jinja2
+import numpy as np
 
 _COLUMNS = 112
 
@@ -31,8 +32,8 @@ def comment(name: str) -> str:
 
 
 def c_float(value: float) -> str:
-    """A float32 to the bit."""
-    return f"{value:.8e}f"
+    """The float32 next to a value, to the bit: its nine digits are not those of the value."""
+    return f"{float(np.float32(value)):.8e}f"
 
 
 def c_bool(value: object) -> str:
