@@ -54,7 +54,7 @@ struct tt_session {
     tt_rows_t *rows;           /* [layers], in the row pool, as all arrays below */
     tt_int8_rows_t *int8_rows; /* [layers]; NULL where the forward pass is float32 */
     float *hyper;              /* [optimizer->hyper_elements]: the learning rate first */
-    float *scores;             /* [classes]: scratch of losses that compare with prototypes; NULL without */
+    float *scores;             /* [classes]: scratch of losses that compare with prototypes, 0 between calls; or NULL */
     uint16_t *counts;          /* [layers]: channels chosen on the board; NULL where the plan is fixed */
     tt_prototypes_t prototypes;
     uint32_t samples; /* that gradients have been added up of */

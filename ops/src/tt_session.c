@@ -68,6 +68,9 @@ void tt_end_call(tt_session_t *session) {
     session->loss = 0.0f;
     session->label = 0u;
     session->target = NULL;
+    if (session->scores != NULL) {
+        memset(session->scores, 0, session->model->classes * sizeof(float));
+    }
 }
 
 void tt_restart_optimizer(tt_session_t *session) {
