@@ -257,8 +257,9 @@ static const uint32_t task_labels[SAMPLES] = {0u, 1u, 2u};
 static const uint32_t wrong_labels[SAMPLES] = {0u, TT_MODEL_CLASSES, 2u};
 
 static tt_adaptation_t task_of(dice_t *dice) {
-    const tt_adaptation_t task = {sample_at, NULL, task_labels, SAMPLES, 1u + draw(dice, 2u), draw(dice, 100u),
-                                  draw(dice, 2u), draw(dice, 2u), TT_AUGMENT_DEFAULTS};
+    const tt_adaptation_t task = {
+        sample_at,      NULL,           task_labels,        SAMPLES, 1u + draw(dice, 2u), draw(dice, 100u),
+        draw(dice, 2u), draw(dice, 2u), TT_AUGMENT_DEFAULTS};
     return task;
 }
 

@@ -53,6 +53,10 @@ static void begin_afresh(const tt_session_t *session) {
     clear_input(train_of(session), places(session)->in_control);
 }
 
+static bool is_afresh(const tt_session_t *session) {
+    return control_of(session)[TT_CONTROL_INITIALISED] == 0;
+}
+
 /* A first run places the rows, which are forgotten again where it is refused. x: NULL where the command reads none. */
 static tt_status_t run(const tt_session_t *session, tt_interpreter_t *model, const float *x, int32_t command) {
     const tt_model_t *about = session->model;
@@ -65,7 +69,7 @@ static tt_status_t run(const tt_session_t *session, tt_interpreter_t *model, con
         *(int32_t *)tt_interpreter_input(model, IN_LABEL) = (int32_t)session->label;
     }
     *(int32_t *)tt_interpreter_input(model, IN_COMMAND) = command;
-    const bool first = control_of(session)[TT_CONTROL_INITIALISED] == 0;
+    const bool first = is_afresh(session);
     const tt_status_t status = tt_interpreter_run(model);
     if (status != TT_OK && first) {
         begin_afresh(session);
@@ -132,7 +136,7 @@ static void start_rows(tt_session_t *session) {
 }
 
 static tt_status_t need_rows(tt_session_t *session, bool *placed) {
-    *placed = control_of(session)[TT_CONTROL_INITIALISED] == 0;
+    *placed = is_afresh(session);
     if (!*placed) {
         return TT_OK;
     }
@@ -144,8 +148,13 @@ static void rows_changed(tt_session_t *session) {
     control_of(session)[TT_CONTROL_INITIALISED] = 1; /* else the next run would begin from the base weights */
 }
 
+/* Whether the output is of use is for the caller to find out: until something is learned, no rows stay placed. */
 static tt_status_t infer(tt_session_t *session, const float *x, const float **output) {
+    const bool first = is_afresh(session);
     const tt_status_t status = run(session, train_of(session), x, TT_COMMAND_PREDICT);
+    if (first) {
+        begin_afresh(session);
+    }
     *output = tt_interpreter_output(train_of(session), places(session)->out_output);
     return status;
 }
