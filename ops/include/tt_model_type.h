@@ -140,6 +140,7 @@ struct tt_model {
     bool accumulates; /* gradients are kept until an update */
     bool fused;       /* the update is part of the gradient kernel */
     bool int8;
+    uint32_t moments; /* of the optimiser behind the rows of a layer; 0 where a fixed plan keeps them at state_offset */
     uint32_t state_offset; /* moments and gradients of a fixed plan in the row pool ... */
     uint32_t state_bytes;
     uint32_t gradient_offset; /* ... and of these the gradients */

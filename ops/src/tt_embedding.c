@@ -12,9 +12,8 @@ tt_status_t tt_embed(tt_session_t *session, const float *x, const float **output
     if (status != TT_OK) {
         return status;
     }
-    const bool finite = session->model->prototypes == NULL
-                            ? tt_all_finite(*output, session->model->output_elements)
-                            : tt_prototypes_can_compare(&session->prototypes, *output);
+    const bool finite = session->model->prototypes == NULL ? tt_all_finite(*output, session->model->output_elements)
+                                                           : tt_prototypes_can_compare(&session->prototypes, *output);
     return finite ? TT_OK : TT_ERROR_NOT_FINITE;
 }
 

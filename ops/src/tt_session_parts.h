@@ -34,7 +34,7 @@ TT_COLD tt_status_t tt_embed(tt_session_t *session, const float *x, const float 
 /* After a pass with a loss: notes whether it was finite. Returns status. */
 TT_COLD tt_status_t tt_note_loss(tt_session_t *session, tt_status_t status);
 
-/* After rows have changed: TT_ERROR_NOT_FINITE, and a note, if one has become NaN or infinite. */
+/* After rows have changed: TT_ERROR_NOT_FINITE, and a note, if one or a moment of it has become NaN or infinite. */
 TT_COLD tt_status_t tt_note_rows(tt_session_t *session);
 
 /* The fields that belong to a running call as they are between calls. */

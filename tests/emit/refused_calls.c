@@ -127,13 +127,16 @@ static void begin(void) {
 #endif
 }
 
+/* Rows and moments. Gradients that are being added up lie behind them, and are told by the update. */
 static bool rows_are_finite(void) {
+    const float *state = (const float *)(const void *)(row_pool + tt_model.state_offset);
+    const uint32_t gradients = tt_model.gradient_bytes;
     for (uint32_t i = 0; i < TT_MODEL_TRAINED_LAYERS; ++i) {
-        if (!tt_all_finite(session.rows[i].pool, tt_trained_elements(&session.rows[i]))) {
+        if (!tt_all_finite(session.rows[i].pool, (1u + tt_model.moments) * tt_trained_elements(&session.rows[i]))) {
             return false;
         }
     }
-    return true;
+    return tt_all_finite(state, (tt_model.state_bytes - gradients) / (uint32_t)sizeof(float));
 }
 
 /* Compares what is kept now with what was kept before. but_soundness: that may differ. */

@@ -232,6 +232,7 @@ class _Descriptor:
             "input_shape": f"{self._prefix}_INPUT_SHAPE",
             "fingerprint": f"{{{fingerprint}}}",
             "accumulates": c_bool(optimizer.accumulates),
+            "moments": f"{0 if model.choice is None else len(optimizer.moments)}u",
             **self._engine.fields,
             "loss": f"&tt_loss_{model.loss.kind}",
             "optimizer": f"&tt_optimizer_{optimizer.kind}",

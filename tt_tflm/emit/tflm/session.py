@@ -73,6 +73,7 @@ def _engine(model: EmittedModel, models: Mapping[str, TfliteModel]) -> Engine:
             "engine": "&tt_engine_tflm",
             "calls": "NULL",
             "interpreted": "&interpreted",
+            "moments": f"{len(model.optimizer.moments)}u",
             "accumulates": c_bool(model.adaptable),  # others have no input for a gradient from outside
         },
         layers=[{"pool_offset": f"{offset}u"} for offset in _pool_offsets(model)],
