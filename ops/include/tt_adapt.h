@@ -62,7 +62,7 @@ TT_COLD size_t tt_adapt_workspace_bytes(const tt_session_t *session, uint32_t sa
 
 /*
  * Begin: everything is checked, nothing computed. Gradients that tt_accumulate or an unfinished batch have left are
- * dropped.
+ * dropped once the support set has been gone over; an error before leaves everything as it was.
  * adapter:   out; while it is not done, neither it, the task's sample and labels, nor the workspace may go away, and
  *            nothing but tt_predict, tt_embedding, tt_state_bytes and tt_save may be called on the session.
  * workspace: 16-byte aligned, at least tt_adapt_workspace_bytes(session, samples) = workspace_bytes.

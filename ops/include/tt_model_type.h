@@ -39,8 +39,9 @@ typedef struct {
     tt_status_t (*open)(tt_session_t *session, size_t arena_bytes);
     /* The rows of the plan anew: from the base, moments and gradients 0. */
     void (*start_rows)(tt_session_t *session);
-    /* Have the rows in session->rows[].pool where that is put off; NULL where it never is. */
-    tt_status_t (*need_rows)(tt_session_t *session);
+    /* Have the rows in session->rows[].pool where that is put off; NULL where it never is. placed: out, they had not
+     * been there, and start_rows undoes it. */
+    tt_status_t (*need_rows)(tt_session_t *session, bool *placed);
     /* session->rows[].pool has been written from outside. NULL where nothing is to do. */
     void (*rows_changed)(tt_session_t *session);
     /* Forward pass. output: out, [output_elements], valid until the next pass. */
@@ -139,6 +140,7 @@ struct tt_model {
     bool accumulates; /* gradients are kept until an update */
     bool fused;       /* the update is part of the gradient kernel */
     bool int8;
+    uint32_t moments; /* of the optimiser behind the rows of a layer; 0 where a fixed plan keeps them at state_offset */
     uint32_t state_offset; /* moments and gradients of a fixed plan in the row pool ... */
     uint32_t state_bytes;
     uint32_t gradient_offset; /* ... and of these the gradients */

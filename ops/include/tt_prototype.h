@@ -2,6 +2,7 @@
 #ifndef TT_PROTOTYPE_H
 #define TT_PROTOTYPE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tt_status.h"
@@ -39,9 +40,13 @@ tt_status_t tt_prototypes_reset(const tt_prototypes_t *prototypes);
  *
  * embedding: in, [elements], finite.
  * label:     below classes.
- * Returns also TT_ERROR_LABEL_OUT_OF_RANGE; TT_ERROR_NOT_FINITE (the embedding, or the sum with it).
+ * Returns also TT_ERROR_LABEL_OUT_OF_RANGE; TT_ERROR_NOT_FINITE (the embedding, the sum with it, or its
+ * norm, without which nothing could be compared with it).
  */
 tt_status_t tt_prototypes_enroll(const tt_prototypes_t *prototypes, const float *embedding, uint32_t label);
+
+/* Whether an embedding is finite and has a norm that is. embedding: in, [elements]. */
+bool tt_prototypes_can_compare(const tt_prototypes_t *prototypes, const float *embedding);
 
 /*
  * Scores of all classes: temperature * cosine(embedding, prototype).

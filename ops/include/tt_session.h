@@ -13,8 +13,10 @@
  * trained.
  *
  * A call that returns an error has changed nothing that a later result depends on, with these exceptions, which are told
- * where they apply: rows that have become NaN or infinite stay so (TT_ERROR_NOT_FINITE from then on, until tt_reset,
- * tt_load or a new choice starts them anew); and after a loss that was not finite tt_save refuses until a loss is.
+ * where they apply: rows that have become NaN or infinite, or a moment of the optimiser beside them, stay so
+ * (TT_ERROR_NOT_FINITE from then on, until tt_reset, tt_load or a new choice starts them anew); after a loss that was not
+ * finite tt_save refuses until a loss is; Fisher potentials that run over are forgotten; and what consists of many passes
+ * (tt_adapt, tt_inspect) keeps what those before the error have done. The arena is scratch.
  */
 #ifndef TT_SESSION_H
 #define TT_SESSION_H
@@ -41,7 +43,7 @@ typedef const float *(*tt_sample_t)(void *context, uint32_t index);
 typedef enum {
     TT_SOUND = 0,
     TT_LOSS_NOT_FINITE = 1, /* the latest loss was not finite: nothing is saved */
-    TT_ROWS_NOT_FINITE = 2  /* a trained row holds NaN or infinity: nothing but starting anew helps */
+    TT_ROWS_NOT_FINITE = 2  /* a trained row, or a moment of it, is NaN or infinite: nothing but starting anew helps */
 } tt_soundness_t;
 
 /* Owned by the caller; its fields are private. */
@@ -54,7 +56,7 @@ struct tt_session {
     tt_rows_t *rows;           /* [layers], in the row pool, as all arrays below */
     tt_int8_rows_t *int8_rows; /* [layers]; NULL where the forward pass is float32 */
     float *hyper;              /* [optimizer->hyper_elements]: the learning rate first */
-    float *scores;             /* [classes]: scratch of losses that compare with prototypes; NULL without */
+    float *scores;             /* [classes]: scratch of losses that compare with prototypes, 0 between calls; or NULL */
     uint16_t *counts;          /* [layers]: channels chosen on the board; NULL where the plan is fixed */
     tt_prototypes_t prototypes;
     uint32_t samples; /* that gradients have been added up of */
@@ -105,7 +107,8 @@ TT_COLD tt_status_t tt_set_pulse(tt_session_t *session, tt_pulse_t pulse, void *
  */
 TT_COLD tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
 
-/* embedding: out, [output_elements]: the output of the network for x. */
+/* embedding: out, [output_elements]: the output of the network for x. TT_ERROR_NOT_FINITE, too, where the build has
+ * prototypes and the norm of the embedding is not finite: there is no comparing it. */
 TT_COLD tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
 
 /*
@@ -122,7 +125,8 @@ TT_COLD tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_
 /* The same for losses whose label is a vector. target: in, [label_elements], finite. */
 TT_COLD tt_status_t tt_train_step_to(tt_session_t *session, const float *x, const float *target, float *loss);
 
-/* Add the embedding of x to the prototype of a class. TT_ERROR_UNSUPPORTED: the build has no prototypes. */
+/* Add the embedding of x to the prototype of a class. TT_ERROR_UNSUPPORTED: the build has no prototypes.
+ * TT_ERROR_NOT_FINITE: the embedding, the sum with it, or the norm of either. */
 TT_COLD tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
 
 /* Forget the enrolled samples and keep what was learned: enrol again after training, as embeddings have moved. */
@@ -131,7 +135,8 @@ TT_COLD tt_status_t tt_forget_prototypes(tt_session_t *session);
 /*
  * One sample's share of a gradient: forward, then backward from the given gradient of the output; no update. It is added
  * to what tt_accumulate, and tt_train_step where a batch is not full, have left. TT_ERROR_UNSUPPORTED: the build keeps no
- * gradients.
+ * gradients, its loss takes a vector, or TensorFlow Lite Micro runs it and it has no prototypes. TT_ERROR_NOT_FINITE: x,
+ * output_gradient, or what a loss is made of.
  */
 TT_COLD tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *output_gradient);
 

@@ -9,7 +9,7 @@ tt_status_t tt_accumulate(tt_session_t *session, const float *x, const float *ou
         return status;
     }
     const tt_model_t *model = session->model;
-    if (!model->accumulates) {
+    if (!model->accumulates || model->loss->label == TT_LABEL_VECTOR) {
         return TT_ERROR_UNSUPPORTED;
     }
     if (!tt_all_finite(output_gradient, model->output_elements)) {

@@ -96,6 +96,7 @@ static tt_status_t first_enrol(tt_adapter_t *adapter) {
     if (status != TT_OK || !last(adapter, adapter->task.samples)) {
         return status;
     }
+    adapter->session->model->engine->clear_gradients(adapter->session); /* of whatever came before */
     status = publish(adapter);
     if (status == TT_OK && adapter->task.paced != 0u) {
         status = set_pace(adapter);
@@ -295,7 +296,6 @@ tt_status_t tt_adapt_begin(tt_adapter_t *adapter, tt_session_t *session, const t
     adapter->passes = 0u;
     adapter->rate = session->hyper[0];
     adapter->outcome = TT_OK;
-    model->engine->clear_gradients(session);
     return TT_OK;
 }
 

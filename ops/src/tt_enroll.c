@@ -13,10 +13,7 @@ tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label) {
     if (label >= session->model->classes) {
         return TT_ERROR_LABEL_OUT_OF_RANGE;
     }
-    status = tt_check_x(session, x);
-    if (status == TT_OK) {
-        status = session->model->engine->infer(session, x, &output);
-    }
+    status = tt_embed(session, x, &output);
     return status == TT_OK ? tt_prototypes_enroll(&session->prototypes, output, label) : status;
 }
 

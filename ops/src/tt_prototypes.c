@@ -70,17 +70,24 @@ tt_status_t tt_prototypes_enroll(const tt_prototypes_t *prototypes, const float 
         return TT_ERROR_LABEL_OUT_OF_RANGE;
     }
     float *sum = &prototypes->sums[(size_t)label * prototypes->elements];
+    float squares = 0.0f;
     for (uint32_t i = 0; i < prototypes->elements; ++i) {
         const float next = sum[i] + embedding[i];
-        if (!tt_all_finite(&next, 1u)) {
-            return TT_ERROR_NOT_FINITE;
-        }
+        squares += next * next;
+    }
+    if (!tt_all_finite(&squares, 1u)) {
+        return TT_ERROR_NOT_FINITE; /* no embedding could be compared with it */
     }
     for (uint32_t i = 0; i < prototypes->elements; ++i) {
         sum[i] += embedding[i];
     }
     prototypes->counts[label] += 1u;
     return TT_OK;
+}
+
+bool tt_prototypes_can_compare(const tt_prototypes_t *prototypes, const float *embedding) {
+    const float squares = dot(embedding, embedding, prototypes->elements);
+    return tt_all_finite(&squares, 1u);
 }
 
 tt_status_t tt_prototypes_scores(const tt_prototypes_t *prototypes, const float *embedding, float *scores) {

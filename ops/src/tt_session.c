@@ -54,11 +54,15 @@ tt_status_t tt_note_loss(tt_session_t *session, tt_status_t status) {
 }
 
 tt_status_t tt_note_rows(tt_session_t *session) {
-    for (uint32_t i = 0; i < session->model->layer_count; ++i) {
-        if (!tt_all_finite(session->rows[i].pool, tt_trained_elements(&session->rows[i]))) {
-            session->soundness = TT_ROWS_NOT_FINITE;
-            return TT_ERROR_NOT_FINITE;
-        }
+    const tt_model_t *model = session->model;
+    bool finite = tt_all_finite((const float *)(const void *)(session->row_pool + model->state_offset),
+                                model->state_bytes / (uint32_t)sizeof(float));
+    for (uint32_t i = 0; i < model->layer_count && finite; ++i) {
+        finite = tt_all_finite(session->rows[i].pool, (1u + model->moments) * tt_trained_elements(&session->rows[i]));
+    }
+    if (!finite) {
+        session->soundness = TT_ROWS_NOT_FINITE;
+        return TT_ERROR_NOT_FINITE;
     }
     return TT_OK;
 }
@@ -68,6 +72,9 @@ void tt_end_call(tt_session_t *session) {
     session->loss = 0.0f;
     session->label = 0u;
     session->target = NULL;
+    if (session->scores != NULL) {
+        memset(session->scores, 0, session->model->classes * sizeof(float));
+    }
 }
 
 void tt_restart_optimizer(tt_session_t *session) {

@@ -28,10 +28,13 @@ TT_COLD tt_status_t tt_check_target(const tt_session_t *session, const float *x,
 TT_COLD tt_status_t tt_train(tt_session_t *session, const float *x, float *loss);
 TT_COLD tt_status_t tt_inspect_sample(tt_session_t *session, const float *x);
 
+/* tt_check_x and inference. output: out, finite, and fit to be compared where there are prototypes. */
+TT_COLD tt_status_t tt_embed(tt_session_t *session, const float *x, const float **output);
+
 /* After a pass with a loss: notes whether it was finite. Returns status. */
 TT_COLD tt_status_t tt_note_loss(tt_session_t *session, tt_status_t status);
 
-/* After rows have changed: TT_ERROR_NOT_FINITE, and a note, if one has become NaN or infinite. */
+/* After rows have changed: TT_ERROR_NOT_FINITE, and a note, if one or a moment of it has become NaN or infinite. */
 TT_COLD tt_status_t tt_note_rows(tt_session_t *session);
 
 /* The fields that belong to a running call as they are between calls. */

@@ -50,14 +50,20 @@ tt_status_t tt_save(tt_session_t *session, const tt_storage_t *storage) {
     if (session->soundness != TT_SOUND) {
         return TT_ERROR_NOT_FINITE;
     }
-    if (session->model->engine->need_rows != NULL) {
-        status = session->model->engine->need_rows(session);
+    const tt_engine_t *engine = session->model->engine;
+    bool placed = false;
+    if (engine->need_rows != NULL) {
+        status = engine->need_rows(session, &placed);
         if (status != TT_OK) {
             return status;
         }
     }
     const tt_state_t state = describe(session);
-    return tt_state_save(&state, storage);
+    status = tt_state_save(&state, storage);
+    if (status != TT_OK && placed) {
+        engine->start_rows(session);
+    }
+    return status;
 }
 
 /* Takes up what a slot holds, in a session that has nothing learned. */

@@ -14,38 +14,20 @@ import pytest
 
 from .models import MATRIX, NETS
 from .training_program import PROGRAM
-from .workshop import MODEL_SOURCES, SavedBuild, need
+from .workshop import MODEL_SOURCES, SANITIZED, SavedBuild, need
 
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-FLAGS = ("-std=gnu99", "-O0", *SANITIZERS)
 # NaN, zeros, and a number of every type that nobody computes with by chance.
 FILLINGS = (0xFF, 0x00, 0x5A)
 
 
-@pytest.fixture(scope="session")
-def runtime_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path, str], Path]:
-    """The object of a runtime source, compiled once: it is the same text in every build."""
-    folder, objects = tmp_path_factory.mktemp("runtime"), {}
-
-    def compiled(compiler: str, source: Path, include: str) -> Path:
-        key = compiler, source.name, source.read_text()
-        if key not in objects:
-            target = folder / f"{compiler}_{len(objects)}.o"
-            subprocess.run([compiler, *FLAGS, include, "-c", source, "-o", target], check=True)
-            objects[key] = target
-        return objects[key]
-
-    return compiled
-
-
-def _program(compiler: str, build: SavedBuild, runtime_object: Callable[[str, Path, str], Path], folder: Path) -> Path:
+def _program(compiler: str, build: SavedBuild, runtime_object: Callable[..., Path], folder: Path) -> Path:
     main = folder / "main.c"
     main.write_text(PROGRAM)
     objects = [
         runtime_object(compiler, source, build.include) for source in build.sources if source.name not in MODEL_SOURCES
     ]
     program = folder / "program"
-    command = [compiler, *FLAGS, build.include, main, *build.model_sources(), *objects, "-lm", "-o", program]
+    command = [compiler, *SANITIZED, build.include, main, *build.model_sources(), *objects, "-lm", "-o", program]
     subprocess.run(command, check=True)
     return program
 

@@ -19,6 +19,8 @@ COMPILERS: dict[str, tuple[str, ...]] = {
     "clang": ("clang",),
     **{core: (get_profile(core).toolchain.compilers[0], *get_profile(core).cpu_flags) for core in CORES},
 }
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+SANITIZED = ("-std=gnu99", "-O0", *SANITIZERS)
 # What the model is made of; the rest of a build's sources is the device runtime, the same in every build.
 MODEL_SOURCES = ("tt_model_kernels.c", "tt_model.c", "tt_model_weights.c")
 

@@ -66,7 +66,7 @@ class Engine:
     """What an emitter adds to a descriptor.
 
     Args:
-        fields: of ``tt_model_t``: ``engine``, and ``calls`` or ``interpreted``.
+        fields: of ``tt_model_t``: ``engine``, ``calls`` or ``interpreted``, and what it does otherwise.
         layers: of ``tt_layer_t`` for each trained layer, beside stride, trained and chosen.
         headers: that its source includes.
         declarations: before everything else in it.
@@ -231,6 +231,8 @@ class _Descriptor:
         return {
             "input_shape": f"{self._prefix}_INPUT_SHAPE",
             "fingerprint": f"{{{fingerprint}}}",
+            "accumulates": c_bool(optimizer.accumulates),
+            "moments": f"{0 if model.choice is None else len(optimizer.moments)}u",
             **self._engine.fields,
             "loss": f"&tt_loss_{model.loss.kind}",
             "optimizer": f"&tt_optimizer_{optimizer.kind}",
@@ -249,7 +251,6 @@ class _Descriptor:
             "label_elements": f"{model.loss.label_elements}u",
             "layer_count": f"{len(self._trained)}u",
             "batch_size": f"{optimizer.batch_size}u",
-            "accumulates": c_bool(optimizer.accumulates),
             "fused": c_bool(optimizer.fused),
             "int8": c_bool(model.int8),
             "state_offset": f"{state[0].offset if state else 0}u",

@@ -2,6 +2,7 @@
 /* What is learned lies in variable tensors of train.tflite; commands tell its ops what a run is for. */
 #include "tt_engine_tflm.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "tt_interpreter.h"
@@ -46,7 +47,17 @@ static void clear_input(tt_interpreter_t *model, uint32_t index) {
     memset(tt_interpreter_input(model, index), 0, tt_interpreter_input_bytes(model, index));
 }
 
-/* x: NULL where the command reads none. */
+/* The next run begins with the rows of the conversion, and with moments and gradients of 0. */
+static void begin_afresh(const tt_session_t *session) {
+    clear_input(train_of(session), places(session)->in_pool);
+    clear_input(train_of(session), places(session)->in_control);
+}
+
+static bool is_afresh(const tt_session_t *session) {
+    return control_of(session)[TT_CONTROL_INITIALISED] == 0;
+}
+
+/* A first run places the rows, which are forgotten again where it is refused. x: NULL where the command reads none. */
 static tt_status_t run(const tt_session_t *session, tt_interpreter_t *model, const float *x, int32_t command) {
     const tt_model_t *about = session->model;
     if (x != NULL) {
@@ -58,7 +69,12 @@ static tt_status_t run(const tt_session_t *session, tt_interpreter_t *model, con
         *(int32_t *)tt_interpreter_input(model, IN_LABEL) = (int32_t)session->label;
     }
     *(int32_t *)tt_interpreter_input(model, IN_COMMAND) = command;
-    return tt_interpreter_run(model);
+    const bool first = is_afresh(session);
+    const tt_status_t status = tt_interpreter_run(model);
+    if (status != TT_OK && first) {
+        begin_afresh(session);
+    }
+    return status;
 }
 
 static tt_status_t open(tt_session_t *session, size_t arena_bytes) {
@@ -112,17 +128,16 @@ static void place_chosen(tt_session_t *session) {
     }
 }
 
-/* The next run begins with the base rows of what is chosen, and with moments and gradients of 0. */
 static void start_rows(tt_session_t *session) {
     if (session->model->choice != NULL) {
         place_chosen(session);
     }
-    clear_input(train_of(session), places(session)->in_pool);
-    clear_input(train_of(session), places(session)->in_control);
+    begin_afresh(session);
 }
 
-static tt_status_t need_rows(tt_session_t *session) {
-    if (control_of(session)[TT_CONTROL_INITIALISED] != 0) {
+static tt_status_t need_rows(tt_session_t *session, bool *placed) {
+    *placed = is_afresh(session);
+    if (!*placed) {
         return TT_OK;
     }
     clear_input(train_of(session), IN_X);
@@ -133,8 +148,13 @@ static void rows_changed(tt_session_t *session) {
     control_of(session)[TT_CONTROL_INITIALISED] = 1; /* else the next run would begin from the base weights */
 }
 
+/* Whether the output is of use is for the caller to find out: until something is learned, no rows stay placed. */
 static tt_status_t infer(tt_session_t *session, const float *x, const float **output) {
+    const bool first = is_afresh(session);
     const tt_status_t status = run(session, train_of(session), x, TT_COMMAND_PREDICT);
+    if (first) {
+        begin_afresh(session);
+    }
     *output = tt_interpreter_output(train_of(session), places(session)->out_output);
     return status;
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import tflite
 
 from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
-from tt_tflm.emit.text import environment
+from tt_tflm.emit.text import c_bool, environment
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
@@ -69,7 +69,13 @@ def _engine(model: EmittedModel, models: Mapping[str, TfliteModel]) -> Engine:
     if shared:
         tables.append(Table("uint8_t", "shared", [f"{place}u" for pair in shared for place in pair]))
     return Engine(
-        fields={"engine": "&tt_engine_tflm", "calls": "NULL", "interpreted": "&interpreted"},
+        fields={
+            "engine": "&tt_engine_tflm",
+            "calls": "NULL",
+            "interpreted": "&interpreted",
+            "moments": f"{len(model.optimizer.moments)}u",
+            "accumulates": c_bool(model.adaptable),  # others have no input for a gradient from outside
+        },
         layers=[{"pool_offset": f"{offset}u"} for offset in _pool_offsets(model)],
         headers=["tt_engine_tflm.h"],
         declarations=[f"extern const uint8_t {array}[];" for array in arrays],
