@@ -15,7 +15,7 @@
 #define TT_SIM_DESCRIPTION                                                                                             \
     {                                                                                                                  \
         TT_SIM_PROTOCOL_VERSION, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS,                 \
-            TT_MODEL_ARENA_BYTES, TT_MODEL_REGIONS_BYTES, (uint32_t)TT_MODEL_ROW_POOL_BYTES,                           \
+            TT_MODEL_LABEL_ELEMENTS, TT_MODEL_ARENA_BYTES, TT_MODEL_REGIONS_BYTES, (uint32_t)TT_MODEL_ROW_POOL_BYTES,  \
             (uint32_t)sizeof(tt_session_t)                                                                             \
     }
 

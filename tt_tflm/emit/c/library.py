@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tt_tflm.emit.c.constant_arrays import ConstantArray, float_array, int8_arrays
 from tt_tflm.emit.c.passes import Passes
 from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
-from tt_tflm.emit.text import comment, environment
+from tt_tflm.emit.text import comment, environment, loss_declaration
 from tt_tflm.program.emitted import EmittedModel
 from tvm_passes.kernels.tiling import Tiling
 from tvm_passes.pipeline import lower_to_c
@@ -71,11 +71,7 @@ def _functions(model: EmittedModel) -> str:
     loss, optimizer = model.loss, model.optimizer
     lines = []
     if not loss.prototypes:
-        label = "uint32_t label" if loss.label == "class" else "const float *target"
-        lines.append(
-            f"tt_status_t {loss.function}(const float *output, uint32_t elements, {label}, float *gradient, "
-            "float *loss);\n"
-        )
+        lines.append(f"{loss_declaration(loss)}\n")
     moments = "".join(f"float *{name}, " for name in optimizer.moments)
     lines.append(
         f"void tt_{optimizer.kind}_update(float *row, {moments}const float *gradient, uint32_t count, "
