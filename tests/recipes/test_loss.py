@@ -155,9 +155,7 @@ def test_a_board_inspects_chooses_and_trains(builds, model, backend):
             np.testing.assert_allclose(found[layer], expected[layer], rtol=1e-4, err_msg=layer)
         plan = board.select()
         assert plan.layers
-        reference = MseReference(
-            model, None, OPTIMIZERS["dynamic"], {k: list(v.channels) for k, v in plan.layers.items()}
-        )
+        reference = MseReference(model, None, OPTIMIZERS["dynamic"], {k: list(v[0]) for k, v in plan.layers.items()})
         check_training(board, reference)
 
 
