@@ -11,7 +11,7 @@ import pytest
 
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.emit.tflm.params import TRAIN
+from tt_tflm.tflite.op_params import TRAIN
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
 
 PLAN = {"point": [1, 3]}
