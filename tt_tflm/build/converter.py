@@ -61,8 +61,8 @@ class TrainableConverter:
 
     - ``target``: the device that the build has to fit, or the core that its kernels are laid out for: one of
       ``tt_tflm.devices.device_names`` or the path of a profile (default ``host``);
-    - ``name``: what everything of the build is called in C (default ``tt_model``): ``<name>.h``, its ``tt_model_t``, and
-      the prefix of whatever else it defines, so that builds of several names go into one firmware;
+    - ``name``: what everything of the build is called in C (default ``tt_model``): ``<name>.h``, its ``tt_model_t``,
+      and the prefix of whatever else it defines, so that builds of several names go into one firmware;
     - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
     - ``loss``: ``SoftmaxLoss()`` or ``PrototypeLoss(...)``; None (default) for what the model tells: softmax where it
       ends in one or was compiled with a cross-entropy over classes;

@@ -21,8 +21,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Words that cannot be names in C or C++, and what the generated source calls its own.
 _TAKEN = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false "
-    "class delete new template this throw try using namespace virtual operator private public protected main "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true "
+    "false class delete new template this throw try using namespace virtual operator private public protected main "
     "predict forward train_forward train_backward apply_update loss_gradient fisher_forward fisher_backward "
     "engine calls choice costs layers hyper prototypes interpreted models shared session x".split()
 )

@@ -17,6 +17,7 @@ ROWS, ROW_LENGTH, STRIDE = 5, 12, 14
 TRAINED = [1, 3]
 ARENA_BYTES = 64
 PROTOTYPE_CLASSES = 3
+SIM_MODEL = '#include "tt_model.h"\n#define TT_SIM_MODEL tt_model\n'
 
 
 class DenseRows:
@@ -37,10 +38,11 @@ def make_files(folder: Path, loss: str) -> SimulationFiles:
     include, source = folder / "include", folder / "src"
     include.mkdir(parents=True)
     source.mkdir()
-    for header in [*FAKE_MODEL.glob("*.h"), *(ROOT / "ops/include").glob("*.h")]:
+    for header in [*FAKE_MODEL.glob("*.h"), *(ROOT / "ops/include").glob("*.h"), ROOT / "ops/engine/tt_engine.h"]:
         shutil.copy(header, include)
-    for file in [*FAKE_MODEL.glob("*.c"), *(ROOT / "ops/src").glob("*.[ch]")]:
+    for file in [*FAKE_MODEL.glob("*.c"), *(ROOT / "ops/src").glob("*.[ch]"), *(ROOT / "ops/engine").glob("*.[ch]")]:
         shutil.copy(file, source)
+    (include / "tt_sim_model.h").write_text(SIM_MODEL)
     prototypes = loss == "prototype"
     (include / "tt_fake_variant.h").write_text(f"#define TT_MODEL_HAS_PROTOTYPES {int(prototypes)}\n")
     values = ", ".join(f"{value!r}f" for value in map(float, base_rows().reshape(-1)))
@@ -62,7 +64,8 @@ def make_files(folder: Path, loss: str) -> SimulationFiles:
             "embedding_elements": ROWS if prototypes else None,
             "loss": loss,
             "arena_bytes": ARENA_BYTES,
-            "row_pool_bytes": pool,
+            "regions_bytes": pool,
+            "prototypes": {"sums_offset": 0, "counts_offset": 0, "temperature": 10.0} if prototypes else None,
             "rows": [
                 {"layer": "head", "offset": 0, "channels": TRAINED, "stride": STRIDE, "row_length": ROW_LENGTH},
             ],
@@ -89,12 +92,13 @@ def custom_files(tmp_path: Path) -> Callable[..., SimulationFiles]:
     def make(header: str, source: str, **description: object) -> SimulationFiles:
         (tmp_path / "tt_model.h").write_text(header)
         (tmp_path / "tt_model.c").write_text(source)
+        (tmp_path / "tt_sim_model.h").write_text(SIM_MODEL)
         return SimulationFiles(
             sources=(tmp_path / "tt_model.c",),
             kernel_sources=(),
             include_dirs=(tmp_path, ROOT / "ops/include"),
             sim_dir=ROOT / "ops/sim",
-            description={"embedding_elements": None, "loss": "softmax", "rows": [], **description},
+            description={"embedding_elements": None, "loss": "softmax", "prototypes": None, "rows": [], **description},
             base_rows={},
             layers={},
         )

@@ -205,7 +205,7 @@ def test_a_closed_board_says_so(device, softmax_files, sample):
         ("classes", 7, "expected classes 7, received 5"),
         ("input_shape", [4, 4, 1], "expected input_elements 16, received 12"),
         ("arena_bytes", 4096, "expected arena_bytes 4096, received 64"),
-        ("row_pool_bytes", 16, "expected row_pool_bytes 16, received 112"),
+        ("regions_bytes", 16, "expected regions_bytes 16, received 112"),
         ("loss", "prototype", "expected embedding_elements 5, received 0"),
     ],
 )

@@ -15,35 +15,52 @@ CORES = [name for name in core_names() if name != "host"]
 HEADER = """
 #ifndef TT_MODEL_H
 #define TT_MODEL_H
-#include <stddef.h>
-#include <stdint.h>
-#include "tt_status.h"
+#include "tt_adapt.h"
 #define TT_MODEL_INPUT_ELEMENTS {inputs}
 #define TT_MODEL_CLASSES 2
 #define TT_MODEL_HAS_PROTOTYPES 0
+#define TT_MODEL_DYNAMIC 0
+#define TT_MODEL_ADAPTABLE 0
+#define TT_MODEL_TRAINED_LAYERS 1
+#define TT_MODEL_STATE_BYTES 8
 #define TT_MODEL_ARENA_BYTES {arena}
+#define TT_MODEL_REGIONS_BYTES {pool}
 #define TT_MODEL_ROW_POOL_BYTES {pool}
-typedef struct tt_session {{ float *arena; float *row_pool; }} tt_session_t;
-tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes);
-tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
-tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
-tt_status_t tt_reset(tt_session_t *session);
-tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate);
+extern const tt_model_t tt_model;
 #endif
 """
 
+# All that a simulation calls but what each of these models has of its own.
 STUBS = """
 #include "tt_model.h"
-tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss)
-{ (void)session; (void)x; (void)label; (void)loss; return TT_OK; }
-tt_status_t tt_reset(tt_session_t *session) { (void)session; return TT_OK; }
-tt_status_t tt_set_learning_rate(tt_session_t *session, float rate) { (void)session; (void)rate; return TT_OK; }
+#include "tt_state.h"
+#include "tt_storage_ram.h"
+#define UNUSED __attribute__((unused))
+#define STUB(name, ...) tt_status_t name(__VA_ARGS__) { return TT_OK; }
+#define SESSION UNUSED tt_session_t *session
+const tt_model_t tt_model;
+STUB(tt_train_step, SESSION, UNUSED const float *x, UNUSED uint32_t label, UNUSED float *loss)
+STUB(tt_reset, SESSION)
+STUB(tt_set_learning_rate, SESSION, UNUSED float rate)
+STUB(tt_enroll, SESSION, UNUSED const float *x, UNUSED uint32_t label)
+STUB(tt_embedding, SESSION, UNUSED const float *x, UNUSED float *embedding)
+STUB(tt_forget_prototypes, SESSION)
+STUB(tt_fisher_accumulate, SESSION, UNUSED const float *x, UNUSED uint32_t label)
+STUB(tt_fisher_clear, SESSION)
+STUB(tt_select, SESSION, UNUSED const tt_budget_t *budget)
+STUB(tt_choose, SESSION, UNUSED const uint16_t *counts, UNUSED const uint16_t *channels)
+STUB(tt_adapt, SESSION, UNUSED const tt_adaptation_t *task, UNUSED void *workspace, UNUSED size_t bytes, UNUSED float *l)
+STUB(tt_save, SESSION, UNUSED const tt_storage_t *storage)
+STUB(tt_load, SESSION, UNUSED const tt_storage_t *storage)
+STUB(tt_state_newest, UNUSED const tt_storage_t *storage, UNUSED tt_state_slot_t *slot)
+tt_storage_t tt_storage_ram(UNUSED tt_storage_ram_t *ram, UNUSED void *memory, UNUSED uint32_t bytes)
+{ const tt_storage_t none = {0}; return none; }
 """
 
 KNOWN_LOOP = (
     STUBS
     + """
-tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
 { (void)session; (void)arena; (void)arena_bytes; (void)row_pool; (void)row_pool_bytes; return TT_OK; }
 /* As many turns as the bits of x[0] say: 2 + 2 * turns + 2 instructions. */
 __attribute__((naked)) tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
@@ -57,19 +74,19 @@ LARGE_MODEL = (
     STUBS
     + f"""
 static const float WEIGHTS[{WEIGHTS}] = {{[0] = 1.0f, [{WEIGHTS - 1}] = 2.0f}};
-tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
 {{
     session->arena = arena;
     session->row_pool = row_pool;
-    for (size_t i = 0; i < arena_bytes / 4; ++i) session->arena[i] = (float)i;
-    for (size_t i = 0; i < row_pool_bytes / 4; ++i) session->row_pool[i] = -(float)i;
+    for (size_t i = 0; i < arena_bytes / 4; ++i) ((float *)(void *)arena)[i] = (float)i;
+    for (size_t i = 0; i < row_pool_bytes / 4; ++i) ((float *)(void *)row_pool)[i] = -(float)i;
     return TT_OK;
 }}
 tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
 {{
     const volatile float *weights = WEIGHTS;
     scores[0] = x[{INPUTS - 1}] * weights[{WEIGHTS - 1}] + weights[0];
-    scores[1] = session->arena[{ARENA // 4 - 1}] + session->row_pool[{POOL // 4 - 1}];
+    scores[1] = ((float *)(void *)session->arena)[{ARENA // 4 - 1}] + ((float *)(void *)session->row_pool)[{POOL // 4 - 1}];
     return TT_OK;
 }}
 """
@@ -79,7 +96,7 @@ tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
 @pytest.mark.parametrize("device", CORES)
 def test_counts_are_exact_to_one_instruction(device, custom_files):
     header = HEADER.format(inputs=1, arena=16, pool=16)
-    files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=16, row_pool_bytes=16)
+    files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=16, regions_bytes=16)
     with open_board(files, device) as board:
         # More than one period of every board's tick, and more ticks than a systick counter would hold.
         for turns in [*range(1, 140), 12_345, 50_000_000]:
@@ -92,7 +109,7 @@ def test_counts_are_exact_to_one_instruction(device, custom_files):
 def test_a_large_model_fits(device, custom_files):
     header = HEADER.format(inputs=INPUTS, arena=ARENA, pool=POOL)
     files = custom_files(
-        header, LARGE_MODEL, input_shape=[50, 500, 2], classes=2, arena_bytes=ARENA, row_pool_bytes=POOL
+        header, LARGE_MODEL, input_shape=[50, 500, 2], classes=2, arena_bytes=ARENA, regions_bytes=POOL
     )
     rows = {"layer": "head", "offset": 0, "channels": list(range(500)), "stride": 100, "row_length": 99}
     files.description["rows"].append(rows)
@@ -109,7 +126,7 @@ def test_a_large_model_fits(device, custom_files):
 @pytest.mark.parametrize("device", ["cortex-m7"])
 def test_a_model_beyond_the_boards_memory_is_told_in_one_line(device, custom_files):
     header = HEADER.format(inputs=1, arena=64_000_000, pool=16)
-    files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=64_000_000, row_pool_bytes=16)
+    files = custom_files(header, KNOWN_LOOP, input_shape=[1], classes=2, arena_bytes=64_000_000, regions_bytes=16)
     with pytest.raises(
         OverflowingMemoryError, match=r"received one of 4\d,\d{3},\d{3} B too much: simulate on"
     ) as error:

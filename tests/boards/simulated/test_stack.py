@@ -14,7 +14,7 @@ pytestmark = pytest.mark.qemu
 KNOWN_DEPTH = (
     STUBS
     + """
-tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
 { (void)session; (void)arena; (void)arena_bytes; (void)row_pool; (void)row_pool_bytes; return TT_OK; }
 __attribute__((naked)) tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
 { __asm__ volatile("ldr r3, [r1]\\n\\tsub sp, r3\\n\\tstr r3, [sp]\\n\\tadd sp, r3\\n\\tmovs r0, #0\\n\\tbx lr"); }
@@ -25,7 +25,7 @@ __attribute__((naked)) tt_status_t tt_predict(tt_session_t *session, const float
 @pytest.mark.parametrize("device", CORES)
 def test_the_depth_is_exact(device, custom_files):
     header = HEADER.format(inputs=2, arena=16, pool=16)
-    files = custom_files(header, KNOWN_DEPTH, input_shape=[2], classes=2, arena_bytes=16, row_pool_bytes=16)
+    files = custom_files(header, KNOWN_DEPTH, input_shape=[2], classes=2, arena_bytes=16, regions_bytes=16)
     with open_board(files, device) as board:
         # The largest is kept.
         for depth, most in ((256, 256), (1024, 1024), (512, 1024), (4096, 4096), (8, 4096), (16384, 16384)):

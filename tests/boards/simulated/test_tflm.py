@@ -11,8 +11,8 @@ import pytest
 
 import tt_tflm
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
-from tt_tflm.tflite.op_params import TRAIN
 from tt_tflm.errors import DeviceError, InputError, UnsupportedLayerError
+from tt_tflm.tflite.op_params import TRAIN
 
 PLAN = {"point": [1, 3]}
 X = np.linspace(-1, 1, 5 * 5 * 2, dtype=np.float32).reshape(5, 5, 2)

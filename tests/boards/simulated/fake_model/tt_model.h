@@ -7,43 +7,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tt_adapt.h"
 #include "tt_fake_variant.h"
-#include "tt_prototype.h"
-#include "tt_status.h"
+#include "tt_session.h"
 
 #define TT_FAKE_ROWS 5
 #define TT_FAKE_STRIDE 14
 #define TT_FAKE_TRAINED_ROWS 2
 
 #define TT_MODEL_INPUT_ELEMENTS 12
+#define TT_MODEL_DYNAMIC 0
+#define TT_MODEL_ADAPTABLE 0
+#define TT_MODEL_TRAINED_LAYERS 1
+#define TT_MODEL_STATE_BYTES 512
+#define TT_FAKE_SCORES (TT_MODEL_HAS_PROTOTYPES ? TT_MODEL_CLASSES : 0u)
+#define TT_MODEL_ROW_POOL_BYTES TT_ROW_POOL_BYTES(TT_MODEL_REGIONS_BYTES, TT_TABLES_BYTES(1u, 0, 1u, TT_FAKE_SCORES, 0))
 #if TT_MODEL_HAS_PROTOTYPES
 #define TT_MODEL_CLASSES 3
 #define TT_MODEL_EMBEDDING_ELEMENTS TT_FAKE_ROWS
-#define TT_MODEL_ROW_POOL_BYTES (4 * (TT_FAKE_TRAINED_ROWS * TT_FAKE_STRIDE + TT_MODEL_CLASSES * (TT_FAKE_ROWS + 1)))
+#define TT_MODEL_REGIONS_BYTES (4 * (TT_FAKE_TRAINED_ROWS * TT_FAKE_STRIDE + TT_MODEL_CLASSES * (TT_FAKE_ROWS + 1)))
 #else
 #define TT_MODEL_CLASSES TT_FAKE_ROWS
-#define TT_MODEL_ROW_POOL_BYTES (4 * TT_FAKE_TRAINED_ROWS * TT_FAKE_STRIDE)
+#define TT_MODEL_REGIONS_BYTES (4 * TT_FAKE_TRAINED_ROWS * TT_FAKE_STRIDE)
 #endif
 #define TT_MODEL_ARENA_BYTES 64
 
-typedef struct tt_session {
-    uint32_t magic;
-    float learning_rate;
-    float *outputs;
-    float *gradients;
-    float *rows;
-    tt_prototypes_t prototypes;
-} tt_session_t;
-
-tt_status_t tt_init(tt_session_t *session, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes);
-tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores);
-tt_status_t tt_train_step(tt_session_t *session, const float *x, uint32_t label, float *loss);
-tt_status_t tt_reset(tt_session_t *session);
-tt_status_t tt_set_learning_rate(tt_session_t *session, float learning_rate);
-#if TT_MODEL_HAS_PROTOTYPES
-tt_status_t tt_forget_prototypes(tt_session_t *session);
-tt_status_t tt_enroll(tt_session_t *session, const float *x, uint32_t label);
-tt_status_t tt_embedding(tt_session_t *session, const float *x, float *embedding);
-#endif
+extern const tt_model_t tt_model;
 
 #endif /* TT_MODEL_H */
