@@ -54,8 +54,7 @@ static bool takes_sample(uint32_t command) {
 
 /* Whether the command trains towards a vector, which follows it. */
 static bool takes_target(uint32_t command) {
-    return TT_SIM_MODEL.loss->label == TT_LABEL_VECTOR &&
-           (command == TT_SIM_TRAIN_STEP || command == TT_SIM_FISHER_ACCUMULATE);
+    return TT_MODEL_LABEL_VECTOR && (command == TT_SIM_TRAIN_STEP || command == TT_SIM_FISHER_ACCUMULATE);
 }
 
 static bool takes_message(uint32_t command) {

@@ -23,7 +23,7 @@ from tvm_passes.kernels.conv2d import buffers
 from tvm_passes.kernels.loops import LoopNest, prim_func
 from tvm_passes.kernels.variants import variant
 
-@variant("tanh", isa={"hyperbolic"})
+@variant("tanh", isa={"hyperbolic"}, headers=("tt_crc32.h",))
 def tanh(name, kernel, _tiling):
     x, y = buffers(kernel)
     nest = LoopNest()
@@ -58,7 +58,9 @@ def test_builds_for_such_cores_have_it(hyperbolic):
     converter.loss, kernels = tt_tflm.PrototypeLoss(3), {}
     for target in ("dsp1", "host", "cortex-m7"):
         converter.target = target
-        kernels[target] = "quick" in converter.convert().files["src/tt_model_kernels.c"]
+        files = converter.convert().files
+        kernels[target] = "quick" in files["src/tt_model_kernels.c"]
+        assert ('"tt_crc32.h"' in files["src/tt_model_kernels.h"]) == kernels[target]
     assert kernels == {"dsp1": True, "host": False, "cortex-m7": False}
 
 

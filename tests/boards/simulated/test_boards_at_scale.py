@@ -17,6 +17,8 @@ HEADER = """
 #define TT_MODEL_H
 #include "tt_adapt.h"
 #define TT_MODEL_INPUT_ELEMENTS {inputs}
+#define TT_MODEL_LABEL_ELEMENTS 1
+#define TT_MODEL_LABEL_VECTOR 0
 #define TT_MODEL_CLASSES 2
 #define TT_MODEL_HAS_PROTOTYPES 0
 #define TT_MODEL_DYNAMIC 0
@@ -40,12 +42,14 @@ STUBS = """
 #define SESSION UNUSED tt_session_t *session
 const tt_model_t tt_model;
 STUB(tt_train_step, SESSION, UNUSED const float *x, UNUSED uint32_t label, UNUSED float *loss)
+STUB(tt_train_step_to, SESSION, UNUSED const float *x, UNUSED const float *target, UNUSED float *loss)
 STUB(tt_reset, SESSION)
 STUB(tt_set_learning_rate, SESSION, UNUSED float rate)
 STUB(tt_enroll, SESSION, UNUSED const float *x, UNUSED uint32_t label)
 STUB(tt_embedding, SESSION, UNUSED const float *x, UNUSED float *embedding)
 STUB(tt_forget_prototypes, SESSION)
 STUB(tt_fisher_accumulate, SESSION, UNUSED const float *x, UNUSED uint32_t label)
+STUB(tt_fisher_accumulate_to, SESSION, UNUSED const float *x, UNUSED const float *target)
 STUB(tt_fisher_clear, SESSION)
 STUB(tt_select, SESSION, UNUSED const tt_budget_t *budget)
 STUB(tt_choose, SESSION, UNUSED const uint16_t *counts, UNUSED const uint16_t *channels)
