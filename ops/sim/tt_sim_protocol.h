@@ -57,7 +57,7 @@ typedef struct {
     uint32_t input_elements;
     uint32_t classes;
     uint32_t embedding_elements; /* 0 without prototypes */
-    uint32_t label_elements;     /* of a label that is a vector; 1 for a class */
+    uint32_t label_elements;     /* of a label that is a vector; 0 for a class */
     uint32_t arena_bytes;
     uint32_t regions_bytes;  /* of the row pool, the tables of the session apart: what TT_SIM_READ_ROW_POOL sends */
     uint32_t row_pool_bytes; /* on this machine: tables hold pointers */

@@ -322,7 +322,7 @@ class Board(ABC):
             "input_elements": math.prod(self._input_shape),
             "classes": self._classes,
             "embedding_elements": int(description.get("embedding_elements") or 0) if self._has_prototypes else 0,
-            "label_elements": int(description["label_elements"]),
+            "label_elements": int(description["label_elements"]) if self._to_vector else 0,
             "arena_bytes": int(description["arena_bytes"]),
             "regions_bytes": int(description["regions_bytes"]),
         }
