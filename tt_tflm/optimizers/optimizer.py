@@ -56,7 +56,8 @@ class Optimizer:
 
     def spec(self, *, at_run_time: bool = False) -> OptimizerSpec:
         """The optimiser as the passes know it; ``at_run_time``: channels are chosen on the board."""
-        constants = {f.name: float(getattr(self, f.name)) for f in fields(self) if f.name not in _NO_CONSTANTS}
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]  # registered classes are dataclasses
+        constants = {name: float(getattr(self, name)) for name in names if name not in _NO_CONSTANTS}
         return OptimizerSpec(
             self.name, self.batch_size, at_run_time, constants, self.counters, self.moments, self.fusible
         )
@@ -73,7 +74,7 @@ def register_optimizer(cls: _AnyOptimizer) -> _AnyOptimizer:
         InputError: the name is malformed or another optimiser's, or the class no dataclass of the fields that it has to
             have.
     """
-    names = [field.name for field in fields(cls)] if is_dataclass(cls) else []
+    names: list[str] = [field.name for field in fields(cls)] if is_dataclass(cls) else []
     if names[:1] != ["learning_rate"] or names[-1:] != ["batch_size"]:
         raise InputError(
             f"optimiser {cls.__name__}: expected a dataclass with learning_rate first and batch_size last, received "

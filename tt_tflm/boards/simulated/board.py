@@ -351,7 +351,7 @@ class Board(ABC):
             self.stack_bytes[name] = max(reply.stack_bytes, self.stack_bytes.get(name, 0))
         return reply.payload
 
-    def _call_towards(self, command: Command, x: np.ndarray, label: int | np.ndarray) -> bytes:
+    def _call_towards(self, command: Command, x: np.ndarray, label: Any) -> bytes:
         """A call that takes a sample and its label, of the kind that the loss wants."""
         if self._to_vector:
             target = checked_target(label, int(self._files.description["label_elements"]))

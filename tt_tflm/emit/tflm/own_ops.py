@@ -30,7 +30,7 @@ def optimizer_op(kind: str) -> OpCode:
     Raises:
         InputError: it has none.
     """
-    known = {op.name.lower(): op for op in Op if STRUCTURES[op] is STRUCTURES[Op.SGD]}
+    known: dict[str, OpCode] = {op.name.lower(): op for op in Op if STRUCTURES[op] is STRUCTURES[Op.SGD]}
     if kind not in known:
         raise InputError(
             f"optimizer: expected one of {', '.join(known)} with backend 'tflm', received {kind}: use backend 'c'"
