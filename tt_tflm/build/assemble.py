@@ -98,6 +98,8 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         "classes": program.loss.classes,
         "embedding_elements": model.output_elements if program.loss.prototypes else None,
         "loss": loss.name,
+        "label": program.loss.label,
+        "label_elements": program.loss.label_elements,
         "precision": model.precision,
         "mode": report["mode"],
         "backend": backend,

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import jinja2
 import numpy as np
 
+from tvm_passes.specs import CLASS, LossSpec
+
 _COLUMNS = 112
 
 
@@ -39,6 +41,14 @@ def c_float(value: float) -> str:
 def c_bool(value: object) -> str:
     """``true`` or ``false``."""
     return "true" if value else "false"
+
+
+def loss_declaration(loss: LossSpec) -> str:
+    """That of the function of a loss without prototypes, which may come from outside of the package."""
+    label = "uint32_t label" if loss.label == CLASS else "const float *target"
+    return (
+        f"tt_status_t {loss.function}(const float *output, uint32_t elements, {label}, float *gradient, float *loss);"
+    )
 
 
 def wrapped(entries: Sequence[str]) -> str:
