@@ -43,9 +43,7 @@ def test_convert_writes_models_and_their_ops(build: Path) -> None:
         "include/tt_model.h",
     } <= names
     assert "fisher.tflite" not in names
-    assert not [
-        name for name in names if Path(name).name.startswith(("tt_model_weights", "tt_model_kernels", "tt_sim"))
-    ]
+    assert not [name for name in names if Path(name).name.startswith(("tt_model_weights", "tt_model_kernels"))]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -59,6 +59,7 @@ def test_headers_stand_alone(header, language, tmp_path):
 @pytest.fixture(params=[0, 1], ids=["softmax", "prototype"])
 def model_includes(request, tmp_path):
     (tmp_path / "tt_fake_variant.h").write_text(f"#define TT_MODEL_HAS_PROTOTYPES {request.param}\n")
+    (tmp_path / "tt_sim_model.h").write_text('#include "tt_model.h"\n#define TT_SIM_MODEL tt_model\n')
     folders = (tmp_path, FAKE_MODEL, OPS / "include", OPS / "sim")
     return tuple(f"-I{folder}" for folder in folders)
 
