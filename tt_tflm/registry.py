@@ -21,6 +21,7 @@ from tt_tflm.errors import InputError, ToolchainError, meant
 
 _Entry = TypeVar("_Entry")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+_NAME_IN_C = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class Registry(Generic[_Entry]):
@@ -31,12 +32,15 @@ class Registry(Generic[_Entry]):
         group: of entry points that are imported before the registry is first read.
         package: whose modules and subpackages are imported before that; None where whoever makes the registry fills it.
         subpackages_alone: leave modules out.
+        in_c: names are parts of names of C as well.
     """
 
-    def __init__(self, kind: str, group: str, package: str | None = None, *, subpackages_alone: bool = False) -> None:
+    def __init__(
+        self, kind: str, group: str, package: str | None = None, *, subpackages_alone: bool = False, in_c: bool = False
+    ) -> None:
         self._kind, self._group, self._package = kind, group, package
         self._entries: dict[str, _Entry] = {}
-        self._subpackages_alone = subpackages_alone
+        self._subpackages_alone, self._in_c = subpackages_alone, in_c
         self._complete = False
 
     def add(self, name: str, entry: _Entry) -> None:
@@ -46,10 +50,9 @@ class Registry(Generic[_Entry]):
             InputError: the name is malformed or taken.
         """
         self._import_package()
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(
-                f"{self._kind}: expected a name of lower-case letters, digits, '_', '.' and '-', received {name!r}"
-            )
+        if not isinstance(name, str) or not (_NAME_IN_C if self._in_c else _NAME).fullmatch(name):
+            signs = "digits and '_', at most 32" if self._in_c else "digits, '_', '.' and '-'"
+            raise InputError(f"{self._kind}: expected a name of lower-case letters, {signs}, received {name!r}")
         if name in self._entries:
             raise InputError(f"{self._kind}: expected a name that is not taken, received {name!r}: choose another")
         self._entries[name] = entry

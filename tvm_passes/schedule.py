@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Give every declared kernel its loop nest for the target core.
+"""Give every declared kernel its loop nest for the target core: a variant for its instruction sets, or that of all.
 
 Before::
 
@@ -25,6 +25,7 @@ from tvm import tirx
 
 from .kernel import INOUT, OUT, Kernel, is_declared, kernel_of
 from .kernels.tiling import Tiling
+from .kernels.variants import variant_for
 from .ops import INT8_KERNELS, KERNELS
 
 
@@ -56,7 +57,7 @@ def implement(name: str, kernel: Kernel, tiling: Tiling) -> dict[str, tirx.PrimF
         ValueError: there is no kernel of that operation.
     """
     table = INT8_KERNELS if kernel.params[-1].dtype == "int8" else KERNELS
-    builder = table.get(kernel.op)
+    builder = variant_for(kernel.op, kernel.params[-1].dtype, tiling.isa) or table.get(kernel.op)
     if builder is None:
         raise ValueError(f"expected one of {', '.join(sorted(table))}, received {kernel.op}")
     functions = builder(name, kernel, tiling)

@@ -109,7 +109,9 @@ static const char *text_of(uint32_t code) {
     case TT_CONSOLE_NO_STORAGE:
         return "there is no storage";
     case TT_CONSOLE_STOPPED:
-        return "it was stopped";
+        return "it was cancelled";
+    case TT_CONSOLE_BUSY:
+        return "the board is learning: wait, or cancel";
     default:
         return tt_status_text((tt_status_t)code);
     }
@@ -148,6 +150,27 @@ static void refuse(tt_console_t *console, uint32_t code) {
     answer(console, NULL);
 }
 
+static void remember(tt_console_t *console, uint32_t crc) {
+    console->answered = console->has_sequence;
+    console->last_sequence = console->sequence;
+    console->last_crc = crc;
+    console->last_code = console->code;
+}
+
+void tt_console_end_adapt(tt_console_t *console, uint32_t code) {
+    const tt_console_job_t *job = &console->job;
+    console->fields[0] = '\0';
+    console->code = code;
+    if (code == TT_OK) {
+        tt_console_add_field(console, "iterations", job->iterations);
+        tt_console_add_loss(console, job->iterations > 0u ? console->config.losses[job->iterations - 1u] : 0.0f);
+    }
+    console->has_sequence = job->has_sequence;
+    console->sequence = job->sequence;
+    remember(console, job->crc);
+    answer(console, NULL);
+}
+
 /* ---- in ---- */
 
 static bool printable(const char *line, size_t count) {
@@ -179,6 +202,12 @@ static tt_console_request_t words_of(char *line) {
     return request;
 }
 
+/* Whether a request is that of the adapt that is going on, sent again. */
+static bool is_job(const tt_console_t *console, uint32_t crc) {
+    const tt_console_job_t *job = &console->job;
+    return console->has_sequence && job->has_sequence && console->sequence == job->sequence && crc == job->crc;
+}
+
 static void perform(tt_console_t *console, const tt_console_request_t *request, bool has_crc, uint32_t crc) {
     const tt_console_command_t *command = tt_console_find(request->words[0]);
     if (command == NULL) {
@@ -189,6 +218,10 @@ static void perform(tt_console_t *console, const tt_console_request_t *request, 
         refuse(console, TT_CONSOLE_NO_CHECKSUM);
         return;
     }
+    const bool learns = tt_console_learns(console);
+    if (learns && is_job(console, crc)) {
+        return; /* it is answered when it is done */
+    }
     const bool again = console->has_sequence && console->answered && console->sequence == console->last_sequence &&
                        crc == console->last_crc;
     if (again && command->answer == NULL) {
@@ -196,12 +229,16 @@ static void perform(tt_console_t *console, const tt_console_request_t *request, 
     } else {
         console->fields[0] = '\0';
         console->code = request->count > TT_CONSOLE_MAX_WORDS ? (uint32_t)TT_CONSOLE_BAD_ARGUMENT
+                        : learns && !command->while_learning  ? (uint32_t)TT_CONSOLE_BUSY
                                                               : command->perform(console, request);
     }
-    console->answered = console->has_sequence;
-    console->last_sequence = console->sequence;
-    console->last_crc = crc;
-    console->last_code = console->code;
+    if (!learns && tt_console_learns(console)) {
+        console->job.has_sequence = console->has_sequence;
+        console->job.sequence = console->sequence;
+        console->job.crc = crc;
+        return;
+    }
+    remember(console, crc);
     answer(console, command->answer);
 }
 
@@ -282,13 +319,25 @@ uint32_t tt_console_samples(const tt_console_t *console) {
 /* ---- start ---- */
 
 static size_t sample_bytes(const tt_console_config_t *config) {
-    return config->format == TT_CONSOLE_UINT8 ? TT_CONSOLE_UINT8_BYTES : TT_CONSOLE_FLOAT32_BYTES;
+    const size_t elements = config->session->model->input_elements;
+    return config->format == TT_CONSOLE_UINT8 ? TT_CONSOLE_UINT8_BYTES(elements) : TT_CONSOLE_FLOAT32_BYTES(elements);
+}
+
+bool tt_console_adaptable(const tt_session_t *session) {
+    return tt_adapt_workspace_bytes(session, 1u) > 0u;
+}
+
+size_t tt_console_workspace_bytes(const tt_session_t *session, uint32_t capacity) {
+    return tt_console_adaptable(session) ? tt_adapt_workspace_bytes(session, capacity) : tt_enrolment_bytes(session);
 }
 
 static tt_status_t check(const tt_console_config_t *config) {
-    if (config->session == NULL || config->line == NULL || config->samples == NULL || config->labels == NULL ||
-        config->losses == NULL || config->write == NULL) {
+    if (config->session == NULL || config->line == NULL || config->scores == NULL || config->samples == NULL ||
+        config->labels == NULL || config->losses == NULL || config->write == NULL) {
         return TT_ERROR_NULL_POINTER;
+    }
+    if (tt_state_bytes(config->session) == 0u) {
+        return TT_ERROR_NOT_INITIALISED;
     }
     if (config->format != TT_CONSOLE_UINT8 && config->format != TT_CONSOLE_FLOAT32) {
         return TT_ERROR_INVALID_ARGUMENT;
@@ -303,18 +352,17 @@ static tt_status_t check(const tt_console_config_t *config) {
         config->samples_bytes / sample_bytes(config) <= config->capacity) {
         return TT_ERROR_INVALID_ARGUMENT;
     }
-#if TT_MODEL_ADAPTABLE
+    const size_t workspace_bytes = tt_console_workspace_bytes(config->session, config->capacity);
+    if (workspace_bytes == 0u) {
+        return TT_OK;
+    }
     if (config->workspace == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
     if (!ALIGNED(config->workspace, 16u)) {
         return TT_ERROR_MISALIGNED;
     }
-    if (config->workspace_bytes < tt_adapt_workspace_bytes(config->capacity)) {
-        return TT_ERROR_INVALID_ARGUMENT;
-    }
-#endif
-    return TT_OK;
+    return config->workspace_bytes < workspace_bytes ? TT_ERROR_INVALID_ARGUMENT : TT_OK;
 }
 
 tt_status_t tt_console_init(tt_console_t *console, const tt_console_config_t *config) {

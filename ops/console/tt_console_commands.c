@@ -30,6 +30,7 @@ static uint32_t help(tt_console_t *console, const tt_console_request_t *request)
         "train LABEL                  one step with the sample",
         "adapt ITERATIONS [SEED] [flip] [constant]",
         "                             learn from the kept samples",
+        "cancel                       end an adapt that is going on",
         "losses FIRST                 of the last adapt",
         "forget                       the kept samples and the prototypes",
         "save, load, dump OFFSET      keep what was learned, take it up again, send it",
@@ -46,6 +47,20 @@ static uint32_t help(tt_console_t *console, const tt_console_request_t *request)
 static void put_field(tt_console_t *console, const char *name, uint32_t value) {
     tt_console_put(console, name);
     tt_console_put_number(console, value);
+}
+
+static void put_text(tt_console_t *console, const char *name, const char *text) {
+    tt_console_put(console, name);
+    tt_console_put(console, text);
+}
+
+static void put_fingerprint(tt_console_t *console) {
+    char digits[TT_CONSOLE_NUMBER_CHARACTERS];
+    tt_console_put(console, " fingerprint=");
+    for (uint32_t i = 0; i < TT_FINGERPRINT_BYTES; ++i) {
+        (void)tt_console_put_hexadecimal(digits, console->config.session->model->fingerprint[i]);
+        tt_console_put(console, digits + 6); /* of eight */
+    }
 }
 
 static void put_bits(tt_console_t *console, const char *name, float value) {
@@ -66,15 +81,19 @@ static uint32_t status(tt_console_t *console, const tt_console_request_t *reques
 
 static void answer_status(tt_console_t *console) {
     const tt_storage_t *storage = console->config.storage;
+    const tt_model_t *model = console->config.session->model;
+    uint32_t done;
+    uint32_t total;
     put_field(console, " protocol=", TT_CONSOLE_PROTOCOL);
-    tt_console_put(console, " fingerprint=" TT_MODEL_FINGERPRINT " shape=" TT_MODEL_INPUT_SHAPE " format=");
-    tt_console_put(console, tt_console_formats[console->config.format]);
-    put_bits(console, " scale=", TT_MODEL_INPUT_SCALE);
-    put_bits(console, " shift=", TT_MODEL_INPUT_SHIFT);
-    put_field(console, " classes=", TT_MODEL_CLASSES);
-    tt_console_put(console, TT_MODEL_HAS_PROTOTYPES ? " loss=prototype" : " loss=softmax");
-    tt_console_put(console, TT_MODEL_DYNAMIC ? " mode=dynamic" : " mode=static");
-    put_field(console, " adaptable=", TT_MODEL_ADAPTABLE);
+    put_fingerprint(console);
+    put_text(console, " shape=", model->input_shape);
+    put_text(console, " format=", tt_console_formats[console->config.format]);
+    put_bits(console, " scale=", model->input_scale);
+    put_bits(console, " shift=", model->input_shift);
+    put_field(console, " classes=", model->classes);
+    put_text(console, " loss=", model->loss->name);
+    put_text(console, " mode=", model->choice != NULL ? "dynamic" : "static");
+    put_field(console, " adaptable=", tt_console_adaptable(console->config.session) ? 1u : 0u);
     put_field(console, " capacity=", console->config.capacity);
     put_field(console, " samples=", console->kept);
     put_field(console, " iterations=", console->config.iterations);
@@ -82,6 +101,9 @@ static void answer_status(tt_console_t *console) {
     put_field(console, " chunk=", data_bytes(console));
     put_field(console, " state=", (uint32_t)tt_state_bytes(console->config.session));
     put_field(console, " storage=", storage == NULL ? 0u : storage->size(storage->context));
+    put_text(console, " stage=", tt_console_progress(console, &done, &total));
+    put_field(console, " done=", done);
+    put_field(console, " total=", total);
 }
 
 /* ---- predict, train, adapt ---- */
@@ -93,23 +115,25 @@ static uint32_t predict(tt_console_t *console, const tt_console_request_t *reque
     if (!tt_console_complete(console)) {
         return TT_CONSOLE_NO_SAMPLE;
     }
-    return tt_predict(console->config.session, tt_console_new_input(console), console->scores);
+    return (uint32_t)tt_predict(console->config.session, tt_console_new_input(console), console->config.scores);
 }
 
 static void answer_predict(tt_console_t *console) {
+    const float *scores = console->config.scores;
+    const uint32_t classes = console->config.session->model->classes;
     uint32_t best = 0u;
-    for (uint32_t i = 1; i < TT_MODEL_CLASSES; ++i) {
-        best = console->scores[i] > console->scores[best] ? i : best;
+    for (uint32_t i = 1; i < classes; ++i) {
+        best = scores[i] > scores[best] ? i : best;
     }
     put_field(console, " class=", best);
     tt_console_put(console, " scores=");
-    tt_console_put_bytes(console, (const uint8_t *)(const void *)console->scores, (uint32_t)sizeof console->scores);
+    tt_console_put_bytes(console, (const uint8_t *)(const void *)scores, classes * (uint32_t)sizeof(float));
 }
 
 static uint32_t train(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t label;
     float loss = 0.0f;
-    uint32_t code = tt_console_label(request, &label);
+    uint32_t code = tt_console_label(console, request, &label);
     if (code != TT_OK) {
         return code;
     }
@@ -147,7 +171,7 @@ static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request
     if (word < request->count) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
-    if (!TT_MODEL_ADAPTABLE && (flip || constant)) {
+    if (!tt_console_adaptable(console->config.session) && (flip || constant)) {
         return TT_CONSOLE_UNSUPPORTED;
     }
     if (console->kept == 0u) {
@@ -157,13 +181,15 @@ static uint32_t adapt(tt_console_t *console, const tt_console_request_t *request
         tt_console_drop_sample(console); /* it lies where the kept ones are going to be scaled */
     }
     console->losses = 0u;
-    const uint32_t code = tt_console_adapt(console, iterations, seed, flip, constant);
-    if (code == TT_OK) {
-        console->losses = iterations;
-        tt_console_add_field(console, "iterations", iterations);
-        tt_console_add_loss(console, iterations > 0u ? console->config.losses[iterations - 1u] : 0.0f);
+    return tt_console_begin_adapt(console, iterations, seed, flip, constant);
+}
+
+static uint32_t cancel(tt_console_t *console, const tt_console_request_t *request) {
+    if (!tt_console_bare(request)) {
+        return TT_CONSOLE_BAD_ARGUMENT;
     }
-    return code;
+    tt_console_cancel(console);
+    return TT_OK;
 }
 
 /* ---- what is sent in pieces ---- */
@@ -260,20 +286,21 @@ static uint32_t reset(tt_console_t *console, const tt_console_request_t *request
 
 const tt_console_command_t *tt_console_find(const char *name) {
     static const tt_console_command_t COMMANDS[] = {
-        {"help", help, answer_nothing, false},
-        {"status", status, answer_status, false},
-        {"begin", tt_console_begin, NULL, false},
-        {"data", tt_console_data, NULL, true},
-        {"enroll", tt_console_enroll, NULL, false},
-        {"predict", predict, answer_predict, false},
-        {"train", train, NULL, false},
-        {"adapt", adapt, NULL, false},
-        {"losses", losses, answer_losses, false},
-        {"forget", tt_console_forget, NULL, false},
-        {"save", save, NULL, false},
-        {"load", load, NULL, false},
-        {"dump", dump, answer_dump, false},
-        {"reset", reset, NULL, false},
+        {"help", help, answer_nothing, false, true},
+        {"status", status, answer_status, false, true},
+        {"begin", tt_console_begin, NULL, false, true},
+        {"data", tt_console_data, NULL, true, true},
+        {"enroll", tt_console_enroll, NULL, false, false},
+        {"predict", predict, answer_predict, false, true},
+        {"train", train, NULL, false, false},
+        {"adapt", adapt, NULL, false, false},
+        {"cancel", cancel, NULL, false, true},
+        {"losses", losses, answer_losses, false, false},
+        {"forget", tt_console_forget, NULL, false, false},
+        {"save", save, NULL, false, false},
+        {"load", load, NULL, false, false},
+        {"dump", dump, answer_dump, false, false},
+        {"reset", reset, NULL, false, false},
     };
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; ++i) {
         if (strcmp(name, COMMANDS[i].name) == 0) {

@@ -26,6 +26,7 @@ typedef struct {
     uint32_t (*perform)(tt_console_t *console, const tt_console_request_t *request);
     void (*answer)(tt_console_t *console);
     bool needs_crc;
+    bool while_learning; /* answered while an adapt is going on */
 } tt_console_command_t;
 
 /* NULL where there is none of this name. */
@@ -52,7 +53,7 @@ extern const char *const tt_console_formats[];
 bool tt_console_bare(const tt_console_request_t *request);
 
 /* The argument of a command with a label alone. label: out. Returns a code. */
-uint32_t tt_console_label(const tt_console_request_t *request, uint32_t *label);
+uint32_t tt_console_label(const tt_console_t *console, const tt_console_request_t *request, uint32_t *label);
 
 /* Whether the new sample has come in whole, and that sample as the model takes it. */
 bool tt_console_complete(const tt_console_t *console);
@@ -69,8 +70,17 @@ uint32_t tt_console_forget(tt_console_t *console, const tt_console_request_t *re
 /* Kept sample index, or the new one for index kept: as the model takes it. */
 const float *tt_console_sample(tt_console_t *console, uint32_t index);
 
-/* The command adapt: console->losses are filled in. flip, constant: see tt_console.h. Returns a code. */
-uint32_t tt_console_adapt(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant);
+/* Whether the session's model adapts by itself. */
+bool tt_console_adaptable(const tt_session_t *session);
+
+/* Begin an adapt. flip, constant: see tt_console.h. Returns a code; with TT_OK tt_console_end_adapt is called later. */
+uint32_t tt_console_begin_adapt(tt_console_t *console, uint32_t iterations, uint32_t seed, bool flip, bool constant);
+
+/* Whether one is going on. */
+bool tt_console_learns(const tt_console_t *console);
+
+/* It has ended with this code: answer its request. */
+void tt_console_end_adapt(tt_console_t *console, uint32_t code);
 
 #ifdef __cplusplus
 }

@@ -13,9 +13,15 @@ bool tt_console_complete(const tt_console_t *console) {
     return console->expected > 0u && console->received == console->expected;
 }
 
+static const tt_model_t *model_of(const tt_console_t *console) {
+    return console->config.session->model;
+}
+
 static uint8_t *kept_sample(const tt_console_t *console, uint32_t index) {
+    const size_t elements = model_of(console)->input_elements;
     const bool pixels = console->config.format == TT_CONSOLE_UINT8;
-    return (uint8_t *)console->config.samples + index * (pixels ? TT_CONSOLE_UINT8_BYTES : TT_CONSOLE_FLOAT32_BYTES);
+    return (uint8_t *)console->config.samples +
+           index * (pixels ? TT_CONSOLE_UINT8_BYTES(elements) : TT_CONSOLE_FLOAT32_BYTES(elements));
 }
 
 /* Where a new sample lies: behind the kept ones; floats that could not be kept go where the model reads. */
@@ -30,13 +36,14 @@ void tt_console_drop_sample(tt_console_t *console) {
 }
 
 const float *tt_console_sample(tt_console_t *console, uint32_t index) {
+    const tt_model_t *model = model_of(console);
     const uint8_t *pixels = kept_sample(console, index);
     float *x = console->config.input;
     if (console->config.format == TT_CONSOLE_FLOAT32) {
         return (const float *)(const void *)pixels;
     }
-    for (uint32_t i = 0; i < TT_MODEL_INPUT_ELEMENTS; ++i) {
-        x[i] = (float)pixels[i] * TT_MODEL_INPUT_SCALE + TT_MODEL_INPUT_SHIFT;
+    for (uint32_t i = 0; i < model->input_elements; ++i) {
+        x[i] = (float)pixels[i] * model->input_scale + model->input_shift;
     }
     return x;
 }
@@ -60,9 +67,12 @@ uint32_t tt_console_begin(tt_console_t *console, const tt_console_request_t *req
     if (format == TT_CONSOLE_UINT8 && console->config.format != TT_CONSOLE_UINT8) {
         return TT_CONSOLE_OTHER_FORMAT;
     }
+    if (format != (uint32_t)console->config.format && tt_console_learns(console)) {
+        return TT_CONSOLE_BUSY; /* it would lie where the kept ones are scaled */
+    }
     console->format = (tt_console_format_t)format;
     console->received = 0u;
-    console->expected = TT_MODEL_INPUT_ELEMENTS * (format == TT_CONSOLE_UINT8 ? 1u : (uint32_t)sizeof(float));
+    console->expected = model_of(console)->input_elements * (format == TT_CONSOLE_UINT8 ? 1u : (uint32_t)sizeof(float));
     tt_console_add_field(console, "bytes", console->expected);
     return TT_OK;
 }
@@ -94,16 +104,21 @@ uint32_t tt_console_data(tt_console_t *console, const tt_console_request_t *requ
     return TT_OK;
 }
 
-uint32_t tt_console_label(const tt_console_request_t *request, uint32_t *label) {
+uint32_t tt_console_label(const tt_console_t *console, const tt_console_request_t *request, uint32_t *label) {
     if (request->count != 2u || !tt_console_decimal(request->words[1], label)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
-    return *label < TT_MODEL_CLASSES ? (uint32_t)TT_OK : (uint32_t)TT_ERROR_LABEL_OUT_OF_RANGE;
+    return *label < model_of(console)->classes ? (uint32_t)TT_OK : (uint32_t)TT_ERROR_LABEL_OUT_OF_RANGE;
+}
+
+/* As tt_enroll, which needs prototypes, would find it. */
+static tt_status_t check_input(const tt_console_t *console, const float *x) {
+    return tt_all_finite(x, model_of(console)->input_elements) ? TT_OK : TT_ERROR_NOT_FINITE;
 }
 
 uint32_t tt_console_enroll(tt_console_t *console, const tt_console_request_t *request) {
     uint32_t label;
-    const uint32_t code = tt_console_label(request, &label);
+    const uint32_t code = tt_console_label(console, request, &label);
     if (code != TT_OK) {
         return code;
     }
@@ -117,16 +132,11 @@ uint32_t tt_console_enroll(tt_console_t *console, const tt_console_request_t *re
         return TT_CONSOLE_FULL;
     }
     const float *x = tt_console_new_input(console);
-#if TT_MODEL_HAS_PROTOTYPES
-    const tt_status_t enrolled = tt_enroll(console->config.session, x, label);
-    if (enrolled != TT_OK) {
-        return enrolled;
+    const bool enrols = model_of(console)->prototypes != NULL;
+    const tt_status_t taken = enrols ? tt_enroll(console->config.session, x, label) : check_input(console, x);
+    if (taken != TT_OK) {
+        return (uint32_t)taken;
     }
-#else
-    if (!tt_all_finite(x, TT_MODEL_INPUT_ELEMENTS)) {
-        return TT_ERROR_NOT_FINITE;
-    }
-#endif
     console->config.labels[console->kept] = label;
     ++console->kept;
     tt_console_drop_sample(console);
@@ -138,12 +148,12 @@ uint32_t tt_console_forget(tt_console_t *console, const tt_console_request_t *re
     if (!tt_console_bare(request)) {
         return TT_CONSOLE_BAD_ARGUMENT;
     }
-#if TT_MODEL_HAS_PROTOTYPES
-    const tt_status_t forgotten = tt_forget_prototypes(console->config.session);
-    if (forgotten != TT_OK) {
-        return forgotten;
+    if (model_of(console)->prototypes != NULL) {
+        const tt_status_t forgotten = tt_forget_prototypes(console->config.session);
+        if (forgotten != TT_OK) {
+            return (uint32_t)forgotten;
+        }
     }
-#endif
     console->kept = 0u;
     tt_console_drop_sample(console);
     return TT_OK;

@@ -33,6 +33,9 @@ typedef struct {
     tt_augment_t augment; /* how pseudo-queries differ from the samples */
 } tt_adaptation_t;
 
+/* How pseudo-queries of pixels differ from the samples by default: within what 0 to 255 are scaled to. */
+TT_COLD tt_augment_t tt_default_augment(const tt_model_t *model, bool flip);
+
 /* An adaptation that is going on. Owned by the caller; its fields are private. */
 typedef struct {
     tt_session_t *session;

@@ -37,6 +37,10 @@ static uint32_t ticks_of(uint32_t sample) {
 }
 #endif
 
+uint32_t tt_sim_ticks(void) {
+    return ticks_of(REGISTER(TT_SIM_TIMER_COUNT));
+}
+
 /* The first instruction at which the timer shows this many ticks. */
 static uint64_t tick_begins(uint64_t ticks) {
     return (ticks * TT_SIM_TICK_NUMERATOR + TT_SIM_TICK_DENOMINATOR - 1u) / TT_SIM_TICK_DENOMINATOR;

@@ -30,4 +30,7 @@ void tt_sim_clock_start(void);
  */
 uint32_t tt_sim_count(const tt_sim_call_t *call, uint64_t *instructions);
 
+/* What the timer shows, in ticks, upwards: for differences within a call that is being counted. */
+uint32_t tt_sim_ticks(void);
+
 #endif /* TT_SIM_CLOCK_H */

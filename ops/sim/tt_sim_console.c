@@ -7,12 +7,12 @@
 
 #define ALIGNED __attribute__((aligned(16)))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-#define SAMPLE_BYTES (TT_SIM_CONSOLE_FLOAT32 ? TT_CONSOLE_FLOAT32_BYTES : TT_CONSOLE_UINT8_BYTES)
-#if TT_MODEL_ADAPTABLE
-#define WORKSPACE_BYTES TT_MODEL_ADAPT_WORKSPACE_BYTES(TT_SIM_CONSOLE_CAPACITY)
-#else
-#define WORKSPACE_BYTES 1u
-#endif
+#define SAMPLE_BYTES                                                                                                   \
+    (TT_SIM_CONSOLE_FLOAT32 ? TT_CONSOLE_FLOAT32_BYTES(TT_MODEL_INPUT_ELEMENTS)                                        \
+                            : TT_CONSOLE_UINT8_BYTES(TT_MODEL_INPUT_ELEMENTS))
+#define WORKSPACE_BYTES                                                                                                \
+    TT_CONSOLE_WORKSPACE_BYTES(TT_SIM_CONSOLE_CAPACITY, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES,                     \
+                               TT_MODEL_OUTPUT_ELEMENTS, TT_MODEL_HAS_PROTOTYPES, TT_MODEL_ADAPTABLE)
 
 static tt_session_t session ALIGNED;
 static uint8_t arena[LARGER(TT_MODEL_ARENA_BYTES, 1)] ALIGNED;
@@ -21,6 +21,7 @@ static float input[TT_MODEL_INPUT_ELEMENTS] ALIGNED;
 static uint8_t samples[(TT_SIM_CONSOLE_CAPACITY + 1) * SAMPLE_BYTES] ALIGNED;
 static uint32_t labels[TT_SIM_CONSOLE_CAPACITY];
 static uint8_t workspace[WORKSPACE_BYTES] ALIGNED;
+static float scores[TT_MODEL_CLASSES];
 static float losses[TT_SIM_CONSOLE_ITERATIONS];
 static char line[TT_CONSOLE_LINE_BYTES];
 static uint8_t memory[TT_SIM_CONSOLE_STORAGE_BYTES] ALIGNED;
@@ -49,6 +50,7 @@ tt_console_t *tt_sim_console_start(tt_console_write_t write, const uint8_t *stor
     config.line = line;
     config.line_bytes = sizeof line;
     config.input = input;
+    config.scores = scores;
     config.format = TT_SIM_CONSOLE_FLOAT32 ? TT_CONSOLE_FLOAT32 : TT_CONSOLE_UINT8;
     config.samples = samples;
     config.samples_bytes = sizeof samples;
@@ -60,7 +62,7 @@ tt_console_t *tt_sim_console_start(tt_console_write_t write, const uint8_t *stor
     config.iterations = TT_SIM_CONSOLE_ITERATIONS;
     config.storage = &kept_storage;
     config.write = write;
-    if (tt_init(&session, &tt_model, arena, sizeof arena, row_pool, sizeof row_pool) != TT_OK) {
+    if (tt_init(&session, &TT_SIM_MODEL, arena, sizeof arena, row_pool, sizeof row_pool) != TT_OK) {
         return NULL;
     }
     /* As firmware does it: what was saved last is taken up, and a board that has saved nothing begins anew. */

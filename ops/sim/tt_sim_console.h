@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "tt_console.h"
+#include "tt_sim_model.h"
 
 /* Samples that are kept, and whether as float32 (1) or as uint8 (0). */
 #ifndef TT_SIM_CONSOLE_CAPACITY

@@ -2,6 +2,7 @@
 /* The console on standard input and output of the host, which may be a pseudo-terminal. The storage is "storage.bin". */
 #define _POSIX_C_SOURCE 200809L
 
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -30,6 +31,12 @@ static bool keep(const uint8_t *storage) {
     return fclose(file) == 0 && kept;
 }
 
+/* Whether a byte has come in, or the end of the line. */
+static bool anything_new(void) {
+    struct pollfd line = {STDIN_FILENO, POLLIN, 0};
+    return poll(&line, 1u, 0) != 0;
+}
+
 int main(void) {
     static uint8_t kept[TT_SIM_CONSOLE_STORAGE_BYTES];
     bool read_all = false;
@@ -43,9 +50,14 @@ int main(void) {
         return 1;
     }
     for (;;) {
+        if (tt_console_poll(console) && !anything_new()) {
+            continue;
+        }
         uint8_t bytes[256];
         const ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
         if (count <= 0) {
+            while (tt_console_poll(console)) { /* what was asked for is done, whoever has gone */
+            }
             return 0;
         }
         tt_console_feed(console, bytes, (size_t)count);

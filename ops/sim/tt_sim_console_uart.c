@@ -56,17 +56,21 @@ int main(void) {
     BAUD_DIVISOR = LEAST_DIVISOR;
     CONTROL = BOTH_ENABLED;
     tt_sim_paint_stack();
-    for (uint32_t most = 0u;;) {
-        while ((STATE & RECEIVER_FULL) == 0u) {
+    uint32_t most = 0u;
+    for (bool learnt = false;;) {
+        const bool learns = tt_console_poll(console);
+        uint8_t byte = 0u;
+        while ((STATE & RECEIVER_FULL) != 0u) {
+            byte = (uint8_t)DATA;
+            tt_console_feed(console, &byte, 1u);
         }
-        const uint8_t byte = (uint8_t)DATA;
-        tt_console_feed(console, &byte, 1u);
-        if (byte == '\n') {
+        if (byte == '\n' || (learnt && !learns)) {
             const uint32_t used = tt_sim_painted_over();
             if (used > most) {
                 most = used;
                 (void)write_file(STACK_FILE, &most, sizeof most);
             }
         }
+        learnt = learns;
     }
 }

@@ -11,11 +11,17 @@
 #define TT_SIM_EMBEDDING_ELEMENTS 0
 #endif
 
+#if TT_MODEL_LABEL_VECTOR
+#define TT_SIM_LABEL_ELEMENTS TT_MODEL_LABEL_ELEMENTS
+#else
+#define TT_SIM_LABEL_ELEMENTS 0
+#endif
+
 /* The build as its header has it, so that Python notices a simulation.json of another build. */
 #define TT_SIM_DESCRIPTION                                                                                             \
     {                                                                                                                  \
         TT_SIM_PROTOCOL_VERSION, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES, TT_SIM_EMBEDDING_ELEMENTS,                 \
-            TT_MODEL_ARENA_BYTES, TT_MODEL_REGIONS_BYTES, (uint32_t)TT_MODEL_ROW_POOL_BYTES,                           \
+            TT_SIM_LABEL_ELEMENTS, TT_MODEL_ARENA_BYTES, TT_MODEL_REGIONS_BYTES, (uint32_t)TT_MODEL_ROW_POOL_BYTES,    \
             (uint32_t)sizeof(tt_session_t)                                                                             \
     }
 

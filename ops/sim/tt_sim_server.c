@@ -21,8 +21,10 @@
 #else
 #define CHOICE_BYTES 1u
 #endif
+#define TARGET_BYTES (4u * TT_MODEL_LABEL_ELEMENTS)
 #define MESSAGE_BYTES                                                                                                  \
-    LARGER(LARGER(CHOICE_BYTES, TT_SIM_STORAGE_BYTES), sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
+    LARGER(LARGER(LARGER(CHOICE_BYTES, TARGET_BYTES), TT_SIM_STORAGE_BYTES),                                           \
+           sizeof(tt_sim_task_t) + 4u * TT_SIM_MAX_SAMPLES)
 #define ADDRESS(thing) ((uint32_t)(uintptr_t)(thing))
 
 static tt_session_t session ALIGNED;
@@ -50,8 +52,14 @@ static bool takes_sample(uint32_t command) {
            command == TT_SIM_EMBEDDING || command == TT_SIM_FISHER_ACCUMULATE;
 }
 
+/* Whether the command trains towards a vector, which follows it. */
+static bool takes_target(uint32_t command) {
+    return TT_MODEL_LABEL_VECTOR && (command == TT_SIM_TRAIN_STEP || command == TT_SIM_FISHER_ACCUMULATE);
+}
+
 static bool takes_message(uint32_t command) {
-    return command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT || command == TT_SIM_LOAD;
+    return takes_target(command) || command == TT_SIM_SELECT || command == TT_SIM_CHOOSE || command == TT_SIM_ADAPT ||
+           command == TT_SIM_LOAD;
 }
 
 /* Lets the other end send a sample of the support set. */
@@ -124,8 +132,12 @@ static outcome_t load(uint32_t bytes) {
 }
 
 static outcome_t perform(tt_sim_request_t request) {
-    const uint32_t label = request.argument;
+    const bool to_target = takes_target(request.command);
+    const uint32_t label = to_target ? ADDRESS(message) : request.argument;
     tt_sim_call_t call = {0u, {ADDRESS(&session), ADDRESS(x), ADDRESS(output), 0u}};
+    if (to_target && request.argument != TARGET_BYTES) {
+        return refuse();
+    }
     switch (request.command) {
     case TT_SIM_DESCRIBE:
         return send(&description, sizeof description);
@@ -135,7 +147,7 @@ static outcome_t perform(tt_sim_request_t request) {
         call.function = ADDRESS(&tt_predict);
         return count(&call, TT_MODEL_CLASSES);
     case TT_SIM_TRAIN_STEP:
-        call.function = ADDRESS(&tt_train_step);
+        call.function = to_target ? ADDRESS(&tt_train_step_to) : ADDRESS(&tt_train_step);
         call.arguments[2] = label;
         call.arguments[3] = ADDRESS(output);
         return count(&call, 1u);
@@ -150,7 +162,7 @@ static outcome_t perform(tt_sim_request_t request) {
         call.function = ADDRESS(&tt_forget_prototypes);
         return count(&call, 0u);
     case TT_SIM_FISHER_ACCUMULATE:
-        call.function = ADDRESS(&tt_fisher_accumulate);
+        call.function = to_target ? ADDRESS(&tt_fisher_accumulate_to) : ADDRESS(&tt_fisher_accumulate);
         call.arguments[2] = label;
         return count(&call, 0u);
     case TT_SIM_FISHER_CLEAR:
@@ -205,11 +217,11 @@ int main(void) {
         if (!tt_sim_read(requests, &request, sizeof request) || request.command == TT_SIM_EXIT) {
             return 0;
         }
-        if (takes_sample(request.command) && !tt_sim_read(requests, x, sizeof x)) {
-            return 0;
-        }
         if (takes_message(request.command) &&
             (request.argument > sizeof message || !tt_sim_read(requests, message, request.argument))) {
+            return 0;
+        }
+        if (takes_sample(request.command) && !tt_sim_read(requests, x, sizeof x)) {
             return 0;
         }
         if (!answer(perform(request))) {

@@ -2,6 +2,7 @@
 /* Adaptation, a pass at a time. */
 #include "tt_adapt.h"
 
+#include "tt_enrolment.h"
 #include "tt_episode.h"
 #include "tt_random.h"
 #include "tt_session_parts.h"
@@ -197,7 +198,7 @@ static tt_status_t run_stage(tt_adapter_t *adapter) {
 
 void tt_adapt_cancel(tt_adapter_t *adapter) {
     if (adapter->stage == FIRST_ENROL) {
-        finish(adapter); /* rows and prototypes are as they were */
+        adapter->stage = LAST_ENROL; /* what has been embedded is by the same rows */
     } else if (adapter->stage < LAST_ENROL) {
         adapter->session->model->engine->clear_gradients(adapter->session); /* of an unfinished iteration */
         go_to(adapter, LAST_ENROL);
@@ -213,7 +214,11 @@ tt_status_t tt_adapt_step(tt_adapter_t *adapter) {
         if (adapter->outcome == TT_OK) {
             adapter->outcome = status;
         }
-        tt_adapt_cancel(adapter);
+        if (adapter->stage == FIRST_ENROL) {
+            finish(adapter); /* rows and prototypes are as they were */
+        } else {
+            tt_adapt_cancel(adapter);
+        }
     }
     return status;
 }
@@ -251,15 +256,8 @@ static tt_status_t check_task(const tt_session_t *session, const tt_adaptation_t
     if (session->soundness == TT_ROWS_NOT_FINITE) {
         return TT_ERROR_NOT_FINITE;
     }
-    if (task->samples == 0u) {
-        return TT_ERROR_INVALID_ARGUMENT;
-    }
-    for (uint32_t i = 0; i < task->samples; ++i) {
-        if (task->labels[i] >= session->model->classes) {
-            return TT_ERROR_LABEL_OUT_OF_RANGE;
-        }
-    }
-    return TT_OK;
+    const tt_support_t support = {task->sample, task->context, task->labels, task->samples};
+    return tt_check_support(session, &support);
 }
 
 tt_status_t tt_adapt_begin(tt_adapter_t *adapter, tt_session_t *session, const tt_adaptation_t *task, void *workspace,

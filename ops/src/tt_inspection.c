@@ -10,27 +10,22 @@ enum {
     DONE
 };
 
-static void go_to(tt_inspector_t *inspector, uint32_t stage) {
-    inspector->stage = stage;
-    inspector->index = 0u;
+static tt_status_t begin(tt_inspector_t *inspector, void *workspace, size_t workspace_bytes) {
+    tt_session_t *session = inspector->session;
+    const bool enrols = session->model->prototypes != NULL;
+    const tt_status_t status =
+        enrols ? tt_enrolment_begin(&inspector->enrolment, session, &inspector->support, workspace, workspace_bytes)
+               : tt_check_support(session, &inspector->support);
+    if (status == TT_OK) {
+        inspector->stage = enrols ? ENROL : INSPECT;
+        return tt_fisher_clear(session);
+    }
+    return status;
 }
 
-static tt_status_t begin(tt_inspector_t *inspector) {
-    tt_status_t status = tt_fisher_clear(inspector->session);
-    if (status != TT_OK) {
-        return status;
-    }
-    if (inspector->session->model->prototypes == NULL) {
-        go_to(inspector, INSPECT);
-        return TT_OK;
-    }
-    go_to(inspector, ENROL);
-    return tt_prototypes_reset(&inspector->session->prototypes);
-}
-
-tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, tt_sample_t sample, void *context,
-                             const uint32_t *labels, uint32_t samples, const tt_budget_t *budget) {
-    if (inspector == NULL || sample == NULL || labels == NULL) {
+tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, const tt_support_t *support,
+                             const tt_budget_t *budget, void *workspace, size_t workspace_bytes) {
+    if (inspector == NULL || support == NULL) {
         return TT_ERROR_NULL_POINTER;
     }
     inspector->session = NULL;
@@ -42,42 +37,47 @@ tt_status_t tt_inspect_begin(tt_inspector_t *inspector, tt_session_t *session, t
     if (session->model->choice == NULL) {
         return TT_ERROR_UNSUPPORTED;
     }
-    if (samples == 0u) {
-        return TT_ERROR_INVALID_ARGUMENT;
+    inspector->session = session;
+    inspector->support = *support;
+    inspector->budget = budget == NULL ? session->model->choice->budget : *budget;
+    inspector->index = 0u;
+    inspector->outcome = TT_OK;
+    return begin(inspector, workspace, workspace_bytes);
+}
+
+static tt_status_t enrol(tt_inspector_t *inspector) {
+    const tt_status_t status = tt_enrolment_step(&inspector->enrolment);
+    if (status == TT_OK && tt_enrolment_done(&inspector->enrolment)) {
+        inspector->stage = INSPECT;
     }
-    for (uint32_t i = 0; i < samples; ++i) {
-        if (labels[i] >= session->model->classes) {
-            return TT_ERROR_LABEL_OUT_OF_RANGE;
+    return status;
+}
+
+static tt_status_t inspect(tt_inspector_t *inspector) {
+    const tt_support_t *support = &inspector->support;
+    const float *x = support->sample(support->context, inspector->index);
+    const tt_status_t status = tt_fisher_accumulate(inspector->session, x, support->labels[inspector->index]);
+    if (status == TT_OK) {
+        inspector->index += 1u;
+        if (inspector->index == support->samples) {
+            inspector->stage = SELECT;
         }
     }
-    inspector->session = session;
-    inspector->sample = sample;
-    inspector->context = context;
-    inspector->labels = labels;
-    inspector->samples = samples;
-    inspector->budget = budget == NULL ? session->model->choice->budget : *budget;
-    inspector->outcome = TT_OK;
-    return begin(inspector);
+    return status;
 }
 
 static tt_status_t run_stage(tt_inspector_t *inspector) {
-    tt_session_t *session = inspector->session;
-    if (inspector->stage == DONE) {
+    switch (inspector->stage) {
+    case ENROL:
+        return enrol(inspector);
+    case INSPECT:
+        return inspect(inspector);
+    case SELECT:
+        inspector->stage = DONE;
+        return tt_select(inspector->session, &inspector->budget);
+    default:
         return TT_OK;
     }
-    if (inspector->stage == SELECT) {
-        go_to(inspector, DONE);
-        return tt_select(session, &inspector->budget);
-    }
-    const float *x = inspector->sample(inspector->context, inspector->index);
-    const uint32_t label = inspector->labels[inspector->index];
-    const bool enrolling = inspector->stage == ENROL;
-    const tt_status_t status = enrolling ? tt_enroll(session, x, label) : tt_fisher_accumulate(session, x, label);
-    inspector->index += 1u;
-    if (inspector->index == inspector->samples) {
-        go_to(inspector, enrolling ? INSPECT : SELECT);
-    }
-    return status;
 }
 
 tt_status_t tt_inspect_step(tt_inspector_t *inspector) {
@@ -95,7 +95,7 @@ tt_status_t tt_inspect_step(tt_inspector_t *inspector) {
 void tt_inspect_cancel(tt_inspector_t *inspector) {
     if (inspector->stage != DONE) {
         (void)tt_fisher_clear(inspector->session);
-        go_to(inspector, DONE);
+        inspector->stage = DONE;
     }
 }
 
@@ -108,16 +108,13 @@ tt_status_t tt_inspect_outcome(const tt_inspector_t *inspector) {
 }
 
 uint32_t tt_inspect_samples(const tt_inspector_t *inspector) {
-    if (inspector->stage == ENROL) {
-        return 0u;
-    }
-    return inspector->stage == INSPECT ? inspector->index : inspector->samples;
+    return inspector->index;
 }
 
-tt_status_t tt_inspect(tt_session_t *session, tt_sample_t sample, void *context, const uint32_t *labels,
-                       uint32_t samples, const tt_budget_t *budget) {
+tt_status_t tt_inspect(tt_session_t *session, const tt_support_t *support, const tt_budget_t *budget, void *workspace,
+                       size_t workspace_bytes) {
     tt_inspector_t inspector;
-    const tt_status_t status = tt_inspect_begin(&inspector, session, sample, context, labels, samples, budget);
+    const tt_status_t status = tt_inspect_begin(&inspector, session, support, budget, workspace, workspace_bytes);
     if (status != TT_OK) {
         return status;
     }

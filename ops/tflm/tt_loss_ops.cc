@@ -5,6 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
+#include "tt_build_losses.h"
 #include "tt_call.h"
 #include "tt_finite.h"
 #include "tt_op_table.h"
@@ -148,7 +149,66 @@ TfLiteStatus InvokePrototype(TfLiteContext *context, TfLiteNode *node) {
     return Report(context, kPrototypeName, status);
 }
 
+constexpr const char *kLossName = "TT_LOSS";
+
+TfLiteStatus PrepareLoss(TfLiteContext *context, TfLiteNode *node) {
+    Preparation p(context, node, kLossName);
+    const auto params = p.Read<tt_op_build_loss_t>(TT_OP_LOSS, TT_OP_FLAG_IN_PLACE | TT_OP_FLAG_VECTOR);
+    const bool in_place = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u;
+    p.Counts(3, in_place ? 1 : 2);
+    p.Expect(params.elements >= 1, "an output of at least one element", params.elements);
+    p.Expect(params.label_elements >= 1, "a label of at least one element", params.label_elements);
+    p.Floats(Input(kValues), "output", params.elements);
+    if ((params.header.flags & TT_OP_FLAG_VECTOR) != 0u) {
+        p.Floats(Input(kLabel), "label", params.label_elements);
+    } else {
+        p.Ints(Input(kLabel), "label", 1);
+    }
+    p.Ints(Input(kCommand), "command", 1);
+    p.Floats(Output(0), "loss", 1);
+    p.Writes(Output(0), "loss");
+    const Place g = in_place ? Input(kValues) : Output(1);
+    p.Floats(g, "g", params.elements);
+    p.Writes(g, "g");
+    return p.status();
+}
+
+/* The loss of that id, with the function for that kind of label; NULL where the build has none. */
+const tt_build_loss_t *FindLoss(int32_t id, bool vector) {
+    for (const tt_build_loss_t *at = tt_build_losses();
+         at != nullptr && (at->of_class != nullptr || at->of_vector != nullptr); ++at) {
+        if (at->id == id && (vector ? at->of_vector != nullptr : at->of_class != nullptr)) {
+            return at;
+        }
+    }
+    return nullptr;
+}
+
+TfLiteStatus InvokeLoss(TfLiteContext *context, TfLiteNode *node) {
+    const Call call(context, node);
+    const auto params = call.Read<tt_op_build_loss_t>();
+    float *loss = call.Out(0);
+    *loss = NAN;
+    if (!WantsLoss(call.Ints(kCommand)[0])) {
+        return kTfLiteOk;
+    }
+    const bool vector = (params.header.flags & TT_OP_FLAG_VECTOR) != 0u;
+    const tt_build_loss_t *found = FindLoss(params.loss, vector);
+    if (found == nullptr) {
+        TF_LITE_KERNEL_LOG(context, "%s: expected the loss that the model was made with, received another build's",
+                           kLossName);
+        return kTfLiteError;
+    }
+    float *g = (params.header.flags & TT_OP_FLAG_IN_PLACE) != 0u ? call.InOut(kValues) : call.Out(1);
+    const float *output = call.In(kValues);
+    const uint32_t elements = Unsigned(params.elements);
+    return Report(context, kLossName,
+                  vector ? found->of_vector(output, elements, call.In(kLabel), g, loss)
+                         : found->of_class(output, elements, Unsigned(call.Ints(kLabel)[0]), g, loss));
+}
+
 constexpr OpEntry kOps[] = {
+    Entry(kLossName, PrepareLoss, InvokeLoss),
     Entry(kSoftmaxName, PrepareSoftmax, InvokeSoftmax),
     Entry(kPrototypeName, PreparePrototype, InvokePrototype),
 };

@@ -39,10 +39,11 @@ typedef enum {
     TT_OP_FISHER_POTENTIAL = 32,
     TT_OP_CLIP = 33,
     TT_OP_AFFINE = 34,
-    TT_OP_EXPRESSION = 35
+    TT_OP_EXPRESSION = 35,
+    TT_OP_LOSS = 36
 } tt_op_code_t;
 
 /* How many ops RegisterTinyTrainOps adds. */
-#define TT_OPS 35
+#define TT_OPS 36
 
 #endif /* TT_OP_CODES_H */

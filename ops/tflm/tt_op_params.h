@@ -52,7 +52,8 @@ typedef enum {
     TT_OP_FLAG_RATE = 64,       /* the gradient is multiplied with minus the learning rate */
     TT_OP_FLAG_FISHER = 128,    /* TT_START of a model that only adds up Fisher potentials */
     TT_OP_FLAG_SEED = 256,      /* the model knows the commands ACCUMULATE and UPDATE */
-    TT_OP_FLAG_ACTIVE = 512     /* there is an input `active` */
+    TT_OP_FLAG_ACTIVE = 512,    /* there is an input `active` */
+    TT_OP_FLAG_VECTOR = 1024    /* the label is a vector of floats instead of int32[1] */
 } tt_op_flag_t;
 
 /* What one run is to do: the input tensor `command`. */
@@ -217,12 +218,25 @@ typedef struct {
 } tt_op_loss_t;
 
 /*
+ * LOSS: output [elements], label int32[1] or with the flag VECTOR [label_elements], command int32[1] -> loss [1], g. Calls
+ * a loss of the build, see tt_build_losses.h. Flags IN_PLACE: g goes into output and only loss is an output; VECTOR. No
+ * label, no loss, as SOFTMAX_CROSS_ENTROPY.
+ */
+typedef struct {
+    tt_op_header_t header;
+    int32_t elements;
+    int32_t label_elements; /* 1 for a class */
+    int32_t loss;           /* its id */
+} tt_op_build_loss_t;
+
+/*
  * START: label int32[1], command int32[1], choice, control, pool, base [O, stride] of every candidate -> active,
  * updating. The first op of a model. Refuses labels and commands out of range. Unless control says that it has been done,
  * copies the chosen rows from the bases into the pool, clears the rest of the candidates' parts, and counts steps and
  * samples from 0. Flag FISHER: command FISHER makes every candidate active. Without it TRAIN and ACCUMULATE make those
  * active of which a channel is chosen; UPDATE, and TRAIN where this sample completes a batch, makes them updating. Flag
- * SEED: ACCUMULATE and UPDATE are known; not together with FISHER.
+ * SEED: ACCUMULATE and UPDATE are known; not together with FISHER. Flag VECTOR: the label is of any size, and not looked
+ * at.
  */
 typedef struct {
     tt_op_header_t header;

@@ -23,14 +23,18 @@ Layer LayerOf(const TfLiteEvalTensor *base, int32_t candidate, int32_t copies) {
 
 TfLiteStatus PrepareStart(TfLiteContext *context, TfLiteNode *node) {
     Preparation p(context, node, kStartName);
-    const auto params = p.Read<tt_op_start_t>(TT_OP_START, TT_OP_FLAG_FISHER | TT_OP_FLAG_SEED);
+    const auto params = p.Read<tt_op_start_t>(TT_OP_START, kBoth | TT_OP_FLAG_VECTOR);
     p.Expect(params.candidates >= 1 && params.candidates <= TT_OP_CANDIDATES, "1 to 64 candidates", params.candidates);
     p.Expect(params.classes >= 1, "at least one class", params.classes);
     p.Expect(params.batch_size >= 1, "a batch of at least one sample", params.batch_size);
     p.Expect((params.header.flags & kBoth) != kBoth, "one of the flags FISHER and SEED at most", params.header.flags);
     TF_LITE_ENSURE_STATUS(p.status());
     p.Counts(kBases + params.candidates, 2);
-    p.Ints(Input(kLabel), "label", 1);
+    if ((params.header.flags & TT_OP_FLAG_VECTOR) != 0u) {
+        p.Floats(Input(kLabel), "label");
+    } else {
+        p.Ints(Input(kLabel), "label", 1);
+    }
     p.Ints(Input(kCommand), "command", 1);
     p.Ints(Input(kControl), "control", TT_CONTROL_WORDS);
     p.Writes(Input(kControl), "control");
@@ -84,7 +88,8 @@ bool NeedsLabel(int32_t command) {
 
 TfLiteStatus CheckCommand(const Call &call, const tt_op_start_t &params) {
     const int32_t command = call.Ints(kCommand)[0];
-    const int32_t label = call.Ints(kLabel)[0];
+    const bool of_class = (params.header.flags & TT_OP_FLAG_VECTOR) == 0u;
+    const int32_t label = of_class ? call.Ints(kLabel)[0] : 0;
     if (!Knows(params.header.flags, command)) {
         TF_LITE_KERNEL_LOG(call.context(), "%s: expected a command of %s, received %d", kStartName,
                            KnownCommands(params.header.flags), static_cast<int>(command));

@@ -41,7 +41,6 @@ def test_convert_writes_models_and_their_ops(build: Path) -> None:
         "sim/infer.tflite",
         "tflm/tt_register_ops.cc",
         "include/tt_model.h",
-        "console/tt_task.c",
     } <= names
     assert "fisher.tflite" not in names
     assert not [

@@ -27,7 +27,7 @@ from tt_tflm.meta.evaluation_settings import DEFAULT_STRATEGIES
         (["convert", "m.keras"], ["expected --output, received none"]),
         (["convert", "m.keras", "-o"], ["expected a value for -o"]),
         (["convert", "m.keras", "-o", "o", "--target", "z80"], ["--target", "cortex-m55", "received 'z80'"]),
-        (["convert", "m.keras", "-o", "o", "--loss", "mse"], ["--loss", "softmax or prototype", "received 'mse'"]),
+        (["convert", "m.keras", "-o", "o", "--loss", "mse"], ["--loss", "prototype or softmax", "received 'mse'"]),
         (["convert", "m.keras", "-o", "o", "--optimizer", "lamb"], ["--optimizer", "adam", "received 'lamb'"]),
         (["convert", "m.keras", "-o", "o", "--learning-rate", "0"], ["--learning-rate", "above 0", "received '0'"]),
         (["convert", "m.keras", "-o", "o", "--learning-rate", "nan"], ["above 0", "received 'nan'"]),

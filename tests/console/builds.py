@@ -7,6 +7,7 @@ import functools
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from emit import models
@@ -49,10 +50,13 @@ def program_of(folder: Path, name: str, *mains: Path, defines: tuple[str, ...] =
     return target
 
 
-def talk(program: Path, text: str | bytes, *arguments: str) -> list[str]:
-    """What a program answers to an input; its storage lasts for this run."""
+def _environment() -> dict[str, str]:
     # Where a sandbox forbids tracing, the search for leaks would fail for a reason of its own; nothing is allocated.
-    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    return {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+def talk(program: Path, text: str | bytes, *arguments: str) -> list[str]:
+    """What a program says to an input that it has all at once; its storage lasts for this run."""
     content = text.encode("ascii") if isinstance(text, str) else text
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
@@ -60,9 +64,38 @@ def talk(program: Path, text: str | bytes, *arguments: str) -> list[str]:
             input=content,
             capture_output=True,
             cwd=folder,
-            env=environment,
+            env=_environment(),
             timeout=120,
             check=False,
         )
     assert (result.returncode, result.stderr) == (0, b""), result.stderr.decode(errors="replace")
     return result.stdout.decode("ascii").splitlines()
+
+
+def answers_in_turn(program: Path, lines: Iterable[bytes]) -> list[str]:
+    """What a console answers to lines that are sent one after the other, each when the one before has been answered."""
+    said = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=_environment(),
+        ) as process,
+    ):
+        for line in lines:
+            process.stdin.write(line)
+            process.stdin.flush()
+            heard = b"" if line.strip() else b"!"
+            while not heard.startswith(b"!"):
+                heard = process.stdout.readline()
+                assert heard, process.stderr.read().decode(errors="replace")
+            if line.strip():
+                said.append(heard.decode("ascii").rstrip("\r\n"))
+        rest, complaints = process.communicate(timeout=120)
+    assert (process.returncode, complaints) == (0, b""), complaints.decode(errors="replace")
+    assert b"!" not in rest
+    return said

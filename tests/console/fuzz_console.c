@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frames of every kind against one console in one process: valid ones, mutated, truncated, oversized, with wrong
- * checksums, out of order, repeated, and noise. Every line has exactly one answer with a right checksum, a frame whose
- * checksum is wrong changes nothing, and afterwards the session answers as a new one does.
+ * checksums, out of order, repeated, and noise; slices of what the board learns come between them. Every line has exactly
+ * one answer with a right checksum, that of an adapt when it is done; an adapt that is sent again meanwhile has none; a
+ * frame whose checksum is wrong changes nothing, and afterwards the session answers as a new one does.
  *
  *     fuzz_console FRAMES SEED
  */
@@ -28,7 +29,10 @@ static uint64_t state;
 static uint64_t answers;
 static uint64_t lines_sent;
 static uint64_t codes[256];
-static size_t pending; /* bytes of a line that has not ended */
+static char line_so_far[4u * LINE_ROOM]; /* of a line that has not ended */
+static size_t pending;
+static char adapt_line[LINE_ROOM]; /* what began the adapt that is going on */
+static bool owed;                  /* its answer */
 static char heard[LINE_ROOM];
 static size_t heard_used;
 static char last_answer[LINE_ROOM];
@@ -84,21 +88,57 @@ static void hear(void *context, const char *text, size_t count) {
     }
 }
 
-static void feed(const char *bytes, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-        if (bytes[i] == '\n' || bytes[i] == '\r') {
-            lines_sent += pending > 0u;
-            pending = 0u;
-        } else {
-            ++pending;
-        }
-    }
-    tt_console_feed(console, bytes, count);
-    if (answers != lines_sent) {
+static bool learns(void) {
+    uint32_t done;
+    uint32_t total;
+    return strcmp(tt_console_progress(console, &done, &total), "idle") != 0;
+}
+
+static void check_answers(void) {
+    if (answers + (owed ? 1u : 0u) != lines_sent) {
         fail("a line without exactly one answer; the last one", last_answer);
     }
+}
+
+static void end_of_line(bool learnt) {
+    if (learnt && line_so_far[0] == '#' && strcmp(line_so_far, adapt_line) == 0) {
+        return; /* sent again: its answer is owed already */
+    }
+    ++lines_sent;
+    if (!learnt && learns()) {
+        strcpy(adapt_line, line_so_far);
+        owed = true;
+    }
+}
+
+static void feed(const char *bytes, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const bool ends = bytes[i] == '\n' || bytes[i] == '\r';
+        const bool learnt = learns();
+        tt_console_feed(console, bytes + i, 1u);
+        if (!ends && pending + 1u < sizeof line_so_far) {
+            line_so_far[pending++] = bytes[i];
+        } else if (ends && pending > 0u) {
+            line_so_far[pending] = '\0';
+            pending = 0u;
+            end_of_line(learnt);
+        }
+    }
+    check_answers();
     if (tt_console_samples(console) > TT_SIM_CONSOLE_CAPACITY) {
         fail("more samples than there is room for", last_answer);
+    }
+}
+
+static bool one_slice(void) {
+    const bool more = tt_console_poll(console);
+    owed = owed && more;
+    check_answers();
+    return more;
+}
+
+static void drain(void) {
+    while (one_slice()) {
     }
 }
 
@@ -152,6 +192,10 @@ static void next_step(char *out) {
 /* What a host may well send; now and then what it should not. */
 static void valid_body(char *out) {
     static uint32_t offset;
+    if (learns() && draw(6u) == 0u) {
+        strcpy(out, "cancel");
+        return;
+    }
     if (draw(4u) > 0u) {
         next_step(out);
         return;
@@ -199,10 +243,9 @@ static void valid_body(char *out) {
         strcpy(out, draw(8u) == 0u ? "forget" : draw(8u) == 0u ? "reset" : "status");
         break;
     default:
-        /* Learning takes long. */
-        if (draw(24u) == 0u) {
-            sprintf(out, "adapt %u %u%s%s", (unsigned)draw(3u), (unsigned)draw(1000u), draw(2u) == 0u ? " flip" : "",
-                    draw(2u) == 0u ? " constant" : "");
+        if (draw(2u) == 0u) {
+            sprintf(out, "adapt %u %u%s%s", (unsigned)draw(8u), (unsigned)draw(1000u), draw(4u) == 0u ? " flip" : "",
+                    draw(4u) == 0u ? " constant" : "");
         } else {
             sprintf(out, "adapt %u", (unsigned)(257u + draw(100000u)));
         }
@@ -239,6 +282,8 @@ static void one_frame(uint32_t kind, uint32_t sequence) {
         valid_body(body);
     }
     size_t count = frame_of(line, sequence, body);
+    for (uint32_t slices = draw(3u) == 0u ? draw(200u) : draw(4u); slices > 0u && one_slice(); --slices) {
+    }
     const uint32_t samples = tt_console_samples(console);
     switch (kind) {
     case 0:
@@ -302,6 +347,7 @@ static void say(uint32_t sequence, const char *body) {
     const size_t count = frame_of(line, sequence, body);
     line[count] = '\n';
     feed(line, count + 1u);
+    drain();
     if (strncmp(last_answer, "!ok", 3u) != 0) {
         fail("refused", last_answer);
     }
@@ -361,6 +407,7 @@ int main(int argc, char **argv) {
     }
     /* What noise has left of a line ends here. */
     feed("\n", 1u);
+    drain();
     whole_session();
     if (strcmp(known, talk) != 0) {
         fail("the session answers otherwise than a new one", talk);

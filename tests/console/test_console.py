@@ -8,18 +8,45 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emit import models
 from emit.workshop import COMPILERS, need, run_quietly
 from oracle.fixed_nets import CLASSES, INPUT_SHAPE
 
 from tt_tflm.boards.serial.frames import ConsoleError, read_answer, request
 from tt_tflm.boards.simulated.protocol import Status
+from tt_tflm.files.ops_path import ops_path
 
-from .builds import WARNINGS, program_of, talk, written
+from .builds import SANITIZERS, WARNINGS, answers_in_turn, program_of, talk, written
 
-HEADER = Path(__file__).parents[2] / "ops/console/tt_console.h"
+OPS = ops_path()
+HEADER = OPS / "console/tt_console.h"
 FUZZ = Path(__file__).parent / "fuzz_console.c"
+TWO_CONSOLES = Path(__file__).parent / "two_consoles.c"
 ELEMENTS = int(np.prod(INPUT_SHAPE))
 FRAMES = 100_000
+SIZES = """
+#include <stdio.h>
+#include "tt_console.h"
+#include "tt_model.h"
+#define BYTES(n) TT_CONSOLE_WORKSPACE_BYTES(n, TT_MODEL_INPUT_ELEMENTS, TT_MODEL_CLASSES, TT_MODEL_OUTPUT_ELEMENTS, \\
+                                            TT_MODEL_HAS_PROTOTYPES, TT_MODEL_ADAPTABLE)
+static uint8_t arena[TT_MODEL_ARENA_BYTES] __attribute__((aligned(16)));
+static uint8_t row_pool[TT_MODEL_ROW_POOL_BYTES] __attribute__((aligned(16)));
+int main(void) {
+    tt_session_t session;
+    if (tt_init(&session, &tt_model, arena, sizeof arena, row_pool, sizeof row_pool) != TT_OK) {
+        return 2;
+    }
+    for (uint32_t n = 1; n < 300u; n *= 3u) {
+        const size_t asked = tt_console_workspace_bytes(&session, n);
+        if (BYTES(n) != (asked > 0u ? asked : 1u)) {
+            return 1;
+        }
+    }
+    puts("equal");
+    return 0;
+}
+"""
 # Every kind of build: choosing or not, adapting or step by step, with prototypes or without.
 NAMES = ("dynamic", "prototype_adam_3", "prototype_sgd_1", "softmax_sgd_1", "dynamic_softmax")
 
@@ -44,8 +71,9 @@ def step_by_step(folders) -> Path:
 
 
 def answers(program: Path, *lines: bytes | str) -> list[str]:
-    content = b"".join(line if isinstance(line, bytes) else line.encode("ascii") + b"\n" for line in lines)
-    said = [line for line in talk(program, content) if line.startswith("!")]
+    """Without their checksums, which are checked, to lines that are sent one after the other."""
+    frames = (line if isinstance(line, bytes) else line.encode("ascii") + b"\n" for line in lines)
+    said = answers_in_turn(program, frames)
     for line in said:
         read_answer(line.encode("ascii"))  # its checksum
     return [line.rpartition("*")[0] for line in said]
@@ -57,28 +85,29 @@ def sample(first: int, value: int = 7) -> list[bytes]:
     return [request(first, "begin", "uint8"), request(first + 1, "data", 0, pixels)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_compiler_warns(name, folders, tmp_path):
-    folder = folders[name]
-    includes = [f"-I{folder / part}" for part in ("include", "console", "sim")]
-    for compiler in ("gcc", "clang", "cortex-m4"):
-        need(COMPILERS[compiler][0])
-        mains = ["tt_sim_console_host.c"] if compiler != "cortex-m4" else ["tt_sim_console_uart.c"]
-        sources = [*folder.glob("console/*.c"), *(folder / "sim" / main for main in ["tt_sim_console.c", *mains])]
-        uart = "-DTT_SIM_UART=0x40004000"
-        # Types differ between compilers and cores; what the optimiser finds is asked of one.
-        depth = ("-O1", "-c") if compiler == "gcc" else ("-fsyntax-only",)
-        run_quietly(*COMPILERS[compiler], *WARNINGS, *depth, uart, *includes, *sources, cwd=tmp_path)
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "cortex-m4"])
+def test_no_compiler_warns(compiler, folders, tmp_path):
+    """The console is compiled once for all builds: it knows none. The simulation's own sources are of a build."""
+    need(COMPILERS[compiler][0])
+    command = (*COMPILERS[compiler], *WARNINGS)
+    generic = [f"-I{OPS / part}" for part in ("include", "console")]
+    # Types differ between compilers and cores; what the optimiser finds is asked of one.
+    depth = ("-O1", "-c") if compiler == "gcc" else ("-fsyntax-only",)
+    run_quietly(*command, *depth, *generic, *sorted((OPS / "console").glob("*.c")), cwd=tmp_path)
+    main = "tt_sim_console_uart.c" if compiler == "cortex-m4" else "tt_sim_console_host.c"
+    for folder in folders.values():
+        own = [f"-I{folder / part}" for part in ("include", "console", "sim")]
+        sources = [folder / "sim" / "tt_sim_console.c", folder / "sim" / main]
+        run_quietly(*command, "-DTT_SIM_UART=0x40004000", "-fsyntax-only", *own, *sources)
 
 
 @pytest.mark.parametrize("language", ["c", "c++"])
-def test_the_header_stands_alone(language, folders, tmp_path):
+def test_the_header_stands_alone(language, tmp_path):
     need("gcc")
     source = tmp_path / "includes.c"
     source.write_text('#include "tt_console.h"\n#include "tt_console.h"\n')
     flags = WARNINGS if language == "c" else ("-std=c++11", *WARNINGS[1:])
-    folder = folders["dynamic"]
-    includes = [f"-I{folder / part}" for part in ("include", "console")]
+    includes = [f"-I{OPS / part}" for part in ("include", "console")]
     run_quietly("gcc", "-x", language, *flags, *includes, "-fsyntax-only", source)
 
 
@@ -90,19 +119,15 @@ def test_python_knows_every_error():
     assert listed.count(" = ") == len(ConsoleError)
 
 
-def test_the_workspace_is_known_before(folders, tmp_path):
-    folder = folders["dynamic"]
+@pytest.mark.parametrize("name", ["dynamic", "prototype_sgd_1", "softmax_sgd_1"])
+def test_the_workspace_is_known_before(name, folders, tmp_path):
+    folder = folders[name]
     main = tmp_path / "sizes.c"
-    main.write_text(
-        '#include "tt_model.h"\n#include <stdio.h>\nint main(void)\n{\n    for (uint32_t n = 1; n < 300u; n *= 3u) {\n'
-        "        if (TT_MODEL_ADAPT_WORKSPACE_BYTES(n) != tt_adapt_workspace_bytes(n)) {\n            return 1;\n"
-        '        }\n    }\n    puts("equal");\n    return 0;\n}\n'
-    )
-    sources = [*folder.glob("src/*.c"), main]
+    main.write_text(SIZES)
+    parts = [f"-I{folder / part}" for part in ("include", "src", "console")]
     target = tmp_path / "sizes"
-    run_quietly(
-        "gcc", "-std=c99", "-O0", f"-I{folder / 'include'}", f"-I{folder / 'src'}", *sources, "-lm", "-o", target
-    )
+    sources = [*folder.glob("src/*.c"), *folder.glob("console/*.c"), main]
+    run_quietly("gcc", "-std=c99", "-O0", *parts, *sources, "-lm", "-o", target)
     assert run_quietly(target) == "equal\n"
 
 
@@ -119,6 +144,7 @@ def test_a_person_may_type(program):
         "predict",
         "train",
         "adapt",
+        "cancel",
         "losses",
         "forget",
         "save",
@@ -253,6 +279,69 @@ def test_floats_can_be_classified_but_not_kept_among_pixels(program):
     assert answers(program, *floats, "predict")[-1].startswith(f"!error {int(Status.NOT_FINITE)} ")
 
 
+def enrolled(samples: int) -> list[bytes]:
+    return [
+        f for i in range(samples) for f in (*sample(10 * i, value=40 * i), request(10 * i + 3, "enroll", i % CLASSES))
+    ]
+
+
+def fields_of(line: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in line.split() if "=" in word)
+
+
+@pytest.mark.parametrize("name", ["dynamic", "prototype_sgd_1", "softmax_sgd_1"])
+def test_it_answers_while_it_learns(name, folders):
+    """All lines have come in before the first slice is done."""
+    folder = folders[name]
+    program = program_of(folder, "polled", folder / "sim/tt_sim_console_host.c")
+    adapt = request(100, "adapt", 9, 1)
+    asked = [adapt, request(101, "status"), adapt, *sample(110, 9), request(112, "predict"), request(113, "save")]
+    asked += [request(114, "begin", "float32"), request(115, "adapt", 9, 1), b"adapt 9 1\n"]
+    told = [line.rpartition("*")[0] for line in talk(program, b"".join(enrolled(6) + asked)) if line.startswith("!")]
+    *before, last = told[18:]
+    assert [line.split("#")[-1].split()[0] for line in before[:-1]] == ["101", "110", "111", "112", "113", "114", "115"]
+    status = fields_of(before[0])
+    assert status["stage"] in ("inspecting", "adapting") and 0 <= int(status["done"]) < int(status["total"])
+    assert before[3].startswith("!ok #112 class=")
+    assert all(line.startswith("!error 113 ") for line in before[4:])
+    assert last.startswith("!ok #100 iterations=9 loss="), "once, and when it is done"
+    in_turn = answers(program, *enrolled(6), adapt, adapt)
+    assert in_turn[-2:] == [last, last], "slices, and what comes between, change nothing"
+
+
+@pytest.mark.parametrize("name", ["dynamic", "prototype_sgd_1", "softmax_sgd_1"])
+def test_it_can_be_cancelled(name, folders):
+    folder = folders[name]
+    program = program_of(folder, "polled", folder / "sim/tt_sim_console_host.c")
+    cancel = request(101, "cancel")
+    asked = [*sample(90), request(100, "adapt", 256), cancel, cancel, request(102, "status")]
+    told = [line for line in talk(program, b"".join(enrolled(6) + asked)) if line.startswith("!")][20:]
+    assert [line.partition("*")[0] for line in told[:2]] == ["!ok #101"] * 2
+    assert fields_of(told[2])["stage"] == "stopping"
+    assert told[3].startswith("!error 112 #100 it was cancelled") and len(told) == 4
+    said = answers(program, "cancel", "status")
+    assert said[0] == "!ok" and fields_of(said[1])["stage"] == "idle"
+
+
+def test_two_models_have_a_console_each(folders, tmp_path):
+    """In one program, over one runtime, learning at the same time: each as alone."""
+    need("gcc")
+    ours = folders["dynamic"]
+    models.build("softmax_sgd_1", "other")._write(tmp_path / "other")
+    theirs = sorted((tmp_path / "other/src").glob("other*.c"))
+    includes = [f"-I{folder / part}" for folder in (ours, tmp_path / "other") for part in ("include", "src", "console")]
+    sources = [TWO_CONSOLES, *ours.glob("src/*.c"), *ours.glob("console/*.c"), *theirs]
+    both = tmp_path / "both"
+    run_quietly("gcc", "-std=gnu99", "-O1", *SANITIZERS, *includes, *sources, "-lm", "-o", both)
+    frames = [*enrolled(6), request(100, "adapt", 9, 1)]
+    told = talk(both, b"".join(letter + frame for frame in frames for letter in (b"a", b"b")))
+    for letter, name in (("a", "dynamic"), ("b", "softmax_sgd_1")):
+        alone = program_of(folders[name], "polled", folders[name] / "sim/tt_sim_console_host.c")
+        heard = [line[1:] for line in told if line.startswith(letter)]
+        assert heard == talk(alone, b"".join(frames)), name
+        assert heard[-1].startswith("!ok #100 iterations=9 ")
+
+
 @pytest.mark.parametrize(("name", "frames"), [("dynamic", FRAMES), ("softmax_sgd_1", FRAMES // 5)])
 def test_fuzzed(name, frames, folders):
     """Frames of eight kinds in one process; the harness itself checks every answer."""
@@ -268,5 +357,5 @@ def test_fuzzed(name, frames, folders):
     assert words[0::2] == ["frames", "lines", "answers"] and words[1] == str(frames)
     assert int(words[3]) == int(words[5]) == sum(counted.values()) - frames
     assert counted["code 0"] > frames // 10
-    for code in (5, 13, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109):
+    for code in (5, 13, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 112, 113):
         assert counted[f"code {code}"] > 0, code

@@ -66,10 +66,11 @@ NETS = {
 RECIPES = {**MATRIX, **NETS}
 
 
-def build(name: str) -> tt_tflm.Build:
-    """The build of that recipe."""
+def build(name: str, symbol: str = "tt_model") -> tt_tflm.Build:
+    """The build of that recipe, called `symbol` in C."""
     recipe = RECIPES[name]
     converter = _converter(recipe.model)
+    converter.name = symbol
     converter.target, converter.mode = recipe.target, recipe.mode
     converter.precision = recipe.precision
     if recipe.precision == "int8":

@@ -4,6 +4,8 @@
  *
  *     enroll LABEL x...        keeps the sample, and enrols it
  *     adapt ITERATIONS         learns from the kept samples
+ *     sliced ITERATIONS        the same in slices, with a prediction of the last x after each
+ *     cancelled ITERATIONS     the same until the second iteration is done
  *     train LABEL x...  predict x...  save  load  reset  begin  storage
  *
  * The answer is "ok" with scores, loss or class, or "error" with the status and its text.
@@ -18,7 +20,6 @@ TinyTrain model;
 alignas(8) static float x[TT_MODEL_INPUT_ELEMENTS];
 static char line[65536];
 
-#if TT_MODEL_ADAPTABLE
 static constexpr uint32_t kSamples = 32;
 alignas(8) static float kept[kSamples][TT_MODEL_INPUT_ELEMENTS + TT_MODEL_INPUT_ELEMENTS % 2];
 static uint32_t labels[kSamples];
@@ -28,7 +29,22 @@ alignas(16) static uint8_t workspace[65536];
 static const float *sample(void *, uint32_t index) {
     return kept[index];
 }
-#endif
+
+static bool sliced(uint32_t iterations, bool cancels) {
+    if (!model.adaptBegin(sample, nullptr, labels, samples, iterations, workspace, sizeof workspace)) {
+        return false;
+    }
+    while (model.adaptStep()) {
+        if (model.predict(x) < 0) {
+            return false;
+        }
+        if (cancels && model.adaptIterations() == 2u) {
+            model.adaptCancel();
+            cancels = false;
+        }
+    }
+    return model.status() == TT_OK;
+}
 
 static void print(float number) {
     char text[32];
@@ -86,7 +102,6 @@ static void perform(char *command) {
         if (done) {
             print(loss);
         }
-#if TT_MODEL_ADAPTABLE
     } else if (strcmp(command, "enroll") == 0) {
         labels[samples] = static_cast<uint32_t>(strtoul(rest, &rest, 10));
         read(rest);
@@ -99,7 +114,12 @@ static void perform(char *command) {
         if (done) {
             print(model.loss());
         }
-#endif
+    } else if (strcmp(command, "sliced") == 0 || strcmp(command, "cancelled") == 0) {
+        const bool cancels = strcmp(command, "cancelled") == 0;
+        done = sliced(static_cast<uint32_t>(strtoul(rest, nullptr, 10)), cancels);
+        if (done && !cancels) {
+            print(model.loss());
+        }
     }
     answer(done);
 }

@@ -20,14 +20,16 @@ TOLERANCE = 2e-4  # the host board's kernels are compiled with -ffast-math -marc
 
 
 def _episode() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Noisy copies of one image a class: support and query."""
+    """Noisy copies of one image a class, within the range that pseudo-queries are clamped to: support and query."""
+
+    def noisy(images: np.ndarray) -> np.ndarray:
+        return np.clip(images + 0.8 * draw.standard_normal(images.shape), -1, 1).astype(np.float32)
+
     draw = np.random.default_rng(7)
     centres = small_inputs(CLASSES, seed=5)
     labels = np.arange(CLASSES).repeat(4)
-    x = (centres[labels] + 0.8 * draw.standard_normal((len(labels), *centres.shape[1:]))).astype(np.float32)
     query_labels = np.arange(CLASSES).repeat(12)
-    noise = draw.standard_normal((len(query_labels), *centres.shape[1:]))
-    return x, labels, (centres[query_labels] + 0.8 * noise).astype(np.float32), query_labels
+    return noisy(centres[labels]), labels, noisy(centres[query_labels]), query_labels
 
 
 SUPPORT_X, SUPPORT_Y, QUERY_X, QUERY_Y = _episode()
@@ -103,6 +105,16 @@ def test_every_storage_keeps_what_it_says(library, tmp_path):
         again = run_lines(program, ["begin", "load", PREDICTIONS[0]], folder)
         assert (again[1] == "") == kept
         assert (again[2] == answers[-2]) == kept
+
+
+def test_slices_change_nothing_and_can_be_cancelled(program, tmp_path):
+    def learned(command: str) -> list[str]:
+        lines = ["begin", *ENROLMENTS, PREDICTIONS[0], command, *PREDICTIONS]
+        return run_lines(program, lines, tmp_path)[len(ENROLMENTS) + 2 :]
+
+    assert learned(f"sliced {ITERATIONS}") == learned(f"adapt {ITERATIONS}")
+    # Two iterations, and prototypes by the rows that they have left.
+    assert learned(f"cancelled {ITERATIONS}")[1:] == learned("adapt 2")[1:]
 
 
 def test_wrong_calls_are_refused_with_a_reason(program, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tt_tflm.export import arduino
+from tt_tflm.export.arduino import library as arduino
 from tt_tflm.export.firmware import firmware
 
 from .arduino_builds import build
@@ -56,7 +56,7 @@ def test_the_sketch_takes_no_more_than_the_fit_check_counts(kind, libraries, tmp
     # The shim has a driver of flash, which the storage of this core needs.
     toolchain = dataclasses.replace(core, flags=(*core.flags, *STORAGES["internal flash"]), includes=(SHIM,))
     sketch = toolchain.objects([sketch_source(library, "Enroll_And_Adapt", tmp_path)], library, tmp_path / "sketch")
-    console = [path for path in library_sources(library) if re.match("tt_console|tt_task|TinyTrain", path.name)]
+    console = [path for path in library_sources(library) if re.match("tt_console|TinyTrain", path.name)]
     sizes = _sizes([*sketch, *toolchain.objects(console, library, tmp_path)])
     samples = int(re.findall(r"define TINYTRAIN_SAMPLES (\d+)", (tmp_path / "Enroll_And_Adapt.cpp").read_text())[0])
     counted = arduino._sketch_bytes(build(kind), firmware(build(kind)), samples)

@@ -7,8 +7,10 @@ import itertools
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -19,6 +21,7 @@ from tt_tflm.export.zephyr.module import export_zephyr, zephyr_files
 
 from . import zephyr_host
 
+SENSOR = Path(__file__).parent / "zephyr_sensor.c"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "zephyr"
 FLASH_BYTES = 32768
 
@@ -95,7 +98,7 @@ def test_a_section_on_top_of_the_image_is_refused(module, tmp_path, section, of)
             set(${{result}} ${{${{region}}}} PARENT_SCOPE)
         endfunction()
         foreach(command zephyr_include_directories zephyr_library zephyr_library_sources zephyr_library_sources_ifdef
-                zephyr_library_compile_options set_source_files_properties)
+                zephyr_library_compile_definitions_ifdef zephyr_library_compile_options set_source_files_properties)
             cmake_language(EVAL CODE "function(${{command}})\nendfunction()")
         endforeach()
         set(CONFIG_TINYTRAIN y)
@@ -199,3 +202,36 @@ def test_the_sample_learns_and_remembers(module, task, tmp_path, capsys):
         again = task.query(board)
     assert (saved == again).all()
     assert task.accuracy(saved) > 0.9
+
+
+def test_an_application_predicts_on_what_the_console_has_learned(build, module, task, tmp_path, monkeypatch):
+    """A thread of its own shares the session, also while it learns, and is given signs of life between kernels."""
+    config = zephyr_host.configure(module, TINYTRAIN="y", TINYTRAIN_CONSOLE="y", TINYTRAIN_PULSES="y")
+    program = zephyr_host.build(module, "samples/enroll_and_adapt", config, tmp_path / "build", beside=[SENSOR])
+    x, labels = task.samples(task.SHOTS, seed=0)
+    query = task.samples(1, seed=1)[0][0]
+    monkeypatch.setenv("TT_SENSOR", str(tmp_path / "sensor.bin"))
+    monkeypatch.setenv("TT_SEEN", str(tmp_path / "seen.bin"))
+    scale, shift = map(np.float32, build.simulation["input_scaling"])
+    (tmp_path / "sensor.bin").write_bytes((query.astype(np.float32) * scale + shift).astype("<f4").tobytes())
+    with zephyr_host.started(program, new_flash(tmp_path)) as port, Board(port) as board:
+        for sample, label in zip(x, labels, strict=True):
+            board.enroll(sample, int(label))
+        before = board.predict(query)
+        board.adapt(20)
+        after = board.predict(query)
+        deadline = time.monotonic() + 30
+        seen, pulses, while_learning = _seen(tmp_path / "seen.bin")
+        while not (seen == after).all() and time.monotonic() < deadline:
+            time.sleep(0.05)
+            seen, pulses, while_learning = _seen(tmp_path / "seen.bin")
+    np.testing.assert_array_equal(seen, after)
+    assert (before != after).any()
+    assert while_learning > 3, "the session was not shared while it learned"
+    assert pulses > 20 * while_learning
+
+
+def _seen(path: Path) -> tuple[np.ndarray, int, int]:
+    """What zephyr_sensor.c has written last: scores, pulses, and predictions while the console learned."""
+    content = path.read_bytes()
+    return np.frombuffer(content[:12], "<f4"), *np.frombuffer(content[12:20], "<u4").tolist()

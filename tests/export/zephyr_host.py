@@ -63,11 +63,23 @@ def sources_of(module: Path, config: kconfiglib.Kconfig) -> list[Path]:
     return sources
 
 
+def include_folders_of(module: Path) -> list[Path]:
+    """Where zephyr/CMakeLists.txt has headers looked for."""
+    folder = module / "zephyr"
+    text = (folder / "CMakeLists.txt").read_text().replace("${CMAKE_CURRENT_LIST_DIR}", str(folder))
+    calls = re.findall(r"include_directories\(([^)]*)\)", text.replace("${TINYTRAIN_DIR}", str(module)))
+    return [Path(word) for call in calls for word in call.split()]
+
+
 def definitions_of(module: Path, config: kconfiglib.Kconfig) -> list[str]:
     """What zephyr/CMakeLists.txt defines under this configuration, for the compiler."""
     text = (module / "zephyr" / "CMakeLists.txt").read_text()
-    found = re.findall(r"zephyr_compile_definitions\((\w+)=\$\{CONFIG_(\w+)\}\)", text)
-    return [f"-D{name}={config.syms[symbol].str_value}" for name, symbol in found]
+    valued = re.findall(r"zephyr_compile_definitions\((\w+)=\$\{CONFIG_(\w+)\}\)", text)
+    switched = re.findall(r"zephyr_library_compile_definitions_ifdef\(CONFIG_(\w+) (\w+)\)", text)
+    return [
+        *(f"-D{name}={config.syms[symbol].str_value}" for name, symbol in valued),
+        *(f"-D{name}" for symbol, name in switched if config.syms[symbol].str_value == "y"),
+    ]
 
 
 def build(
@@ -78,24 +90,26 @@ def build(
     *,
     only: re.Pattern[str] | None = None,
     objects: Sequence[Path] = (),
+    beside: Sequence[Path] = (),
 ) -> Path:
     """The program of an application of the module, compiled without a word from the compiler.
 
     Args:
         only: names of the module's C sources to compile; None for all.
         objects: what is made of its other sources.
+        beside: sources of the application beside its own.
     """
     if shutil.which("gcc") is None:
         pytest.skip("not installed: gcc")
     folder.mkdir()
     header = folder / "autoconf.h"
     config.write_autoconf(str(header))
-    own = (module / name for name in ("include", "console", "tflm", "zephyr/include"))
+    own = include_folders_of(module)
     includes = [*(f"-I{path}" for path in (SHIM, *own)), *definitions_of(module, config)]
     chosen = [s for s in sources_of(module, config) if s.suffix == ".c" and (only is None or only.match(s.name))]
-    # The model knows nothing of the configuration: one compilation serves all applications.
+    # The model knows nothing else of the configuration: one compilation serves all applications.
     model = [source for source in chosen if source.parent == module / "src"]
-    compiled = module.parent / "model_objects"
+    compiled = module.parent / f"model_objects_{'pulses' if '-DTT_PULSES' in includes else 'plain'}"
     if not compiled.exists():
         compiled.mkdir()
         _gcc(*includes, "-c", *model, cwd=compiled)
@@ -103,6 +117,7 @@ def build(
         *(source for source in chosen if source not in model),
         *(compiled / f"{source.stem}.o" for source in model),
         *sorted((module / application / "src").glob("*.c")),
+        *beside,
         *sorted(SHIM.glob("*.c")),
     ]
     program = folder / "zephyr.exe"
@@ -114,7 +129,7 @@ def build(
 def _gcc(*arguments: str | Path, cwd: Path | None = None) -> None:
     command = ["gcc", *FLAGS, *WARNINGS, *map(str, arguments)]
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 
 @contextmanager

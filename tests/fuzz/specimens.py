@@ -36,6 +36,8 @@ SIMULATION: dict[str, Any] = {
     "input_shape": [4],
     "input_scaling": [1 / 127.5, -1.0],
     "classes": 3,
+    "label": "class",
+    "label_elements": 1,
     "embedding_elements": 3,
     "loss": "prototype",
     "precision": "float32",

@@ -15,7 +15,7 @@ from tt_tflm.tflite.op_params import Command, Flag, Op, pack
 
 from .one_op import OneOp, choice_words, ints
 from .test_expression import expression_models
-from .test_losses import prototype
+from .test_losses import of_build, prototype
 from .test_ops import CASES, is_supported
 from .trials_as_models import models_of
 
@@ -42,6 +42,7 @@ def _state_models() -> list[OneOp]:
     runs = (
         (Command.TRAIN, Flag.NONE),
         (Command.PREDICT, Flag.NONE),
+        (Command.TRAIN, Flag.VECTOR),
         (Command.FISHER, Flag.FISHER),
         (Command.ACCUMULATE, Flag.SEED),
         (Command.UPDATE, Flag.SEED),
@@ -50,13 +51,20 @@ def _state_models() -> list[OneOp]:
         bases = (np.zeros((3, 4), np.float32), np.ones((5, 2), np.float32), np.ones((1, 6), np.float32))
         choice = choice_words([((0, 2), 2), ((), 0), ((0,), 18)])
         control, pool = np.zeros(3, np.int32), np.zeros(32, np.float32)
-        inputs = (np.int32([1]), np.int32([command]), choice, control, pool, *bases)
+        label = np.float32([1, 2]) if flag is Flag.VECTOR else np.int32([1])
+        inputs = (label, np.int32([command]), choice, control, pool, *bases)
         params = pack(Op.START, flag, candidates=3, copies=2, classes=3, batch_size=2)
         for constants in (frozenset({5, 6, 7}), frozenset({2, 5, 6, 7})):
             models.append(OneOp(Op.START, params, inputs, (ints(2), ints(2)), constants))
         models.append(OneOp(Op.FINISH, pack(Op.FINISH, batch_size=3), (np.int32([command]), control)))
         if flag is Flag.SEED:
             models.append(prototype(command))
+            continue
+        models += [
+            of_build(command, label, kind | in_place)
+            for label, kind in ((np.float32([0, 1]), Flag.VECTOR), (np.int32([1]), Flag.NONE))
+            for in_place in (Flag.NONE, Flag.IN_PLACE)
+        ]
     return models
 
 

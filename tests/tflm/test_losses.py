@@ -15,6 +15,7 @@ COUNTS = np.int32([2, 0, 1])
 
 
 SEED = np.float32([0.5, -0.25])
+TARGET = np.float32([0, 1])
 BATCH_SIZE = 3
 
 
@@ -83,9 +84,21 @@ def test_softmax_without_a_loss():
     assert np.isnan(result.outputs[0][0])
 
 
+def of_build(command: int, label=TARGET, flags: Flag = Flag.VECTOR, loss: int = 1) -> OneOp:
+    """A loss of the build's, of an output of two elements."""
+    params = pack(Op.LOSS, flags, elements=2, label_elements=label.size, loss=loss)
+    outputs = (floats(1),) if flags & Flag.IN_PLACE else (floats(1), floats(2))
+    return OneOp(Op.LOSS, params, (np.float32([1, 3]), label, np.int32([command])), outputs)
+
+
+def test_a_loss_of_the_build_is_called_where_one_is_wanted():
+    assert np.isnan(of_build(Command.PREDICT).run().outputs[0][0])
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
+        (of_build(Command.TRAIN), "TT_LOSS: expected the loss that the model was made with, received another build's"),
         (softmax(Command.TRAIN, label=3), "TT_SOFTMAX_CROSS_ENTROPY: .*label"),
         (softmax(Command.TRAIN, logits=(1, np.nan, 2)), "TT_SOFTMAX_CROSS_ENTROPY: .*NaN"),
         (prototype(Command.TRAIN, label=1), "TT_PROTOTYPE_LOSS: .*enrolled"),

@@ -10,14 +10,26 @@ from passes.kernels import test_conv2d, test_depthwise, test_elementwise, test_l
 from passes.trials import Trial, check_close, same_in_every_run
 
 from tt_tflm.tflite.op_params import Op
+from tvm_passes.kernel import LOSS
 
 from .one_op import NONE
 from .trials_as_models import models_of
 
 EXAMPLES = 12
 MODULES = (test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool, test_runtime)
-CASES = {name: case for module in MODULES for name, case in module.CASES.items() if name.upper() in Op.__members__}
-ELSEWHERE = {Op.START, Op.FINISH, Op.EXPRESSION}  # test_state_ops.py, test_expression.py
+# Losses and optimisers are one kernel each, and ops of their own.
+CASES = {
+    name: case
+    for module in MODULES
+    for name, case in module.CASES.items()
+    if name != LOSS and name.upper() in Op.__members__
+} | {
+    "softmax_cross_entropy": test_runtime.softmax_cross_entropy_trials(),
+    "prototype_loss": test_runtime.prototype_loss_trials(),
+    **{kind: test_runtime.optimizer_trials(kind) for kind in ("sgd", "momentum", "adam")},
+}
+# test_state_ops.py, test_expression.py, test_losses.py
+ELSEWHERE = {Op.START, Op.FINISH, Op.EXPRESSION, Op.LOSS}
 
 
 def test_every_op_is_compared():

@@ -14,7 +14,7 @@ from passes.compiled import Rows
 from passes.trials import Trial
 
 from tt_tflm.tflite.op_params import WINDOW_FIELDS, Command, Flag, Op, pack
-from tvm_passes.kernel import AT_RUN_TIME, INOUT, OUT
+from tvm_passes.kernel import AT_RUN_TIME, INOUT, LOSS, OUT, UPDATE, Kernel
 
 from .one_op import EVERY, OneOp, Result, choice_words, floats, ints
 
@@ -32,9 +32,16 @@ def flat(value: np.ndarray, dtype: type = np.float32) -> np.ndarray:
 def models_of(trial: Trial) -> list[Model]:
     """The models that compute what the trial expects, each with what to compare of its result: for kernels that may
     write over an input, one that does and one that does not."""
-    op = Op[trial.kernel.op.upper()]
+    op = op_of(trial.kernel)
     special = _SPECIAL.get(op)
     return special(op, trial) if special is not None else _by_parameters(op, trial)
+
+
+def op_of(kernel: Kernel) -> Op:
+    """The op of a kernel; losses and optimisers have one for each kind."""
+    if kernel.op == LOSS:
+        return {"softmax": Op.SOFTMAX_CROSS_ENTROPY, "prototype": Op.PROTOTYPE_LOSS}[kernel["kind"]]
+    return Op[(kernel["kind"] if kernel.op == UPDATE else kernel.op).upper()]
 
 
 def bounds(attrs: Mapping[str, float]) -> dict[str, object]:
@@ -194,7 +201,7 @@ def _loss(op: Op, trial: Trial) -> list[Model]:
         sums, counts = struct.keep
         classes, elements = sums.shape
         params = pack(op, classes=classes, elements=elements, batch_size=3, temperature=struct.temperature)
-        inputs = (_value(trial, "embedding"), label, train, flat(sums), _tensor(counts))
+        inputs = (_value(trial, "output"), label, train, flat(sums), _tensor(counts))
 
         def written(result: Result) -> Written:
             loss, scores, g = result.outputs
@@ -203,7 +210,7 @@ def _loss(op: Op, trial: Trial) -> list[Model]:
             return {"loss": loss, "scores": g_scores, "g": g}
 
         return [(OneOp(op, params, inputs, (floats(1), floats(classes), floats(elements))), written)]
-    logits = _value(trial, "logits")
+    logits = _value(trial, "output")
     fields = {"classes": logits.size, "elements": logits.size, "batch_size": 3, "temperature": 0.0}
     inputs = (logits, label, train)
     return [
@@ -225,18 +232,15 @@ def _optimizer(op: Op, trial: Trial) -> list[Model]:
     rows, moments = trial.arguments["rows"], _MOMENTS[op]
     stride, trained = rows.values.shape[1], list(rows.trained)
     n = len(trained) * stride
-    hyper = trial.arguments["hyper"]
-    adam = op is Op.ADAM
-    rate = hyper.learning_rate if adam else float(hyper[0])
+    rate, *constants = (float(value) for value in trial.arguments["hyper"])
+    names = {Op.SGD: (), Op.MOMENTUM: ("momentum",), Op.ADAM: ("beta_1", "beta_2", "epsilon")}[op]
+    known = dict(zip(names, constants, strict=False))
     fields = {
         "channels": rows.values.shape[0],
         "stride": stride,
         "candidate": CANDIDATE,
         "learning_rate": rate,
-        "momentum": trial.kernel.attrs.get("momentum", 0.0),
-        "beta_1": hyper.beta_1 if adam else 0.0,
-        "beta_2": hyper.beta_2 if adam else 0.0,
-        "epsilon": hyper.epsilon if adam else 0.0,
+        **{name: known.get(name, 0.0) for name in ("momentum", "beta_1", "beta_2", "epsilon")},
     }
     state = [flat(trial.arguments["pool"]), *(flat(trial.arguments[name]) for name in moments)]
     choice = choice_words([((), 0), (trained, GAP)])

@@ -29,6 +29,7 @@ from tt_tflm.files.npz_arrays import read_arrays
 from tt_tflm.files.regular_file import check_inside, read_text, read_whole
 from tt_tflm.files.schema import checked
 from tt_tflm.frontend.layers import Layer
+from tvm_passes.specs import CLASS
 
 _SIMULATION = "sim/simulation.json"
 _WEIGHTS = "sim/weights.npz"
@@ -127,9 +128,15 @@ class Build:
             pixels: whether it keeps them as uint8; else as float32.
 
         Raises:
-            InputError: there is no such device or folder, or capacity is not from 1 to 4096.
+            InputError: there is no such device or folder, capacity is not from 1 to 4096, or labels are vectors, which
+                the console does not take.
             ToolchainError: a compiler or the emulator is missing.
         """
+        if self.simulation["label"] != CLASS:
+            raise InputError(
+                "console: expected a build whose labels are classes, received one of loss "
+                f"'{self.simulation['loss']}', whose labels are vectors: train it with simulate()"
+            )
         if not Path(folder).is_dir():
             raise InputError(f"expected a folder for what the board saves, received '{folder}'")
         with self._folder() as scratch:

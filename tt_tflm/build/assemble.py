@@ -13,7 +13,7 @@ from tt_tflm.build.artefact import INFER_MODEL, SCHEMA_VERSION, Build
 from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.emit.c.library import emit_c, emit_cmake
 from tt_tflm.emit.descriptor import largest_state_bytes
-from tt_tflm.emit.runtime import runtime_files, sim_model_header
+from tt_tflm.emit.runtime import alias_header, runtime_files
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
@@ -73,7 +73,8 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
     if taken:
         raise InputError(f"name: expected one that no file of the runtime has, received {settings.name!r}: {taken[0]}")
     files |= runtime
-    files["sim/tt_sim_model.h"] = sim_model_header(emitted.symbol, files[f"include/{emitted.symbol}.h"])
+    header = files[f"include/{emitted.symbol}.h"]
+    files["sim/tt_sim_model.h"] = alias_header(emitted.symbol, header, "TT_SIM_MODEL")
     sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
     files["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
@@ -97,6 +98,8 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         "classes": program.loss.classes,
         "embedding_elements": model.output_elements if program.loss.prototypes else None,
         "loss": loss.name,
+        "label": program.loss.label,
+        "label_elements": program.loss.label_elements,
         "precision": model.precision,
         "mode": report["mode"],
         "backend": backend,

@@ -22,6 +22,7 @@ from tt_tflm.plan.tail import tail_table
 from tt_tflm.plan.update_plan import LayerPlan, UpdatePlan
 from tt_tflm.plan.wish import SHARE_UNIT, Task, Wish
 from tt_tflm.program.static import loss_spec, static_program
+from tvm_passes.specs import CLASS
 
 if TYPE_CHECKING:
     from tt_tflm.losses import Loss
@@ -76,6 +77,11 @@ def plan_on_host(
     samples, labels = _checked_support(support)
     check_image_scale("support", samples, InputRange.of(converter.input_scaling))
     settings = _inspecting(converter)
+    if wanted.fisher and settings.loss.label != CLASS:
+        raise InputError(
+            f"strategy {strategy}: expected a loss whose labels are classes, as those of the support are, received "
+            f"'{settings.loss.name}': choose a strategy without Fisher potentials, or have the board choose"
+        )
     model = settings._import(tell)
     # What is all or nothing is costed on all layers; a choice among them is one that boards could make.
     settings.tail = len(model.layers) if wanted.whole else min(len(model.layers), MAX_CANDIDATES)

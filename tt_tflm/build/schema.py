@@ -91,6 +91,8 @@ class Simulation(Struct):
     classes: _Count
     embedding_elements: _Size | None
     loss: _Line
+    label: Literal["class", "vector"]
+    label_elements: _Size
     precision: Literal["float32", "int8"]
     mode: Literal["static", "dynamic"]
     prototypes: Prototypes | None

@@ -268,6 +268,11 @@ def simulate(
                 "expected --gradient, --flip and --seed with a build that adapts by itself, received another: convert "
                 "with --loss prototype and --mode dynamic --optimizer adam, or --batch-size above 1"
             )
+        if about["label"] != "class":
+            raise InputError(
+                f"expected a build whose labels are classes, as those of an episode are, received {build_path} of loss "
+                f"'{about['loss']}', whose labels are vectors: train it with load_build(...).simulate()"
+            )
         episode = load_episode(episode_path, tuple(about["input_shape"]), about["input_scaling"])
         check_classes(episode, about["classes"])
         device = device or build.default_device

@@ -196,12 +196,12 @@ def training_options(command: _Command) -> _Command:
     options = (
         click.option(
             "--loss",
-            type=terminal.OneOf(LOSSES),
+            type=terminal.OneOf(lambda: sorted(LOSSES)),
             help="softmax: MODEL ends in logits or a softmax; prototype: in an embedding.  [default: as MODEL tells]",
         ),
         click.option("--classes", type=terminal.Count(2), help="Of the prototype loss.  [default: 5]"),
         click.option("--temperature", type=terminal.Positive(), help="Of the prototype loss.  [default: 5]"),
-        click.option("--optimizer", type=terminal.OneOf(OPTIMIZERS), default="sgd", show_default=True),
+        click.option("--optimizer", type=terminal.OneOf(lambda: sorted(OPTIMIZERS)), default="sgd", show_default=True),
         click.option("--learning-rate", type=terminal.Positive(), help="Default: the optimiser's."),
         click.option(
             "--batch-size", type=terminal.Count(1), help="Samples whose mean gradient makes one update.  [default: 1]"

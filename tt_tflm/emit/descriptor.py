@@ -20,6 +20,7 @@ from tt_tflm.program.layout.row_pool import RowPool
 from tt_tflm.program.layout.session import state_bytes
 from tvm_passes.pipeline import planned_functions
 from tvm_passes.plan_arena import Place
+from tvm_passes.specs import VECTOR
 
 _NONE = "NULL"
 
@@ -294,6 +295,7 @@ class _Descriptor:
             Macro("OUTPUT_ELEMENTS", f"{self._elements}"),
             Macro("CLASSES", f"{model.classes}", " /* length of the scores */"),
             Macro("LABEL_ELEMENTS", f"{model.loss.label_elements}"),
+            Macro("LABEL_VECTOR", f"{int(model.loss.label == VECTOR)}", " /* whether a label is that many floats */"),
             Macro("HAS_PROTOTYPES", f"{int(prototypes)}"),
             Macro("INT8", f"{int(model.int8)}", " /* whether the forward pass is integer arithmetic */"),
             Macro("DYNAMIC", f"{int(dynamic)}"),

@@ -7,6 +7,9 @@ import functools
 from collections.abc import Sequence
 
 import jinja2
+import numpy as np
+
+from tvm_passes.specs import CLASS, LossSpec
 
 _COLUMNS = 112
 
@@ -31,13 +34,21 @@ def comment(name: str) -> str:
 
 
 def c_float(value: float) -> str:
-    """A float32 to the bit."""
-    return f"{value:.8e}f"
+    """The float32 next to a value, to the bit: its nine digits are not those of the value."""
+    return f"{float(np.float32(value)):.8e}f"
 
 
 def c_bool(value: object) -> str:
     """``true`` or ``false``."""
     return "true" if value else "false"
+
+
+def loss_declaration(loss: LossSpec) -> str:
+    """That of the function of a loss without prototypes, which may come from outside of the package."""
+    label = "uint32_t label" if loss.label == CLASS else "const float *target"
+    return (
+        f"tt_status_t {loss.function}(const float *output, uint32_t elements, {label}, float *gradient, float *loss);"
+    )
 
 
 def wrapped(entries: Sequence[str]) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from tt_tflm.build.artefact import Build
 from tt_tflm.emit.c.library import kernel_source
+from tt_tflm.emit.runtime import alias_header
 from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
 from tt_tflm.tflite.op_params import FISHER, TRAIN
 
 _FOLDERS = ("include/", "src/", "tflm/")
+_NAME = "tt_model"
 _BYTES_A_LINE = 24
 
 
@@ -57,6 +59,8 @@ def firmware(build: Build) -> Firmware:
     """
     files = {name: text for name, text in build.files.items() if name.startswith(_FOLDERS)}
     report, symbol = build.report_data, str(build.simulation["symbol"])
+    if symbol != _NAME:  # by which the exports' own sources know the model
+        files[f"include/{_NAME}.h"] = alias_header(symbol, files[f"include/{symbol}.h"], _NAME)
     if build.backend == "c":
         return Firmware(
             files, (kernel_source(symbol),), report["arena_bytes"], report["row_pool_bytes"], interpreted=False

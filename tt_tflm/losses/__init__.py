@@ -2,6 +2,7 @@
 """Losses, a file each: what a board trains towards.
 
 A loss of one's own is a subclass of `Loss` under ``register_loss`` and a C source (see `Loss`); nothing else is edited.
+Of another package, its module is named in the entry points ``tt_tflm.losses`` (see ``tt_tflm.registry``).
 """
 
 from tt_tflm.losses.loss import LOSSES, Loss, register_loss

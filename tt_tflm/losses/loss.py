@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tt_tflm.errors import InputError
-from tvm_passes.specs import CLASS, LossSpec
+from tt_tflm.registry import Registry
+from tvm_passes.specs import CLASS, VECTOR, LossSpec
 
 
 class Loss:
@@ -61,7 +62,7 @@ class Loss:
         )
 
 
-LOSSES: dict[str, type[Loss]] = {}
+LOSSES: Registry[type[Loss]] = Registry("a loss", "tt_tflm.losses", "tt_tflm.losses", in_c=True)
 _AnyLoss = TypeVar("_AnyLoss", bound=type[Loss])
 
 
@@ -69,9 +70,9 @@ def register_loss(cls: _AnyLoss) -> _AnyLoss:
     """Class decorator: the loss is known under its name from now on.
 
     Raises:
-        InputError: another loss has this name.
+        InputError: the name is malformed or another loss's, or the label is of no known kind.
     """
-    other = LOSSES.setdefault(cls.name, cls)
-    if other is not cls:
-        raise InputError(f"expected a name that no loss has, received '{cls.name}': it is {other.__name__}'s")
+    if cls.label not in (CLASS, VECTOR):
+        raise InputError(f"loss {cls.__name__}: expected a label of {CLASS} or {VECTOR}, received {cls.label!r}")
+    LOSSES.add(cls.name, cls)
     return cls

@@ -3,6 +3,7 @@
 
 An optimiser of one's own is a subclass of `Optimizer` under ``register_optimizer`` and a C source (see `Optimizer`);
 nothing else is edited.
+Of another package, its module is named in the entry points ``tt_tflm.optimizers`` (see ``tt_tflm.registry``).
 """
 
 from tt_tflm.optimizers.adam import Adam

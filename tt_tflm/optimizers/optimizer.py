@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tt_tflm.errors import InputError, expect_count, expect_positive
+from tt_tflm.registry import Registry
 from tvm_passes.specs import OptimizerSpec
 
 _NO_CONSTANTS = ("learning_rate", "batch_size")
 
 
-@dataclass(frozen=True)
 class Optimizer:
     """An optimiser: how a gradient changes a row.
 
@@ -46,8 +46,9 @@ class Optimizer:
     fusible: ClassVar[bool] = False
     sources: ClassVar[tuple[str | Path, ...]]
 
-    learning_rate: float = 0.01
-    batch_size: int = 1
+    # Of the subclass, which decides their order: a dataclass would put these before its constants.
+    learning_rate: float
+    batch_size: int
 
     def __post_init__(self) -> None:
         expect_positive(type(self).__name__, "learning_rate", self.learning_rate)
@@ -55,13 +56,14 @@ class Optimizer:
 
     def spec(self, *, at_run_time: bool = False) -> OptimizerSpec:
         """The optimiser as the passes know it; ``at_run_time``: channels are chosen on the board."""
-        constants = {f.name: float(getattr(self, f.name)) for f in fields(self) if f.name not in _NO_CONSTANTS}
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]  # registered classes are dataclasses
+        constants = {name: float(getattr(self, name)) for name in names if name not in _NO_CONSTANTS}
         return OptimizerSpec(
             self.name, self.batch_size, at_run_time, constants, self.counters, self.moments, self.fusible
         )
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {}
+OPTIMIZERS: Registry[type[Optimizer]] = Registry("an optimiser", "tt_tflm.optimizers", "tt_tflm.optimizers", in_c=True)
 _AnyOptimizer = TypeVar("_AnyOptimizer", bound=type[Optimizer])
 
 
@@ -69,9 +71,14 @@ def register_optimizer(cls: _AnyOptimizer) -> _AnyOptimizer:
     """Class decorator: the optimiser is known under its name from now on.
 
     Raises:
-        InputError: another optimiser has this name.
+        InputError: the name is malformed or another optimiser's, or the class no dataclass of the fields that it has to
+            have.
     """
-    other = OPTIMIZERS.setdefault(cls.name, cls)
-    if other is not cls:
-        raise InputError(f"expected a name that no optimiser has, received '{cls.name}': it is {other.__name__}'s")
+    names: list[str] = [field.name for field in fields(cls)] if is_dataclass(cls) else []
+    if names[:1] != ["learning_rate"] or names[-1:] != ["batch_size"]:
+        raise InputError(
+            f"optimiser {cls.__name__}: expected a dataclass with learning_rate first and batch_size last, received "
+            f"{', '.join(names) or 'no fields'}"
+        )
+    OPTIMIZERS.add(cls.name, cls)
     return cls

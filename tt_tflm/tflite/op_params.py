@@ -62,6 +62,7 @@ class Flag(IntFlag):
     FISHER = 128
     SEED = 256
     ACTIVE = 512
+    VECTOR = 1024
 
 
 class Command(IntEnum):

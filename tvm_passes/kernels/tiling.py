@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SCALAR = "scalar"
 """Every core has it."""
@@ -14,18 +14,20 @@ THUMB = "thumb"
 
 @dataclass(frozen=True)
 class Tiling:
-    """Register blocking.
+    """Register blocking, and what variants of kernels are chosen by.
 
     Args:
         pairs: load two neighbouring floats in one instruction (Cortex-M's ``vldr.64``). A host compiler vectorises
             the plain loop instead, which pairs would keep it from doing.
         pixels: output positions of a tile of a dense convolution.
         rows: output channels of a tile, each row with a pointer of its own.
+        isa: instruction sets of the core.
     """
 
     pairs: bool
     pixels: int = 4
     rows: int = 4
+    isa: frozenset[str] = frozenset({SCALAR})
 
 
 CORTEX_M = Tiling(pairs=True)
@@ -39,9 +41,10 @@ TILINGS: tuple[tuple[frozenset[str], Tiling], ...] = (
 
 
 def tiling_for(isa: Set[str]) -> Tiling:
-    """The first tiling of the table whose instruction sets a core has.
+    """The first tiling of the table whose instruction sets a core has, for that core.
 
     Args:
         isa: names of instruction sets, ``scalar`` among them.
     """
-    return next(tiling for needed, tiling in TILINGS if needed <= isa)
+    tiling = next(tiling for needed, tiling in TILINGS if needed <= isa)
+    return replace(tiling, isa=frozenset(isa))

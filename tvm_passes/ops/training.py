@@ -12,10 +12,11 @@ _OPTIMIZER = {
     **dict.fromkeys(("channels", "stride", "candidate", "copies", "block"), "int32"),
     **dict.fromkeys(("learning_rate", "momentum", "beta_1", "beta_2", "epsilon"), "float32"),
 }
+_BUILD_LOSS = dict.fromkeys(("elements", "label_elements", "loss"), "int32")
 
-OPS.register(Op(LOSS, runtime.loss))
+OPS.register(Op(LOSS, runtime.loss, tflm=Tflm(36, "build_loss", _BUILD_LOSS)))
 OPS.register(Op(UPDATE, runtime.optimizer_update))
-# TFLM's ops for them.
+# TFLM's own ops for some of them.
 OPS.register(Op("softmax_cross_entropy", tflm=Tflm(27, "loss", _LOSS)))
 OPS.register(Op("prototype_loss", tflm=Tflm(28, "loss", _LOSS)))
 OPS.register(Op("sgd", tflm=Tflm(29, "optimizer", _OPTIMIZER)))

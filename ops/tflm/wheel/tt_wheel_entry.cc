@@ -5,6 +5,7 @@
  */
 #include <utility>
 
+#include "tt_build_losses.h"
 #include "tt_register_ops.h"
 
 #ifndef TT_TFLM_STAND_IN
@@ -19,6 +20,9 @@ constexpr unsigned kCapacity = 200;
 constexpr size_t kElementBytes = 4; /* of float32 and int32 */
 
 thread_local TfLiteContext *latest_context = nullptr;
+
+/* Of the build whose model runs: its sources are another library. */
+thread_local const tt_build_loss_t *losses_in_use = nullptr;
 
 /* No op has an Init of its own. This one sees the context, which lives as long as the interpreter. */
 void *SeeContext(TfLiteContext *context, const char *, size_t) {
@@ -67,6 +71,15 @@ class Resolver {
 } // namespace
 
 extern "C" {
+
+const tt_build_loss_t *tt_build_losses(void) {
+    return losses_in_use;
+}
+
+/* The losses that runs of this thread call from now on, as tt_build_losses of a build gives them; NULL for none. */
+__attribute__((visibility("default"))) void TtUseLosses(const tt_build_loss_t *losses) {
+    losses_in_use = losses;
+}
 
 __attribute__((visibility("default"))) bool TtRegisterOps(Resolver *resolver) {
     return resolver->Plausible() && tinytrain::RegisterTinyTrainOps(*resolver) == kTfLiteOk;

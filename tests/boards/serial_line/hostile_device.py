@@ -102,6 +102,9 @@ class HonestConsole:
                 "chunk": case.chunk_bytes,
                 "state": case.state_bytes,
                 "storage": case.state_bytes,
+                "stage": "idle",
+                "done": 0,
+                "total": 0,
             }
         if command == "begin":
             return before, {"bytes": 10 if words[1] == "uint8" else 40}
@@ -328,6 +331,7 @@ COMMANDS: dict[str, tuple[Callable[[tt_tflm.Board], object], Callable[[object], 
         lambda done: len(done.losses) == ITERATIONS and all(map(math.isfinite, done.losses)),
         ADAPT_LIMIT_S,
     ),
+    "cancel": (lambda board: board.cancel(), lambda result: result is None, LIMIT_S),
     "forget_prototypes": (lambda board: board.forget_prototypes(), lambda result: result is None, LIMIT_S),
     "save": (lambda board: board.save(), _is_state, LIMIT_S),
     "load": (lambda board: board.load(), lambda result: result is None, LIMIT_S),

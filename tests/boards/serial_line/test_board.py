@@ -85,6 +85,25 @@ def test_builds_that_train_step_by_step(name, builds, support, tmp_path):
             board.adapt(1, flip=True)
 
 
+def test_an_interrupted_adaptation_is_cancelled(board, support):
+    images, labels = support
+    enroll(board, images, labels)
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("adapting", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        board.adapt(256, progress=interrupt)
+    # It is idle, holds what it has learned so far, and goes on.
+    before = board.predict(images[0])
+    board.save()
+    board.load()
+    np.testing.assert_array_equal(board.predict(images[0]), before)
+    assert len(board.adapt(2).losses) == 2
+    board.cancel()
+
+
 def test_what_was_saved_outlives_the_board(builds, support, tmp_path):
     images, labels = support
     with builds("dynamic").console("host", tmp_path) as process, tt_tflm.Board(process.port) as board:

@@ -206,12 +206,13 @@ def test_a_closed_board_says_so(device, softmax_files, sample):
         ("input_shape", [4, 4, 1], "expected input_elements 16, received 12"),
         ("arena_bytes", 4096, "expected arena_bytes 4096, received 64"),
         ("regions_bytes", 16, "expected regions_bytes 16, received 112"),
-        ("loss", "prototype", "expected embedding_elements 5, received 0"),
+        ("prototypes", {"sums_offset": 0, "counts_offset": 0}, "expected embedding_elements 5, received 0"),
+        ("label", "vector", "expected label_elements 1, received 0"),
     ],
 )
 def test_a_description_of_another_build_is_refused(device, name, value, message, softmax_files):
     changed = {**softmax_files.description, name: value}
-    if name == "loss":
+    if name == "prototypes":
         changed["embedding_elements"] = 5
     with pytest.raises(InputError, match=f"simulation.json does not belong to the build's sources: {message}"):
         open_board(replace(softmax_files, description=changed), device)

@@ -17,6 +17,8 @@ HEADER = """
 #define TT_MODEL_H
 #include "tt_adapt.h"
 #define TT_MODEL_INPUT_ELEMENTS {inputs}
+#define TT_MODEL_LABEL_ELEMENTS 1
+#define TT_MODEL_LABEL_VECTOR 0
 #define TT_MODEL_CLASSES 2
 #define TT_MODEL_HAS_PROTOTYPES 0
 #define TT_MODEL_DYNAMIC 0
@@ -40,16 +42,19 @@ STUBS = """
 #define SESSION UNUSED tt_session_t *session
 const tt_model_t tt_model;
 STUB(tt_train_step, SESSION, UNUSED const float *x, UNUSED uint32_t label, UNUSED float *loss)
+STUB(tt_train_step_to, SESSION, UNUSED const float *x, UNUSED const float *target, UNUSED float *loss)
 STUB(tt_reset, SESSION)
 STUB(tt_set_learning_rate, SESSION, UNUSED float rate)
 STUB(tt_enroll, SESSION, UNUSED const float *x, UNUSED uint32_t label)
 STUB(tt_embedding, SESSION, UNUSED const float *x, UNUSED float *embedding)
 STUB(tt_forget_prototypes, SESSION)
 STUB(tt_fisher_accumulate, SESSION, UNUSED const float *x, UNUSED uint32_t label)
+STUB(tt_fisher_accumulate_to, SESSION, UNUSED const float *x, UNUSED const float *target)
 STUB(tt_fisher_clear, SESSION)
 STUB(tt_select, SESSION, UNUSED const tt_budget_t *budget)
 STUB(tt_choose, SESSION, UNUSED const uint16_t *counts, UNUSED const uint16_t *channels)
-STUB(tt_adapt, SESSION, UNUSED const tt_adaptation_t *task, UNUSED void *workspace, UNUSED size_t bytes, UNUSED float *l)
+STUB(tt_adapt, SESSION, UNUSED const tt_adaptation_t *task, UNUSED void *workspace, UNUSED size_t bytes,
+     UNUSED float *losses)
 STUB(tt_save, SESSION, UNUSED const tt_storage_t *storage)
 STUB(tt_load, SESSION, UNUSED const tt_storage_t *storage)
 STUB(tt_state_newest, UNUSED const tt_storage_t *storage, UNUSED tt_state_slot_t *slot)
@@ -60,7 +65,8 @@ tt_storage_t tt_storage_ram(UNUSED tt_storage_ram_t *ram, UNUSED void *memory, U
 KNOWN_LOOP = (
     STUBS
     + """
-tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes,
+                    void *row_pool, size_t row_pool_bytes)
 { (void)session; (void)arena; (void)arena_bytes; (void)row_pool; (void)row_pool_bytes; return TT_OK; }
 /* As many turns as the bits of x[0] say: 2 + 2 * turns + 2 instructions. */
 __attribute__((naked)) tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
@@ -74,7 +80,8 @@ LARGE_MODEL = (
     STUBS
     + f"""
 static const float WEIGHTS[{WEIGHTS}] = {{[0] = 1.0f, [{WEIGHTS - 1}] = 2.0f}};
-tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes,
+                    void *row_pool, size_t row_pool_bytes)
 {{
     session->arena = arena;
     session->row_pool = row_pool;
@@ -86,7 +93,8 @@ tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
 {{
     const volatile float *weights = WEIGHTS;
     scores[0] = x[{INPUTS - 1}] * weights[{WEIGHTS - 1}] + weights[0];
-    scores[1] = ((float *)(void *)session->arena)[{ARENA // 4 - 1}] + ((float *)(void *)session->row_pool)[{POOL // 4 - 1}];
+    scores[1] = ((float *)(void *)session->arena)[{ARENA // 4 - 1}];
+    scores[1] += ((float *)(void *)session->row_pool)[{POOL // 4 - 1}];
     return TT_OK;
 }}
 """

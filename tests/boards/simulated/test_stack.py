@@ -14,7 +14,8 @@ pytestmark = pytest.mark.qemu
 KNOWN_DEPTH = (
     STUBS
     + """
-tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes, void *row_pool, size_t row_pool_bytes)
+tt_status_t tt_init(tt_session_t *session, UNUSED const tt_model_t *model, void *arena, size_t arena_bytes,
+                    void *row_pool, size_t row_pool_bytes)
 { (void)session; (void)arena; (void)arena_bytes; (void)row_pool; (void)row_pool_bytes; return TT_OK; }
 __attribute__((naked)) tt_status_t tt_predict(tt_session_t *session, const float *x, float *scores)
 { __asm__ volatile("ldr r3, [r1]\\n\\tsub sp, r3\\n\\tstr r3, [sp]\\n\\tadd sp, r3\\n\\tmovs r0, #0\\n\\tbx lr"); }

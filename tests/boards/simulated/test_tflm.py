@@ -188,7 +188,7 @@ def test_boards_of_one_build_know_nothing_of_each_other(fixed: tt_tflm.Build) ->
 
 
 def test_what_ends_a_run_gets_out_of_it(fixed: tt_tflm.Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ended(_interpreter: TflmInterpreter) -> None:
+    def ended(_interpreter: TflmInterpreter, _losses: int | None) -> None:
         raise error
 
     with fixed.simulate() as board:

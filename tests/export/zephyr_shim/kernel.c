@@ -33,11 +33,15 @@ static void *enter(void *context) {
 }
 
 void tt_shim_start(k_thread_entry_t entry, void *p1, void *p2, void *p3) {
-    static struct start start;
+    static struct start starts[4];
+    static size_t used;
     pthread_t thread;
 
-    start = (struct start){entry, {p1, p2, p3}};
-    if (pthread_create(&thread, NULL, enter, &start) != 0) {
+    if (used == sizeof(starts) / sizeof(starts[0])) {
+        abort();
+    }
+    starts[used] = (struct start){entry, {p1, p2, p3}};
+    if (pthread_create(&thread, NULL, enter, &starts[used++]) != 0) {
         abort();
     }
 }
@@ -66,8 +70,11 @@ int k_msgq_put(struct k_msgq *queue, const void *message, k_timeout_t timeout) {
 }
 
 int k_msgq_get(struct k_msgq *queue, void *message, k_timeout_t timeout) {
-    ARG_UNUSED(timeout);
     pthread_mutex_lock(&queue->lock);
+    if (queue->used == 0 && timeout.ticks == 0) {
+        pthread_mutex_unlock(&queue->lock);
+        return -ENOMSG;
+    }
     while (queue->used == 0) {
         pthread_cond_wait(&queue->filled, &queue->lock);
     }
@@ -76,6 +83,42 @@ int k_msgq_get(struct k_msgq *queue, void *message, k_timeout_t timeout) {
     --queue->used;
     pthread_mutex_unlock(&queue->lock);
     return 0;
+}
+
+/* First come, first served, as the kernel hands a mutex over. Timeouts other than none and for ever are for ever. */
+int k_mutex_lock(struct k_mutex *mutex, k_timeout_t timeout) {
+    int result = 0;
+
+    pthread_mutex_lock(&mutex->lock);
+    if (timeout.ticks == 0 && mutex->next != mutex->served) {
+        result = -EBUSY;
+    } else {
+        const unsigned int ticket = mutex->next++;
+
+        while (ticket != mutex->served) {
+            pthread_cond_wait(&mutex->freed, &mutex->lock);
+        }
+    }
+    pthread_mutex_unlock(&mutex->lock);
+    return result;
+}
+
+int k_mutex_unlock(struct k_mutex *mutex) {
+    pthread_mutex_lock(&mutex->lock);
+    ++mutex->served;
+    pthread_cond_broadcast(&mutex->freed);
+    pthread_mutex_unlock(&mutex->lock);
+    return 0;
+}
+
+void k_yield(void) {
+}
+
+int64_t k_uptime_get(void) {
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 bool device_is_ready(const struct device *device) {

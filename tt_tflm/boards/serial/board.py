@@ -16,7 +16,7 @@ from tt_tflm.boards.serial.fields import MOST_STATE_BYTES, BoardStatus, read_pro
 from tt_tflm.boards.serial.line import SerialLine
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
 from tt_tflm.boards.simulated.task import GRADIENTS, Adaptation
-from tt_tflm.errors import InputError
+from tt_tflm.errors import DeviceError, InputError
 
 Progress = Callable[[str, int, int], None]
 _MOST_S = 1e9
@@ -199,7 +199,9 @@ class Board:
 
         Raises:
             InputError: an argument is not as described.
-            DeviceError: no sample is kept, nothing fits the budget, or training has diverged.
+            DeviceError: no sample is kept, nothing fits the budget, training has diverged, or the board itself has
+                cancelled.
+            KeyboardInterrupt: from outside; the board has been asked to `cancel`.
         """
         words = adapt_words(self._about, iterations, gradient=gradient, flip=flip, seed=seed)
         deadline = self._exchange.deadline(self._adapt_limit_s, "adapt_limit_s")
@@ -211,9 +213,25 @@ class Board:
                     show(*told)
                 return told is not None
 
-            self._exchange.ask(deadline, "adapt", *words, wait_s=self._adapt_timeout_s, heard=heard)
+            try:
+                self._exchange.ask(deadline, "adapt", *words, wait_s=self._adapt_timeout_s, heard=heard)
+            except KeyboardInterrupt:
+                with contextlib.suppress(DeviceError):
+                    self.cancel()
+                raise
         losses = self._pieces(deadline, "losses", "first", iterations, iterations, 4)
         return Adaptation(tuple(np.frombuffer(losses, dtype="<f4").tolist()), None, None)
+
+    def cancel(self) -> None:
+        """Ends an `adapt` that is going on on the board, whoever asked for it, and waits until it has ended.
+
+        Rows are those of the last update then, and prototypes those of the kept samples by these rows. Nothing happens
+        where none is going on.
+        """
+        deadline = self._deadline()
+        self._exchange.ask(deadline, "cancel")
+        while not self._exchange.ask(deadline, "status").is_idle():
+            pass  # each answer comes when a slice of the work is done
 
     def forget_prototypes(self) -> None:
         """Forgets the kept samples and the prototypes made of them; what was trained stays."""

@@ -155,6 +155,10 @@ class Fields:
             storage_bytes=self.number("storage"),
         )
 
+    def is_idle(self) -> bool:
+        """Whether no adapt is going on, of what `status` tells."""
+        return self.one_of("stage", ("idle", "inspecting", "adapting", "stopping")) == "idle"
+
     def chunk_bytes(self) -> int:
         """The most bytes of a sample that one `data` may carry."""
         return self.number("chunk", _LEAST_CHUNK_BYTES, MOST_PIECE_BYTES)

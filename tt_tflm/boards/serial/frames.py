@@ -34,6 +34,7 @@ class ConsoleError(IntEnum):
     UNSUPPORTED = 110
     NO_STORAGE = 111
     STOPPED = 112
+    BUSY = 113
 
 
 _ADVICE: Mapping[int, str] = {
@@ -43,6 +44,8 @@ _ADVICE: Mapping[int, str] = {
     ConsoleError.OTHER_FORMAT: "give images as uint8 where the board keeps pixels",
     ConsoleError.UNSUPPORTED: "convert in a way that has it",
     ConsoleError.NO_STORAGE: "give the console a storage",
+    ConsoleError.STOPPED: "call adapt() again; what was learned until then is kept",
+    ConsoleError.BUSY: "call cancel(), which ends it",
 }
 
 

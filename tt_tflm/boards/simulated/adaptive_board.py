@@ -31,14 +31,14 @@ class AdaptiveBoard(Board, ABC):
         super().reset()
         self._inspected = 0
 
-    def fisher_accumulate(self, x: np.ndarray, label: int) -> None:
+    def fisher_accumulate(self, x: np.ndarray, label: int | np.ndarray) -> None:
         """Adds the Fisher potential of a sample; arguments and errors as for `train_step`.
 
         Raises:
             InputError: also when the build has a fixed plan.
         """
         self._need_choice("fisher_accumulate")
-        self._call(Command.FISHER_ACCUMULATE, self._checked_label(label), self._checked_x(x))
+        self._call_towards(Command.FISHER_ACCUMULATE, x, label)
         self._inspected += 1
 
     def fisher_clear(self) -> None:

@@ -19,9 +19,10 @@ import numpy as np
 
 from tt_tflm.boards.input_range import InputRange
 from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
-from tt_tflm.boards.simulated.samples import checked_label, checked_x
+from tt_tflm.boards.simulated.samples import checked_label, checked_target, checked_x
 from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
 from tt_tflm.errors import DeviceError, InputError
+from tvm_passes.specs import VECTOR
 
 _INFER_MODEL = "sim/infer.tflite"
 _Own = TypeVar("_Own", bound="Board")
@@ -45,7 +46,7 @@ class SimulationFiles:
         include_dirs: folders of headers, tt_model.h among them (out/include).
         sim_dir: folder of the simulation's own sources (out/sim).
         description: content of simulation.json; read are `input_shape`, `classes`, `embedding_elements`, `loss`,
-            `arena_bytes`, `regions_bytes` and `rows`.
+            `label`, `label_elements`, `arena_bytes`, `regions_bytes` and `rows`.
         base_rows: layer name to its rows before training, float32 (channels, stride).
         layers: layer name to what converts its rows; `weights()` returns these layers.
         models: .tflite files of the build by path; `sim/infer.tflite` is what `export_tflite()` starts from.
@@ -84,6 +85,7 @@ class Board(ABC):
         self._input_shape = tuple(int(size) for size in description["input_shape"])
         self._classes = int(description["classes"])
         self._has_prototypes = description["prototypes"] is not None
+        self._to_vector = description["label"] == VECTOR
 
     @property
     def input_range(self) -> InputRange:
@@ -129,12 +131,13 @@ class Board(ABC):
         """
         return self._floats(self._call(Command.PREDICT, x=self._checked_x(x)))
 
-    def train_step(self, x: np.ndarray, label: int) -> float:
+    def train_step(self, x: np.ndarray, label: int | np.ndarray) -> float:
         """Trains on one sample.
 
         Args:
             x: as for `predict`.
-            label: class of the sample, 0 to classes - 1.
+            label: class of the sample, 0 to classes - 1; for a loss whose label is a vector float32 (label elements,),
+                finite.
 
         Returns:
             The loss before the update, in nats.
@@ -143,7 +146,7 @@ class Board(ABC):
             InputError: x or label is not as described.
             DeviceError: with prototypes, the class has not been enrolled; or training has diverged.
         """
-        payload = self._call(Command.TRAIN_STEP, self._checked_label(label), self._checked_x(x))
+        payload = self._call_towards(Command.TRAIN_STEP, x, label)
         return float(self._floats(payload)[0])
 
     def enroll(self, x: np.ndarray, label: int) -> None:
@@ -319,6 +322,7 @@ class Board(ABC):
             "input_elements": math.prod(self._input_shape),
             "classes": self._classes,
             "embedding_elements": int(description.get("embedding_elements") or 0) if self._has_prototypes else 0,
+            "label_elements": int(description["label_elements"]) if self._to_vector else 0,
             "arena_bytes": int(description["arena_bytes"]),
             "regions_bytes": int(description["regions_bytes"]),
         }
@@ -346,6 +350,13 @@ class Board(ABC):
         if reply.stack_bytes:
             self.stack_bytes[name] = max(reply.stack_bytes, self.stack_bytes.get(name, 0))
         return reply.payload
+
+    def _call_towards(self, command: Command, x: np.ndarray, label: Any) -> bytes:
+        """A call that takes a sample and its label, of the kind that the loss wants."""
+        if self._to_vector:
+            target = checked_target(label, int(self._files.description["label_elements"]))
+            return self._call(command, x=self._checked_x(x), message=target.astype("<f4").tobytes())
+        return self._call(command, self._checked_label(label), self._checked_x(x))
 
     def _checked_x(self, x: np.ndarray) -> np.ndarray:
         return checked_x(x, self._input_shape)

@@ -14,11 +14,17 @@ from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.toolchain import CompileUnit, compile_objects, find_compiler
 from tt_tflm.devices import DeviceProfile
 from tt_tflm.errors import ToolchainError
+from tvm_passes.specs import CLASS, VECTOR
 
 # What a firmware calls; what a build lacks costs nothing, since nothing else is linked.
-_CALLS = ("tt_init", "tt_reset", "tt_set_learning_rate", "tt_predict", "tt_train_step", "tt_save", "tt_load")
+_CALLS = ("tt_init", "tt_reset", "tt_set_learning_rate", "tt_predict", "tt_save", "tt_load")
 _PROTOTYPE_CALLS = ("tt_embedding", "tt_enroll", "tt_forget_prototypes")
-_CHOICE_CALLS = ("tt_fisher_accumulate", "tt_select")
+_CHOICE_CALLS = ("tt_select",)
+# By the kind of a label; the second of builds that choose.
+_TRAINING_CALLS = {
+    CLASS: ("tt_train_step", "tt_fisher_accumulate"),
+    VECTOR: ("tt_train_step_to", "tt_fisher_accumulate_to"),
+}
 
 
 def code_bytes(files: SimulationFiles, profile: DeviceProfile) -> int | None:
@@ -50,11 +56,12 @@ def code_bytes(files: SimulationFiles, profile: DeviceProfile) -> int | None:
 
 def _calls(description: Mapping[str, Any]) -> list[str]:
     # The model itself is named by the firmware alone.
-    calls = [description["symbol"], *_CALLS]
+    train, inspect = _TRAINING_CALLS[description["label"]]
+    calls = [description["symbol"], *_CALLS, train]
     if description["prototypes"] is not None:
         calls += _PROTOTYPE_CALLS
     if description["choice"] is not None:
-        calls += _CHOICE_CALLS
+        calls += [inspect, *_CHOICE_CALLS]
     if description["adaptable"]:
         calls.append("tt_adapt")
     return calls

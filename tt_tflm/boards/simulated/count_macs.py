@@ -9,6 +9,7 @@ import numpy as np
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.host import HostBoard
+from tvm_passes.specs import VECTOR
 
 _INSTRUMENTED = ("-DTT_COUNT_MACS", "-O1")
 
@@ -22,13 +23,15 @@ class _CountingBoard(HostBoard):
 def count_macs(files: SimulationFiles) -> dict[str, int]:
     """Multiply-accumulates of one ``predict`` and one ``train_step``, counted one by one in an instrumented host
     build."""
-    x = np.zeros(files.description["input_shape"], np.float32)
+    about = files.description
+    x = np.zeros(about["input_shape"], np.float32)
+    label = np.zeros(about["label_elements"], np.float32) if about["label"] == VECTOR else 0
     with _CountingBoard(files, _INSTRUMENTED) as board:
         marks = [board.counted()]
-        if files.description["prototypes"] is not None:
+        if about["prototypes"] is not None:
             board.enroll(x, 0)
             marks = [board.counted()]
-        for call in (lambda: board.predict(x), lambda: board.train_step(x, 0)):
+        for call in (lambda: board.predict(x), lambda: board.train_step(x, label)):
             call()
             marks.append(board.counted())
     return {"predict": marks[1] - marks[0], "train_step": marks[2] - marks[1]}

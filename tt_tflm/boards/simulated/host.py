@@ -119,20 +119,21 @@ class HostBoard(AdaptiveBoard):
         if command is Command.LOAD:
             storage = self._storage_of(message)
             return Reply(self._library.tt_sim_load(_address(self._session), _address(storage)))
-        if message:
+        if command in (Command.SELECT, Command.CHOOSE):
             function = {Command.SELECT: "tt_sim_select", Command.CHOOSE: "tt_sim_choose"}[command]
             request = _copied(message)
             return Reply(getattr(self._library, function)(_address(self._session), _address(request)))
-        status = self._run(self._library, command, argument)
+        status = self._run(self._library, command, argument, message)
         payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
         return Reply(status, payload=payload)
 
     def _read_row_pool(self) -> bytes:
         return self._row_pool[: int(self._files.description["regions_bytes"])].tobytes()
 
-    def _run(self, library: ctypes.CDLL, command: Command, argument: int) -> int:
+    def _run(self, library: ctypes.CDLL, command: Command, argument: int, target: bytes) -> int:
         session, x, output = _address(self._session), _address(self._x), _address(self._output)
-        label = ctypes.c_uint32(argument)
+        vector = _copied(target)
+        label, to = (_address(vector), "_to") if target else (ctypes.c_uint32(argument), "")
         if command is Command.INIT:
             return library.tt_sim_init(
                 session,
@@ -144,13 +145,13 @@ class HostBoard(AdaptiveBoard):
         if command is Command.PREDICT:
             return library.tt_predict(session, x, output)
         if command is Command.TRAIN_STEP:
-            return library.tt_train_step(session, x, label, output)
+            return getattr(library, f"tt_train_step{to}")(session, x, label, output)
         if command is Command.ENROLL:
             return library.tt_enroll(session, x, label)
         if command is Command.EMBEDDING:
             return library.tt_embedding(session, x, output)
         if command is Command.FISHER_ACCUMULATE:
-            return library.tt_fisher_accumulate(session, x, label)
+            return getattr(library, f"tt_fisher_accumulate{to}")(session, x, label)
         if command is Command.FISHER_CLEAR:
             return library.tt_fisher_clear(session)
         if command is Command.RESET:

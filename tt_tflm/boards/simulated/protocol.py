@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 WANTS_SAMPLE = 0x57414E54
 REQUEST = struct.Struct("<II")
 REPLY = struct.Struct("<5I")
@@ -105,12 +105,13 @@ def status_message(status: int) -> str:
 class Description:
     """tt_sim_description_t: the build as its C header has it."""
 
-    FORMAT = struct.Struct("<8I")
+    FORMAT = struct.Struct("<9I")
 
     protocol_version: int
     input_elements: int
     classes: int
     embedding_elements: int
+    label_elements: int
     arena_bytes: int
     regions_bytes: int
     row_pool_bytes: int

@@ -38,6 +38,28 @@ def checked_x(x: np.ndarray, input_shape: tuple[int, ...], *, pixels: bool = Fal
     return np.ascontiguousarray(array)
 
 
+def checked_target(target: np.ndarray, elements: int) -> np.ndarray:
+    """A label that is a vector, contiguous.
+
+    Args:
+        target: float32 (elements,), finite.
+        elements: of the build's labels.
+
+    Raises:
+        InputError: it is not as described.
+    """
+    array = np.asarray(target)
+    if array.shape != (elements,) or array.dtype != np.float32:
+        raise InputError(
+            f"expected a label that is a vector, float32 ({elements},), received {array.dtype} {array.shape}: give the "
+            "target of one sample"
+        )
+    if not np.isfinite(array).all():
+        index = int(np.argmin(np.isfinite(array)))
+        raise InputError(f"expected finite values in the label, received {array[index]} at {index}")
+    return np.ascontiguousarray(array)
+
+
 def checked_label(label: int, classes: int) -> int:
     """A label, as an int.
 

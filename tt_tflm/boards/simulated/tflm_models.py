@@ -53,12 +53,14 @@ class TflmModel:
         arena: what it takes of TFLM's arena.
         tensors: its inputs by name, in order, as uint8 where TFLM keeps them; every state is one of them.
         error: what the latest run raised; None where it did what it was to do.
+        losses: of its build, for `TflmInterpreter.invoke`.
     """
 
     def __init__(self, content: bytes, layout: Mapping[str, Sequence[str]]) -> None:
         self._interpreter = TflmInterpreter(content)
         self.arena = self._interpreter.arena
         self.error: BaseException | None = None
+        self.losses: int | None = None
         inputs, self._outputs = self._interpreter.tensors()
         self.tensors = dict(zip(layout["inputs"], inputs, strict=True))
 
@@ -80,7 +82,7 @@ class TflmModel:
     def _run(self) -> int:
         """No exception gets through the C code that calls this: it is kept for whoever called that."""
         try:
-            self._interpreter.invoke()
+            self._interpreter.invoke(self.losses)
         except BaseException as error:
             self.error = error
             return 0
@@ -122,6 +124,9 @@ class TflmModels:
     def hold(self, library: ctypes.CDLL) -> None:
         """Names the models to the library of a build, which opens them in ``tt_init``."""
         models = [ctypes.pointer(self._held[name]) for name in (TRAIN, FISHER) if name in self._held]
+        library.tt_build_losses.restype = ctypes.c_void_p
+        for model in self._models.values():
+            model.losses = library.tt_build_losses()
         library.tt_wheel_hold((ctypes.POINTER(_Interpreter) * len(models))(*models), len(models))
 
     def take_error(self) -> DeviceError | None:

@@ -110,12 +110,16 @@ class TflmInterpreter:
         """Shape of an input."""
         return tuple(int(size) for size in self._interpreter.get_input_details(index)["shape"])
 
-    def invoke(self) -> None:
+    def invoke(self, losses: int | None = None) -> None:
         """Run the model once.
+
+        Args:
+            losses: address of those of its build that have no op of their own (ops/tflm/tt_build_losses.h).
 
         Raises:
             DeviceError: an op refused to run; the message is its own.
         """
+        _ops().TtUseLosses(ctypes.c_void_p(losses))
         with _stderr() as messages:
             try:
                 self._interpreter.invoke()

@@ -6,8 +6,9 @@ adaptable builds a backward pass from a given gradient and an update of their ow
 own operators, trained layers and what lies behind them in custom ops (ops/tflm), and its state in variable tensors that
 are inputs and outputs of the model too. Its tensors, in order:
 
-- inputs: ``x``, ``label`` int32 (1,), ``command`` int32 (1,), in adaptable builds ``seed`` (elements,), the gradient
-  with respect to the embedding for the command ACCUMULATE, then the state;
+- inputs: ``x``, ``label`` int32 (1,), or float32 (elements,) where labels are vectors, ``command`` int32 (1,), in
+  adaptable builds ``seed`` (elements,), the gradient with respect to the embedding for the command ACCUMULATE, then the
+  state;
 - outputs: ``loss`` (1,), NaN unless trained, ``scores`` (classes,), with the prototype loss ``embedding``, then the
   state;
 - state: ``pool`` (rows and what belongs to them), ``control`` int32 (3,), ``rate`` (1,), with the prototype loss
@@ -27,7 +28,8 @@ import numpy as np
 from tvm import relax
 
 from tt_tflm.emit.tflm.backward import emit_backward
-from tt_tflm.errors import UnsupportedLayerError
+from tt_tflm.emit.tflm.own_ops import PROTOTYPE_LOSS, has_own_op, loss_id, optimizer_op
+from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.tflite.forward import ForwardEmitter, bound_fields
 from tt_tflm.tflite.graph import TfliteGraph, Value
@@ -37,6 +39,7 @@ from tvm_passes.kernel import LOSS, UPDATE, Kernel, row_length
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.pipeline import planned_functions
 from tvm_passes.plan_arena import Place, PlannedCall
+from tvm_passes.specs import VECTOR
 
 _FLOAT = 4
 _TRIPLE = 3
@@ -94,7 +97,9 @@ class _Emitter:
         self._forward = ForwardEmitter(graph, [layer.rows for layer in model.layers], plain=False)
         self._values: dict[int, Value] = {}
         self._x = graph.tensor("x", _image(model.input_shape))
-        self._label, self._command = graph.tensor("label", (1,), "int32"), graph.tensor("command", (1,), "int32")
+        self._of_label = Flag.VECTOR if model.loss.label == VECTOR else Flag.NONE
+        self._label = graph.tensor("label", (model.loss.label_elements,), "float32" if self._of_label else "int32")
+        self._command = graph.tensor("command", (1,), "int32")
         self._active, self._updating = (graph.tensor(name, (2,), "int32") for name in ("active", "updating"))
         self._seed: Value | None = None
         self._state: dict[str, Value] = {}
@@ -153,7 +158,7 @@ class _Emitter:
         bases = [self._base(i) for i in self._candidates]
         inputs = [self._label, self._command, self._choice, self._state["control"], self._state["pool"], *bases]
         params = pack(
-            Op.START, flags, candidates=len(bases), copies=self._copies, classes=self._model.classes,
+            Op.START, flags | self._of_label, candidates=len(bases), copies=self._copies, classes=self._model.classes,
             batch_size=self._model.optimizer.batch_size,
         )  # fmt: skip
         self._graph.custom(Op.START.tflite_name, inputs, [self._active, self._updating], params)
@@ -303,7 +308,7 @@ class _Emitter:
 
     def _emit_update(self, call: PlannedCall) -> None:
         layer, optimizer = self._layer(call), self._model.optimizer
-        op, gradient = Op[optimizer.kind.upper()], call.operands[0]
+        op, gradient = optimizer_op(optimizer.kind), call.operands[0]
         rows = self._model.layers[layer].rows
         constants = {name: optimizer.constants.get(name, 0.0) for name in ("momentum", "beta_1", "beta_2", "epsilon")}
         own = isinstance(gradient, Place)
@@ -318,36 +323,49 @@ class _Emitter:
     # -------------------------------------------------------------- loss
 
     def _emit_loss(self, call: PlannedCall) -> None:
-        model, graph = self._model, self._graph
-        value, place = self._operand(call.operands[0]), call.operands[-1]
-        op = Op.SOFTMAX_CROSS_ENTROPY if model.temperature is None else Op.PROTOTYPE_LOSS
-        inputs, batch = [value, self._label, self._command], model.optimizer.batch_size
-        if model.temperature is None:
-            fields = {"classes": model.classes, "elements": model.classes, "batch_size": batch, "temperature": 0.0}
-            self._emit_scores(value)
-            if value.offset == place.offset:
-                graph.custom(op.tflite_name, inputs, [self._loss], pack(op, Flag.IN_PLACE, **fields))
-                self._keep(call, value)
-                return
-            g = self._out(call)
-            graph.custom(op.tflite_name, inputs, [self._loss, g], pack(op, **fields))
-            self._keep(call, g)
+        value, place, loss = self._operand(call.operands[0]), call.operands[-1], self._model.loss
+        if loss.prototypes:
+            self._emit_prototype_loss(call, value)
             return
+        self._emit_scores(value)
+        if has_own_op(loss):
+            classes, batch = self._model.classes, self._model.optimizer.batch_size
+            fields = {"classes": classes, "elements": classes, "batch_size": batch, "temperature": 0.0}
+            op, flags = Op.SOFTMAX_CROSS_ENTROPY, Flag.NONE
+        else:
+            fields = {"elements": value.elements, "label_elements": loss.label_elements, "loss": loss_id(loss)}
+            op, flags = Op.LOSS, self._of_label
+        in_place = value.offset == place.offset
+        g = value if in_place else self._out(call)
+        params = pack(op, flags | Flag.IN_PLACE if in_place else flags, **fields)
+        outputs = [self._loss] if in_place else [self._loss, g]
+        self._graph.custom(op.tflite_name, [value, self._label, self._command], outputs, params)
+        self._keep(call, g)
+
+    def _emit_prototype_loss(self, call: PlannedCall, value: Value) -> None:
+        model, graph = self._model, self._graph
+        if not has_own_op(model.loss):
+            raise InputError(
+                f"loss '{model.loss.kind}': expected one of prototypes that calls {PROTOTYPE_LOSS} with backend "
+                f"'tflm', received {model.loss.function}: use backend 'c'"
+            )
         fields = {
-            "classes": model.classes, "elements": value.elements, "batch_size": batch, "temperature": model.temperature,
+            "classes": model.classes, "elements": value.elements, "batch_size": model.optimizer.batch_size,
+            "temperature": model.temperature,
         }  # fmt: skip
         self._embedding = self._copied(value, graph.tensor("embedding", (1, value.elements)))
-        g, inputs = self._out(call), [*inputs, self._state["sums"], self._state["counts"]]
-        flags = Flag.NONE
+        inputs = [value, self._label, self._command, self._state["sums"], self._state["counts"]]
+        g, flags = self._out(call), Flag.NONE
         if self._seed is not None:
             flags, inputs = Flag.SEED, [*inputs, self._seed]
+        op = Op.PROTOTYPE_LOSS
         graph.custom(op.tflite_name, inputs, [self._loss, self._scores, g], pack(op, flags, **fields))
         self._keep(call, g)
 
     def _emit_scores(self, logits: Value) -> None:
-        """Scores as ``predict`` gives them; the loss writes over the logits."""
+        """Scores as ``predict`` gives them; the loss may write over what it is given."""
         last = self._functions["predict"].calls[-1].kernel
-        if last.op == "softmax":
+        if last.op == "softmax" and self._model.loss.of_logits:
             self._graph.builtin(
                 "SOFTMAX", [self._graph.shaped(logits, self._scores.shape)], self._scores, "SoftmaxOptions", Beta=1.0
             )

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 import tflite
 
 from tt_tflm.emit.descriptor import Engine, Structure, Table, emit_descriptor
-from tt_tflm.emit.text import c_bool, environment
+from tt_tflm.emit.text import c_bool, environment, loss_declaration
 from tt_tflm.emit.tflm.model import TfliteModel, constant_choice
+from tt_tflm.emit.tflm.own_ops import has_own_op, loss_id
 from tt_tflm.program.emitted import EmittedModel
 from tt_tflm.program.layout.row_pool import RowPool, lay_out_lists
 from tt_tflm.tflite.op_params import FISHER, TRAIN
+from tvm_passes.specs import CLASS, LossSpec
 
 _OWN_INPUTS = ("x", "label", "command")
 _TRIPLE = 3
@@ -29,8 +31,20 @@ def emit_session(model: EmittedModel, models: Mapping[str, TfliteModel]) -> dict
     """
     names = builtin_ops(entry.content for entry in models.values())
     return emit_descriptor(model, lists_pool(model), _engine(model, models)) | {
-        "tflm/tt_builtin_ops.h": environment().get_template("tt_builtin_ops.h.j2").render(builtin_ops=names)
+        "tflm/tt_builtin_ops.h": environment().get_template("tt_builtin_ops.h.j2").render(builtin_ops=names),
+        "tflm/tt_build_losses.c": _losses_source(model.loss),
     }
+
+
+def _losses_source(loss: LossSpec) -> str:
+    """What TT_LOSS calls: nothing where the loss has an op of its own."""
+    declarations, entries = [], []
+    if not has_own_op(loss):
+        declarations.append(f"{loss_declaration(loss)}\n")
+        functions = f"{loss.function}, NULL" if loss.label == CLASS else f"NULL, {loss.function}"
+        entries.append(f"{{{loss_id(loss)}, {functions}}}")
+    template = environment().get_template("tt_build_losses.c.j2")
+    return template.render(declarations=declarations, entries=entries)
 
 
 def model_array(symbol: str, name: str) -> str:

@@ -4,11 +4,13 @@
 #define ZEPHYR_KERNEL_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define ARG_UNUSED(x) (void)(x)
 #define __aligned(x) __attribute__((aligned(x)))
+#define __weak __attribute__((weak))
 
 typedef struct {
     int64_t ticks;
@@ -31,6 +33,20 @@ typedef void (*k_thread_entry_t)(void *, void *, void *);
 void tt_shim_start(k_thread_entry_t entry, void *p1, void *p2, void *p3);
 
 int32_t k_msleep(int32_t ms);
+void k_yield(void);
+int64_t k_uptime_get(void);
+
+struct k_mutex {
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    unsigned int next;
+    unsigned int served;
+};
+
+#define K_MUTEX_DEFINE(name) struct k_mutex name = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0}
+
+int k_mutex_lock(struct k_mutex *mutex, k_timeout_t timeout);
+int k_mutex_unlock(struct k_mutex *mutex);
 
 struct k_msgq {
     pthread_mutex_t lock;

@@ -3,6 +3,7 @@
 #ifndef TT_ZEPHYR_H
 #define TT_ZEPHYR_H
 
+#include "tt_session.h"
 #include "tt_zephyr_compat.h"
 
 #ifdef __cplusplus
@@ -27,10 +28,35 @@ static inline void tt_zephyr_begin_thread(void) {
 }
 
 /*
- * The entry of the console's thread: prepares the session, loads what was saved, says so, and takes commands for ever;
- * it returns when the UART is not ready. One thread may run it, defined with the options below.
+ * The entry of the console's thread: prepares the session, loads what was saved, says so, and takes commands for ever,
+ * also while it learns; it returns when the UART is not ready. One thread may run it, defined with the options above.
  */
 void tt_zephyr_console(void *unused_1, void *unused_2, void *unused_3);
+
+#ifdef CONFIG_TINYTRAIN_CONSOLE
+/*
+ * The session of the console, for threads of the application: theirs from here to tt_zephyr_unlock. The console holds it
+ * for one slice of its work at a time, a pass of one sample at most. While tt_zephyr_learns, tt_adapt.h says what may be
+ * called. Returns NULL when the timeout is over, or the console has not prepared its session.
+ */
+tt_session_t *tt_zephyr_lock(k_timeout_t timeout);
+void tt_zephyr_unlock(void);
+
+/* Whether an adaptation is going on; to be asked while the session is locked. */
+bool tt_zephyr_learns(void);
+
+/*
+ * What the model makes of a sample of the application's own, by what has been learned: tt_predict on that session, also
+ * while it learns. x, scores: as of tt_predict. TT_ERROR_NOT_INITIALISED where tt_zephyr_lock returns NULL.
+ */
+tt_status_t tt_zephyr_predict(const float *x, float *scores, k_timeout_t timeout);
+#endif
+
+#ifdef CONFIG_TINYTRAIN_PULSES
+/* Called between two kernels of whatever the session does. As it is, it yields; an application that defines it anew feeds
+ * its watchdog here. It must not call anything on the session. */
+void tt_zephyr_pulse(void);
+#endif
 
 #ifdef __cplusplus
 }

@@ -46,17 +46,18 @@ int tt_zephyr_uart_open(void) {
     return 0;
 }
 
-uint8_t tt_zephyr_uart_read(void) {
-    uint8_t byte;
-
+bool tt_zephyr_uart_read(uint8_t *byte, bool wait) {
 #ifdef CONFIG_UART_INTERRUPT_DRIVEN
-    (void)k_msgq_get(&tt_zephyr_received, &byte, K_FOREVER);
+    return k_msgq_get(&tt_zephyr_received, byte, wait ? K_FOREVER : K_NO_WAIT) == 0;
 #else
-    while (uart_poll_in(uart, &byte) != 0) {
+    while (uart_poll_in(uart, byte) != 0) {
+        if (!wait) {
+            return false;
+        }
         k_msleep(1);
     }
+    return true;
 #endif
-    return byte;
 }
 
 void tt_zephyr_uart_write(const char *bytes, size_t count) {
