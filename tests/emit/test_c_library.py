@@ -229,7 +229,7 @@ def test_names_are_harmless_in_comments(name, tmp_path):
     folder = _write(emit_c(model, HOST), tmp_path)
     sources = [folder / f"src/{source}.c" for source in ("tt_model", "tt_model_weights", "tt_model_kernels")]
     for compiler in ("gcc", "clang"):
-        includes = (f"-I{folder / 'include'}", f"-I{OPS / 'include'}")
+        includes = (f"-I{folder / 'include'}", f"-I{OPS / 'include'}", f"-I{OPS / 'engine'}")
         run_quietly(compiler, *WARNINGS, *includes, "-fsyntax-only", *sources, cwd=tmp_path)
 
 

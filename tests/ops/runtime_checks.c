@@ -90,15 +90,16 @@ static void check_optimizers(uint32_t count) {
     float *gradient = floats(count, 1.0f);
     float *first = floats(count, 0.0f);
     float *second = floats(count, 0.0f);
-    tt_adam_t adam = {0.01f, 0.9f, 0.999f, 1e-7f, 1.0f, 1.0f};
+    static const float MOMENTUM[] = {0.01f, 0.9f};
+    float adam[TT_ADAM_ELEMENTS] = {0.01f, 0.9f, 0.999f, 1e-7f, 1.0f, 1.0f};
     for (uint32_t step = 0; step < 10u; ++step) {
-        tt_sgd_update(row, gradient, count, 0.01f);
-        tt_momentum_update(row, first, gradient, count, 0.01f, 0.9f);
+        tt_sgd_update(row, gradient, count, MOMENTUM);
+        tt_momentum_update(row, first, gradient, count, MOMENTUM);
     }
     memset(first, 0, count * sizeof(float));
     for (uint32_t step = 0; step < 10u; ++step) {
-        tt_adam_next_step(&adam);
-        tt_adam_update(row, first, second, gradient, count, &adam);
+        tt_adam_next_step(adam);
+        tt_adam_update(row, first, second, gradient, count, adam);
     }
     EXPECT(tt_all_finite(row, count));
     free(row);

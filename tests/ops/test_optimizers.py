@@ -8,15 +8,8 @@ import pytest
 STEPS = 10
 
 
-class AdamStruct(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_float)
-        for name in ("learning_rate", "beta_1", "beta_2", "epsilon", "beta_1_power", "beta_2_power")
-    ]
-
-
-def address(array: np.ndarray) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
+def address(array: np.ndarray) -> ctypes.Array:
+    return np.ctypeslib.as_ctypes(array)
 
 
 def gradients(count: int) -> np.ndarray:
@@ -49,7 +42,7 @@ def test_sgd_agrees_with_keras(runtime, count):
     expected = keras_steps(keras.optimizers.SGD(rate), start, all_gradients)
 
     def step(row, number):
-        runtime.library.tt_sgd_update(address(row), address(all_gradients[number]), count, ctypes.c_float(rate))
+        runtime.library.tt_sgd_update(address(row), address(all_gradients[number]), count, address(np.float32([rate])))
 
     assert_steps_agree(start, expected, step)
 
@@ -67,8 +60,7 @@ def test_momentum_agrees_with_keras(runtime, count):
             address(velocity),
             address(all_gradients[number]),
             count,
-            ctypes.c_float(rate),
-            ctypes.c_float(momentum),
+            address(np.float32([rate, momentum])),
         )
 
     assert_steps_agree(start, expected, step)
@@ -83,17 +75,17 @@ def test_adam_agrees_with_keras(runtime, count, settings):
     optimizer = keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
     expected = keras_steps(optimizer, start, all_gradients)
     first, second = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    adam = AdamStruct(rate, beta_1, beta_2, epsilon, 1.0, 1.0)
+    hyper = np.float32([rate, beta_1, beta_2, epsilon, 1.0, 1.0])
 
     def step(row, number):
-        runtime.library.tt_adam_next_step(ctypes.byref(adam))
+        runtime.library.tt_adam_next_step(address(hyper))
         runtime.library.tt_adam_update(
             address(row),
             address(first),
             address(second),
             address(all_gradients[number]),
             count,
-            ctypes.byref(adam),
+            address(hyper),
         )
 
     assert_steps_agree(start, expected, step)
@@ -101,6 +93,6 @@ def test_adam_agrees_with_keras(runtime, count, settings):
 
 def test_a_gradient_that_is_not_finite_shows_in_the_row(runtime):
     row, gradient = np.ones(3, np.float32), np.array([0, np.nan, 0], np.float32)
-    runtime.library.tt_sgd_update(address(row), address(gradient), 3, ctypes.c_float(0.1))
+    runtime.library.tt_sgd_update(address(row), address(gradient), 3, address(np.float32([0.1])))
     assert np.isnan(row[1])
     assert np.isfinite(row[[0, 2]]).all()
