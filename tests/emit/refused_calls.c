@@ -403,6 +403,8 @@ static void refuse_one(dice_t *dice) {
     const float *nan_x = spoiled_sample(dice);
     const tt_budget_t nothing = {0u, 0u, 0u};
     tt_adaptation_t task = task_of(dice);
+    const tt_support_t wrong_support = {sample_at, NULL, wrong_labels, SAMPLES};
+    const tt_support_t no_support = {sample_at, NULL, task_labels, 0u};
     tt_inspector_t inspector;
     tt_adapter_t adapter;
     float losses[2];
@@ -479,10 +481,10 @@ static void refuse_one(dice_t *dice) {
         REFUSED(tt_adapt_begin(&adapter, &session, &task, workspace, 16u, losses));
         break;
     case 22:
-        REFUSED(tt_inspect(&session, sample_at, NULL, wrong_labels, SAMPLES, NULL));
+        REFUSED(tt_inspect(&session, &wrong_support, NULL, workspace, sizeof workspace));
         break;
     default:
-        REFUSED(tt_inspect_begin(&inspector, &session, sample_at, NULL, task_labels, 0u, NULL));
+        REFUSED(tt_inspect_begin(&inspector, &session, &no_support, NULL, workspace, sizeof workspace));
         break;
     }
 }

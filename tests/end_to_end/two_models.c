@@ -93,7 +93,8 @@ static void prepare(part_t *part) {
         note_status(part, tt_enroll(session, sample(part, i), i));
     }
     if (part->model->choice != NULL) {
-        note_status(part, tt_inspect(session, sample, part, labels, SAMPLES, NULL));
+        const tt_support_t support = {sample, part, labels, SAMPLES};
+        note_status(part, tt_inspect(session, &support, NULL, part->workspace, sizeof part->workspace));
     }
     part->adapts = part->model->prototypes != NULL;
     if (part->adapts) {
