@@ -30,7 +30,8 @@ def support(shape: tuple[int, ...] = (11, 9, 3)) -> np.ndarray:
     """Samples that differ by class."""
     draw = np.random.default_rng(0)
     means = draw.standard_normal((CLASSES, *shape))
-    return (means[LABELS] + 0.7 * draw.standard_normal((len(LABELS), *shape))).astype(np.float32)
+    samples = means[LABELS] + 0.7 * draw.standard_normal((len(LABELS), *shape))
+    return np.clip(samples, AUGMENT.low, AUGMENT.high).astype(np.float32)
 
 
 @pytest.fixture(scope="module", params=["static", "dynamic"])
@@ -108,7 +109,8 @@ def test_a_domain_that_is_known_takes_a_smaller_rate_for_the_adaptation_alone() 
     for backend, build in pair(odd_net(), set_up).items():
         with build.simulate() as board:
             losses[backend] = [
-                board.adapt(x, labels, 3, plan=plan, paced=paced).losses for paced in (True, True, False)
+                board.adapt(x, labels, 3, plan=plan, paced=paced, augment=AUGMENT).losses
+                for paced in (True, True, False)
             ]
     for paced, again, fixed in losses.values():
         assert paced == again
@@ -129,14 +131,14 @@ def test_a_training_that_fails_leaves_no_gradient_behind(
                 train.tensors["seed"].view("<f4")[0] = np.nan
             invoke(interpreter)
 
-        fresh = board.adapt(x, LABELS, 2)
+        fresh = board.adapt(x, LABELS, 2, augment=AUGMENT)
         board.reset()
         with monkeypatch.context() as patch:
             patch.setattr(TflmInterpreter, "invoke", failing)
             with pytest.raises(DeviceError, match=r"adapt on tflm: .*TT_PROTOTYPE_LOSS: a value is NaN or infinite"):
-                board.adapt(x, LABELS, 2)
+                board.adapt(x, LABELS, 2, augment=AUGMENT)
         assert next(calls, None) is None
-        assert board.adapt(x, LABELS, 2).losses == fresh.losses
+        assert board.adapt(x, LABELS, 2, augment=AUGMENT).losses == fresh.losses
 
 
 def test_signals_are_changed_as_in_the_c_backend() -> None:

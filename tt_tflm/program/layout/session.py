@@ -7,7 +7,7 @@ _WORD = 4
 _ROWS_WORDS = 6  # tt_rows_t
 _INT8_ROWS_WORDS = 6  # tt_int8_rows_t
 
-SESSION_BYTES = 128
+SESSION_BYTES = 112
 """``sizeof(tt_session_t)`` where pointers have four bytes; tests compare it with the compiler's."""
 
 
