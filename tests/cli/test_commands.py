@@ -9,6 +9,7 @@ import pytest
 
 from tt_tflm import load_build
 from tt_tflm.boards.adaptation import INSTRUCTIONS
+from tt_tflm.emit.text import c_float
 
 REPORT_KEYS = {
     "schema_version",
@@ -102,7 +103,7 @@ def test_convert_options(run, embedding_model: Path, tmp_path: Path, options, lo
     assert run("convert", embedding_model, "-o", folder, "--target", "cortex-m4", *options).code == 0
     report = load_build(folder).report
     assert (report["loss"], report["optimizer"], report["target"]) == (loss, optimizer, "cortex-m4")
-    assert f"{rate:.8e}f" in (folder / "src" / "tt_model.c").read_text()
+    assert c_float(rate) in (folder / "src" / "tt_model.c").read_text()
 
 
 def test_convert_to_int8(run, embedding_model: Path, episode: Path, tmp_path: Path) -> None:

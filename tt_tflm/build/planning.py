@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.boards.episode import Episode
+from tt_tflm.boards.episode import Episode, fit_samples
 from tt_tflm.boards.input_range import InputRange, check_image_scale
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
@@ -75,6 +75,7 @@ def plan_on_host(
     if not isinstance(budget, Budget):
         raise InputError(f"expected a Budget, received {type(budget).__name__}")
     samples, labels = _checked_support(support)
+    samples = fit_samples("support", samples, converter.input_shape, converter.input_scaling)
     check_image_scale("support", samples, InputRange.of(converter.input_scaling))
     settings = _inspecting(converter)
     if wanted.fisher and settings.loss.label != CLASS:

@@ -237,6 +237,8 @@ def _settings(build: Build, model: Firmware, samples: int, boards: list[ArduinoB
         "line_bytes": _LINE_BYTES,
         "iterations": _ITERATIONS,
         "tflm": model.interpreted,
+        # Tells the IDE which library to build along.
+        "includes": ["TensorFlowLite.h"] if model.interpreted else [],
         "ram_bytes": _model_bytes(build, model),
         "weights_bytes": report["flash_bytes"]["weights"],
         "boards": boards,
