@@ -52,8 +52,8 @@ def plan_on_host(
 
     Args:
         converter: with loss and optimiser; its mode, plan, budget and target play no part and stay as they are.
-        support: an episode, or its support samples, float32 (N, *input shape) or uint8 images, and their labels, integers (N,)
-            of at least two classes.
+        support: an episode, or its support samples, float32 (N, *input shape) or uint8 images, and their labels,
+            integers (N,) of at least two classes.
         budget: limits; all binding.
         strategy: one of ``tt_tflm.plan.strategies.STRATEGIES`` but ``none``.
         share: see ``tt_tflm.plan.select.select``.
