@@ -33,7 +33,7 @@ BUDGET = tt_tflm.Budget(ram="192KB")
 # Chosen on other episodes (seeds 100 to 115) out of rates 0.001 and 0.003, 10 and 20 iterations.
 LEARNING_RATE = 0.003
 ITERATIONS = 10
-# Iterations multiply the rounding differences of two compilers and C libraries; measured: 5e-7.
+# Iterations multiply the rounding differences of two compilers and C libraries; measured: 3e-6.
 LOSS_TOLERANCE = 1e-4
 
 
