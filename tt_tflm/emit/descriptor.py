@@ -169,7 +169,7 @@ class _Descriptor:
                 fields |= {"chosen": name, "trained": f"{len(layer.channels)}u"}
             fields |= own
             inner = ", ".join(f".{key} = {value}" for key, value in fields.items())
-            entries.append(f"{{{inner}}}")
+            entries.append(f"{{{inner}}} /* {comment(layer.name)} */")
         hyper = [model.learning_rate, *model.optimizer.constants.values(), *model.optimizer.counters]
         return [
             *tables,
