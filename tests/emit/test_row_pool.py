@@ -25,12 +25,15 @@ def _check(pool: RowPool) -> None:
 
 
 @same_in_every_run
-@given(rows, st.sampled_from(STATES), st.integers(2, 9), st.one_of(st.none(), st.integers(1, 33)))
-def test_regions_follow_each_other(rows, state, classes, elements):
-    pool = lay_out(rows, state, classes, elements)
+@given(rows, st.sampled_from(STATES), st.integers(2, 9), st.one_of(st.none(), st.integers(1, 33)), st.integers(0, 200))
+def test_regions_follow_each_other(rows, state, classes, elements, tables):
+    pool = lay_out(rows, state, classes, elements, tables=tables)
     _check(pool)
     kinds = [region.kind for region in pool.regions]
-    assert kinds == [k for k in ("pool", *state) for _ in rows] + ["prototypes"] * (2 if elements is not None else 0)
+    prototypes = ["prototypes"] * (2 if elements is not None else 0)
+    assert kinds == [k for k in ("pool", *state) for _ in rows] + prototypes + ["tables"]
+    assert pool.regions[-1].bytes == tables
+    assert pool.regions_bytes == pool.regions[-1].offset
     for index, (_, floats) in rows.items():
         for kind in ("pool", *state):
             (region,) = (r for r in pool.regions if (r.kind, r.index) == (kind, index))
@@ -38,8 +41,8 @@ def test_regions_follow_each_other(rows, state, classes, elements):
             assert pool.offset(kind, index) == region.offset
 
 
-def test_rows_come_first_then_state_then_prototypes():
-    pool = lay_out({3: ("conv", 10), 5: ("logits", 3)}, ("velocity",), 4, 2)
+def test_rows_come_first_then_state_then_prototypes_then_tables():
+    pool = lay_out({3: ("conv", 10), 5: ("logits", 3)}, ("velocity",), 4, 2, tables=20)
     assert pool.regions == (
         Region("pool", 3, "conv pool", 0, 40),
         Region("pool", 5, "logits pool", 48, 12),
@@ -47,8 +50,9 @@ def test_rows_come_first_then_state_then_prototypes():
         Region("velocity", 5, "logits velocity", 112, 12),
         Region("prototypes", 0, "prototype sums", 128, 32),
         Region("prototypes", 1, "prototype counts", 160, 16),
+        Region("tables", 0, "tables of the session", 176, 20),
     )
-    assert pool.bytes == 176
+    assert pool.bytes == 208
 
 
 def test_nothing_trained_needs_nothing():
@@ -61,13 +65,20 @@ def test_nothing_trained_needs_nothing():
     st.integers(0, 4000),
     st.integers(2, 9),
     st.one_of(st.none(), st.integers(1, 33)),
+    st.integers(0, 200),
 )
-def test_a_board_that_chooses_has_room_for_any_choice(channels, rows_bytes, classes, elements):
-    pool = lay_out_dynamic(channels, rows_bytes, classes, elements)
+def test_a_board_that_chooses_has_room_for_any_choice(channels, rows_bytes, classes, elements, tables):
+    pool = lay_out_dynamic(channels, rows_bytes, classes, elements, tables)
     _check(pool)
     sizes = {region.kind: region.bytes for region in pool.regions if region.kind != "prototypes"}
     total = sum(channels)
-    assert sizes == {"potentials": 4 * total, "slots": 2 * total, "channels": 2 * total, "rows": rows_bytes}
+    assert sizes == {
+        "potentials": 4 * total,
+        "slots": 2 * total,
+        "channels": 2 * total,
+        "rows": rows_bytes,
+        "tables": tables,
+    }
 
 
 def test_an_unknown_region_is_no_offset():
