@@ -62,6 +62,29 @@ def test_a_changed_source_is_compiled_alone_and_a_changed_header_everywhere(prog
     assert sorted(runs) == ["answer.c", "link", "main.c"]
 
 
+def test_a_header_counts_where_it_is_included_by_whatever_path(program, runs, tmp_path):
+    (tmp_path / "inner.h").write_text("#define INNER 0\n")
+    (tmp_path / "outer.h").write_text('# include "inner.h"\n')
+    (tmp_path / "answer.c").write_text("#include <outer.h>\nint answer(void) { return 40 + INNER; }\n")
+    program()
+    runs.clear()
+    (tmp_path / "inner.h").write_text("#define INNER 3\n")
+    assert subprocess.run([program()]).returncode == 43
+    assert sorted(runs) == ["answer.c", "link"]
+
+
+def test_a_header_that_a_macro_names_may_be_any(program, runs, tmp_path):
+    (tmp_path / "inner.h").write_text("#define INNER 0\n")
+    (tmp_path / "answer.c").write_text(
+        '#define NAME "inner.h"\n#include NAME\nint answer(void) { return 40 + INNER; }\n'
+    )
+    program()
+    runs.clear()
+    (tmp_path / "inner.h").write_text("#define INNER 3\n")
+    assert subprocess.run([program()]).returncode == 43
+    assert sorted(runs) == ["answer.c", "link"]
+
+
 def test_a_source_that_does_not_compile_is_named_in_one_line(program, tmp_path):
     (tmp_path / "answer.c").write_text("int answer(void) { return nothing; }\n")
     with pytest.raises(ToolchainError, match=r"failed on answer\.c: .*nothing") as error:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PROGRESS_AFTER_S = 2.0
 _PARALLEL_COMPILERS = 2
+# The name of an included file; empty where it is a macro's.
+_INCLUDE = re.compile(rb"""^[ \t]*#[ \t]*include\b[ \t]*(?:["<]([^">\n]+)[">])?""", re.MULTILINE)
 _OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")
 
 _cache_lock = threading.Lock()
@@ -82,11 +84,11 @@ def compile_objects(
 ) -> list[Path]:
     """Compiles the units, one object each, in order; arguments and errors as for `build_program`."""
     includes = [f"-I{folder}" for folder in include_dirs]
-    headers = _hash_files(sorted(header for folder in include_dirs for header in Path(folder).glob("*.h")))
+    dependencies = _Dependencies(include_dirs)
     objects: list[Path] = []
     missing: list[tuple[Path, Path, list[str]]] = []
     for unit in units:
-        key = _hash(compiler, *unit.flags, headers, unit.source.name, _hash_files([unit.source]))
+        key = _hash(compiler, *unit.flags, _hash_files(dependencies.of(unit.source)))
         target = _cache_folder() / f"{key}.o"
         objects.append(target)
         if not target.exists():
@@ -111,7 +113,7 @@ def build_program(
     Args:
         compiler: path of a GCC or Clang driver; it links, too.
         units: what to compile.
-        include_dirs: searched in order; every header in them counts as a dependency of every unit.
+        include_dirs: searched in order; the headers in them that a unit includes count as its dependencies.
         link_flags: for the link alone. Must not hold -ffast-math: GCC would then link code that makes the whole
             process flush denormal numbers.
         libraries: linked after the objects.
@@ -130,6 +132,41 @@ def build_program(
     if not program.exists():
         _run([compiler, *map(str, objects), *link_flags, *libraries], program, what="link")
     return program
+
+
+class _Dependencies:
+    """What sources are made of: a source of the runtime does not become another because the build beside it did."""
+
+    def __init__(self, include_dirs: Sequence[Path]) -> None:
+        self._folders = [Path(folder) for folder in include_dirs]
+        self._included: dict[Path, list[Path]] = {}
+
+    def of(self, source: Path) -> list[Path]:
+        """The source and every file that it may include, in the order in which they are met."""
+        found = {source: None}
+        open_files = [source]
+        while open_files:
+            for path in self._includes(open_files.pop()):
+                if path not in found:
+                    found[path] = None
+                    open_files.append(path)
+        return list(found)
+
+    def _includes(self, path: Path) -> list[Path]:
+        if path not in self._included:
+            self._included[path] = self._read(path)
+        return self._included[path]
+
+    def _read(self, path: Path) -> list[Path]:
+        try:
+            names = _INCLUDE.findall(path.read_bytes())
+        except OSError as error:
+            raise ToolchainError(f"expected a readable source file, received {path}: {error.strerror}") from error
+        if any(name == b"" for name in names):  # a macro names the file: it may be any of them
+            return sorted(header for folder in self._folders for header in folder.glob("*.h"))
+        # All that a name may mean: which of them it is depends on the form of the directive.
+        places = (folder / os.fsdecode(name) for name in names for folder in (path.parent, *self._folders))
+        return [place for place in places if place.is_file()]
 
 
 def _cache_folder() -> Path:
