@@ -126,10 +126,10 @@ def test_a_training_that_fails_leaves_no_gradient_behind(
     with builds["tflm"].simulate() as board:
         train = board._models[TRAIN]
 
-        def failing(interpreter: TflmInterpreter) -> None:
+        def failing(interpreter: TflmInterpreter, losses: int | None = None) -> None:
             if train.ints("command")[0] == Command.ACCUMULATE and next(calls) == 4:
                 train.tensors["seed"].view("<f4")[0] = np.nan
-            invoke(interpreter)
+            invoke(interpreter, losses)
 
         fresh = board.adapt(x, LABELS, 2, augment=AUGMENT)
         board.reset()
