@@ -187,7 +187,7 @@ class TestCheck:
             (L.Conv2DTranspose(3, 3, name="x"), "Conv2DTranspose", "use a Conv2D"),
             (L.UpSampling2D(name="x"), "UpSampling2D", "replace it"),
             (L.PReLU(name="x"), "PReLU", "use LeakyReLU"),
-            (L.Lambda(lambda t: t, name="x"), "Lambda", "write what it computes"),
+            (L.Lambda(lambda t: t, output_shape=lambda shape: shape, name="x"), "Lambda", "write what it computes"),
             (L.RandomFlip(name="x"), "RandomFlip", "outside the model"),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, L.Layer) else None,
