@@ -15,6 +15,7 @@ import pytest
 from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.keras_model import check_model, load_keras
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
+from tt_tflm.models import STARTER
 
 keras = import_keras()
 L = keras.layers
@@ -342,3 +343,11 @@ class TestQuiet:
     )
     def test_most_telling_line(self, text: str, line: str) -> None:
         assert most_telling_line(text) == line
+
+
+def test_loading_leaves_no_variables_to_be_made_later() -> None:
+    """Sizes are checked on a model without values, to which Keras would give some in anyone's next stateless scope."""
+    from keras.src.backend.common import global_state
+
+    load_keras(STARTER)
+    assert not global_state.get_global_attribute("uninitialized_variables")

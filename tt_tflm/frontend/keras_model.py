@@ -72,8 +72,16 @@ def _check_sizes(archive: KerasArchive, expected: str) -> None:
     In a scope in which Keras makes variables without values, so that no size costs memory.
     """
     keras = import_keras()
-    with keras.StatelessScope(initialize_variables=False):
-        model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None}, safe_mode=True)
+    # Keras notes such variables, and would give them values at the end of the next scope of anyone's: there is no public
+    # way to have it forget them.
+    from keras.src.backend.common import global_state
+
+    pending = list(global_state.get_global_attribute("uninitialized_variables") or ())
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None}, safe_mode=True)
+    finally:
+        global_state.set_global_attribute("uninitialized_variables", pending)
     if not isinstance(model, keras.Model):
         return
     declared = sum(math.prod(weight.shape) for weight in model.weights)
