@@ -72,7 +72,7 @@ def _check_sizes(archive: KerasArchive, expected: str) -> None:
     In a scope in which Keras makes variables without values, so that no size costs memory.
     """
     keras = import_keras()
-    # Keras notes such variables, and would give them values at the end of the next scope of anyone's: there is no public
+    # Keras notes such variables, and would give them values at the end of anyone's next scope: there is no public
     # way to have it forget them.
     from keras.src.backend.common import global_state
 
