@@ -52,8 +52,6 @@ def board(
     """Have the board at the serial PORT, which runs the console, learn an episode; it forgets what it knew before."""
     from tt_tflm import report
 
-    if json_path:
-        report.check_writable(json_path)
     with terminal.stages(f"opening {port}") as stage:
         import tt_tflm
         from tt_tflm.boards.board_episode import judge, load_for

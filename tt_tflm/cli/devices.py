@@ -19,8 +19,6 @@ def devices(profile: str | None, json_path: Path | None) -> None:
     from tt_tflm.devices import devices as all_devices
     from tt_tflm.devices import get_device
 
-    if json_path:
-        report.check_writable(json_path)
     found = (get_device(profile),) if profile else all_devices()
     terminal.show(report.memory_table(found[0]) if profile else report.device_table(found))
     if json_path:

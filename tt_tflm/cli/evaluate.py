@@ -79,7 +79,7 @@ class Strategies(click.ParamType):
 )
 @click.option("--jobs", type=terminal.Count(1), default=1, show_default=True, help="Processes.")
 @options.json_option
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the accuracies (.png, .svg, .pdf).")
+@click.option("--plot", type=options.ReportPath(), metavar="FILE", help="Draw the accuracies (.png, .svg, .pdf).")
 def evaluate(
     model: Path,
     data_path: Path,
@@ -106,9 +106,6 @@ def evaluate(
         raise InputError(f"expected --episodes or --{next(iter(given))}, received both")
     if temperature is not None:
         given["temperature"] = temperature
-    for path in (json_path, plot):
-        if path:
-            report.check_writable(path)
     if json_path and plot and same_file(json_path, plot):
         raise InputError(f"expected two files for --json and --plot, received {plot} for both")
     if plot:

@@ -37,7 +37,6 @@ def summary(model: Path, json_path: Path | None) -> None:
     """List the layers of MODEL (.keras) and what training each of them costs."""
     from tt_tflm import report
 
-    _check_json(json_path)
     with terminal.stages("loading the model") as stage:
         import tt_tflm
 
@@ -59,7 +58,12 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.training_options
 @options.input_scaling_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Plan to write (plan.json)."
+    "-o",
+    "--output",
+    type=options.ReportPath(),
+    required=True,
+    metavar="FILE",
+    help="Plan to write (plan.json).",
 )
 @options.json_option
 def plan(
@@ -76,8 +80,6 @@ def plan(
     """Choose what a static build of MODEL (.keras) should train for an episode, within a budget."""
     from tt_tflm import report
 
-    _check_json(json_path)
-    _check_json(output)
     if json_path and same_file(json_path, output):
         raise InputError(f"expected two files for --output and --json, received {output} for both")
     with terminal.stages("loading the model") as stage:
@@ -179,7 +181,6 @@ def convert(
     """Make a trainable build of MODEL (.keras) in the folder OUT."""
     from tt_tflm import report
 
-    _check_json(json_path)
     check_new_folder(output)
     layers = options.parse_trained(trained)
     _check_mode(mode, plan_path, layers, limits, tail)
@@ -253,7 +254,6 @@ def simulate(
     """Adapt the build in the folder OUT to an episode, on this machine, on an emulated Cortex-M or in TFLM."""
     from tt_tflm import report
 
-    _check_json(json_path)
     with terminal.stages("loading the build"):
         import tt_tflm
         from tt_tflm.boards.adaptation import adapt, adapt_on_board, augment_for, check_classes
@@ -304,7 +304,6 @@ def supported_ops(json_path: Path | None) -> None:
     from tt_tflm import report
     from tt_tflm.frontend.layers import supported_layers
 
-    _check_json(json_path)
     layers = supported_layers()
     terminal.show(report.supported_table(layers))
     if json_path:
@@ -343,13 +342,6 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(message: str, code: int) -> None:
     print(f"tt-tflm: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
-
-
-def _check_json(path: Path | None) -> None:
-    from tt_tflm import report
-
-    if path:
-        report.check_writable(path)
 
 
 def _check_mode(

@@ -134,8 +134,6 @@ def meta_train(
     from tt_tflm import report
 
     check_output(output)
-    if json_path:
-        report.check_writable(json_path)
     began = time.monotonic()
     with terminal.stages("loading TensorFlow") as stage:
         from tt_tflm.frontend.keras_model import check_model, load_keras

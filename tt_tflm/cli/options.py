@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import click
 
 from tt_tflm.cli import terminal
 from tt_tflm.errors import InputError
+from tt_tflm.files.output import check_writable
 from tt_tflm.losses import LOSSES, Loss, PrototypeLoss
 from tt_tflm.models import STARTER
 from tt_tflm.optimizers import OPTIMIZERS, Optimizer
@@ -36,6 +38,15 @@ class ModelPath(click.Path):
         return STARTER if value == "starter" else super().convert(value, param, ctx)
 
 
+class ReportPath(click.Path):
+    """Where a report goes, refused before the work that would fill it is done."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_writable(path, "a report")
+        return path
+
+
 def strategy_names() -> Sequence[str]:
     """Of the strategies that train something."""
     from tt_tflm.plan.strategies import training_names
@@ -47,7 +58,7 @@ model_argument = click.argument("model", type=ModelPath(path_type=Path))
 json_option = click.option(
     "--json",
     "json_path",
-    type=click.Path(path_type=Path),
+    type=ReportPath(),
     metavar="FILE",
     help="Write the same figures to FILE; - is stdout, and tables go to stderr.",
 )

@@ -31,8 +31,6 @@ def inspect(state_path: Path, build_path: Path | None, json_path: Path | None) -
     from tt_tflm import report
     from tt_tflm.state.personalisation import load_states, newest
 
-    if json_path:
-        report.check_writable(json_path)
     states = load_states(state_path)
     names = _layer_names(build_path, [state.fingerprint for state in states.values()]) if build_path else None
     latest = newest(list(states.values()))

@@ -3,7 +3,7 @@
 
 from tt_tflm.report.board_tables import board_figures, board_table
 from tt_tflm.report.device_tables import device_table, memory_table
-from tt_tflm.report.json_file import check_writable, write_json
+from tt_tflm.report.json_file import write_json
 from tt_tflm.report.learning_tables import history_table, meta_training_table, paired_table, strategies_table
 from tt_tflm.report.plan_tables import choice_table, plan_table, spending_table
 from tt_tflm.report.state_tables import state_layers_table, state_table
@@ -14,7 +14,6 @@ __all__ = [
     "board_figures",
     "board_table",
     "build_table",
-    "check_writable",
     "choice_table",
     "device_table",
     "history_table",
