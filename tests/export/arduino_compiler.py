@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from emit.workshop import run_quietly
 
 SHIM = Path(__file__).parent / "arduino_shim"
 TFLM_SHIM = Path(__file__).parent / "tflm_shim"
@@ -101,10 +101,3 @@ def sketch_source(library: Path, name: str, folder: Path) -> Path:
     target = folder / f"{name}.cpp"
     target.write_text(f'#include <Arduino.h>\n#line 1 "{name}.ino"\n{text}')
     return target
-
-
-def run_quietly(*command: str | Path, cwd: Path | None = None) -> str:
-    """Standard output of a command that must succeed and say nothing on standard error."""
-    result = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
-    return result.stdout

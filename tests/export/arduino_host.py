@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from emit.workshop import run_quietly
 
-from .arduino_compiler import SHIM, TFLM_SHIM, Toolchain, library_sources, run_quietly
+from .arduino_compiler import SHIM, TFLM_SHIM, Toolchain, library_sources
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
 # What the core of a board defines: which storage the library takes hangs on it.

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from emit.workshop import run_quietly
 
 from tt_tflm.export.arduino import library as arduino
 from tt_tflm.export.firmware import firmware
 
 from .arduino_builds import build
-from .arduino_compiler import SHIM, cross, library_sources, run_quietly, sketch_source
+from .arduino_compiler import SHIM, cross, library_sources, sketch_source
 from .arduino_host import STORAGES
 
 SKETCHES = ("Enroll_And_Adapt", "Predict")

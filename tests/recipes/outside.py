@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tt_tflm.cli.main import main
-from tt_tflm.registry import Registry
+from tt_tflm.extensions.registry import Registry
 
 SHAPE = (8, 8, 1)
 

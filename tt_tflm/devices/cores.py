@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from tt_tflm.devices.emulation import EmulatedBoard, Emulator
 from tt_tflm.errors import InputError
-from tt_tflm.registry import Registry
+from tt_tflm.extensions.registry import Registry
 from tvm_passes.kernels.tiling import SCALAR
 
 Feature = str | bool
@@ -122,7 +122,7 @@ class Core:
         return self.architecture.isa | {SCALAR} | {name for name, value in features.items() if value is True}
 
 
-CORES: Registry[Core] = Registry("a core", "tt_tflm.cores", "tt_tflm.devices.architectures")
+CORES: Registry[Core] = Registry("a core", "tt_tflm.cores")
 
 
 def add_cores(*cores: Core) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tt_tflm.errors import InputError, meant
-from tt_tflm.registry import Registry
+from tt_tflm.extensions.registry import Registry
 
 if TYPE_CHECKING:
     from tt_tflm.build.artefact import Build
@@ -79,9 +79,7 @@ class Exporter(Protocol):
 
 _Class = TypeVar("_Class", bound="type[Exporter]")
 
-EXPORTERS: Registry[Exporter] = Registry(
-    "an export target", "tt_tflm.exporters", "tt_tflm.export", subpackages_alone=True
-)
+EXPORTERS: Registry[Exporter] = Registry("an export target", "tt_tflm.exporters")
 
 
 def exporter(target: _Class) -> _Class:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tt_tflm.errors import InputError
-from tt_tflm.registry import Registry
+from tt_tflm.extensions.registry import Registry
 from tvm_passes.specs import CLASS, VECTOR, LossSpec
 
 
@@ -62,7 +62,7 @@ class Loss:
         )
 
 
-LOSSES: Registry[type[Loss]] = Registry("a loss", "tt_tflm.losses", "tt_tflm.losses", in_c=True)
+LOSSES: Registry[type[Loss]] = Registry("a loss", "tt_tflm.losses", in_c=True)
 _AnyLoss = TypeVar("_AnyLoss", bound=type[Loss])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tt_tflm.errors import InputError, expect_count, expect_positive
-from tt_tflm.registry import Registry
+from tt_tflm.extensions.registry import Registry
 from tvm_passes.specs import OptimizerSpec
 
 _NO_CONSTANTS = ("learning_rate", "batch_size")
@@ -63,7 +63,7 @@ class Optimizer:
         )
 
 
-OPTIMIZERS: Registry[type[Optimizer]] = Registry("an optimiser", "tt_tflm.optimizers", "tt_tflm.optimizers", in_c=True)
+OPTIMIZERS: Registry[type[Optimizer]] = Registry("an optimiser", "tt_tflm.optimizers", in_c=True)
 _AnyOptimizer = TypeVar("_AnyOptimizer", bound=type[Optimizer])
 
 

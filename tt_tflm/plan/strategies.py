@@ -30,8 +30,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tt_tflm.errors import InputError
+from tt_tflm.extensions.registry import Registry
 from tt_tflm.plan.wish import SHARE_UNIT, Step, Task, Wish, all_channels, by_score, every_channel, in_order, share_of
-from tt_tflm.registry import Registry
 
 _SPARSE_SHARE = SHARE_UNIT // 4
 ON_BOARD = "tinytrain"

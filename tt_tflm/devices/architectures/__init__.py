@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cores, a module for each architecture. All of them are imported when the registry of cores is first read."""
+"""Cores, a module for each architecture."""
+
+from tt_tflm.extensions.registry import import_modules
+
+import_modules(__name__, __path__)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registries: names, and packages of others that cannot be imported."""
 
-import pytest
-from recipes import outside
+import sys
 
+import pytest
+from emit.workshop import run_quietly
+
+from recipes import outside
 from tt_tflm.errors import InputError, ToolchainError
-from tt_tflm.registry import Registry
+from tt_tflm.extensions.registry import Registry
 
 GROUP = "tt_tflm.tests"
 
@@ -47,3 +50,21 @@ def test_a_package_that_cannot_be_imported_is_named(registry, monkeypatch, tmp_p
     with pytest.raises(ToolchainError, match="of someones_fault to be imported, received ModuleNotFoundError") as told:
         list(registry)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "registry"),
+    [
+        ("tt_tflm.export.arduino.library", "tt_tflm.export.EXPORTERS"),
+        ("tt_tflm.losses.softmax", "tt_tflm.losses.LOSSES"),
+        ("tt_tflm.optimizers.sgd", "tt_tflm.optimizers.OPTIMIZERS"),
+        ("tt_tflm.devices.architectures.host", "tt_tflm.devices.CORES"),
+    ],
+)
+def test_the_order_does_not_depend_on_what_is_imported_first(first, registry):
+    module = registry.rsplit(".", 1)[0]
+    orders = {
+        run_quietly(sys.executable, "-c", f"import {imported}, {module}; print(*{registry})")
+        for imported in (first, module)
+    }
+    assert len(orders) == 1

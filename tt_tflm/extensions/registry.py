@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists that are kept in one place and may be added to from outside the package.
 
-An entry is added by a call. Those of the package are added as its modules are imported; those of other packages
-likewise, once the registry is first read, if they name their module in their entry points::
+An entry is added by a call. Those of this package are added as their folder is imported (``import_modules``); those of
+other packages likewise, once the registry is first read, if they name their module in their entry points::
 
     [project.entry-points."tt_tflm.exporters"]
     mbed = "my_package.mbed"
@@ -14,7 +14,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from tt_tflm.errors import InputError, ToolchainError, meant
@@ -24,23 +24,32 @@ _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 _NAME_IN_C = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
+def import_modules(package: str, path: Iterable[str], *, subpackages_alone: bool = False) -> None:
+    """Imports what lies in a folder, for its ``__init__.py`` to call at its end: entries are added in the order of the
+    modules' names, whichever of them is asked for first.
+
+    Args:
+        package: name of the folder's package.
+        path: its ``__path__``.
+        subpackages_alone: leave modules out.
+    """
+    for module in sorted(pkgutil.iter_modules(path), key=lambda module: module.name):
+        if module.ispkg or not subpackages_alone:
+            importlib.import_module(f"{package}.{module.name}")
+
+
 class Registry(Generic[_Entry]):
     """Entries by name, in the order in which they were added.
 
     Args:
         kind: what an entry is, with its article, for messages: ``a strategy``.
         group: of entry points that are imported before the registry is first read.
-        package: whose modules and subpackages are imported before that; None where whoever makes the registry fills it.
-        subpackages_alone: leave modules out.
         in_c: names are parts of names of C as well.
     """
 
-    def __init__(
-        self, kind: str, group: str, package: str | None = None, *, subpackages_alone: bool = False, in_c: bool = False
-    ) -> None:
-        self._kind, self._group, self._package = kind, group, package
+    def __init__(self, kind: str, group: str, *, in_c: bool = False) -> None:
+        self._kind, self._group, self._in_c = kind, group, in_c
         self._entries: dict[str, _Entry] = {}
-        self._subpackages_alone, self._in_c = subpackages_alone, in_c
         self._complete = False
 
     def add(self, name: str, entry: _Entry) -> None:
@@ -49,7 +58,6 @@ class Registry(Generic[_Entry]):
         Raises:
             InputError: the name is malformed or taken.
         """
-        self._import_package()
         if not isinstance(name, str) or not (_NAME_IN_C if self._in_c else _NAME).fullmatch(name):
             signs = "digits and '_', at most 32" if self._in_c else "digits, '_', '.' and '-'"
             raise InputError(f"{self._kind}: expected a name of lower-case letters, {signs}, received {name!r}")
@@ -83,12 +91,11 @@ class Registry(Generic[_Entry]):
         return len(self._entries)
 
     def values(self) -> tuple[_Entry, ...]:
-        """The entries, in the order of the names."""
+        """The entries, in their order."""
         self._read()
         return tuple(self._entries.values())
 
     def _read(self) -> None:
-        self._import_package()
         if self._complete:
             return
         for point in importlib.metadata.entry_points(group=self._group):
@@ -103,11 +110,3 @@ class Registry(Generic[_Entry]):
                     f"{type(error).__name__}: {reason}: mend or uninstall {owner}"
                 ) from error
         self._complete = True
-
-    def _import_package(self) -> None:
-        package, self._package = self._package, None  # first: the modules add their entries here
-        if package is not None:
-            folder = importlib.import_module(package).__path__
-            for module in sorted(pkgutil.iter_modules(folder), key=lambda module: module.name):
-                if module.ispkg or not self._subpackages_alone:
-                    importlib.import_module(f"{package}.{module.name}")
