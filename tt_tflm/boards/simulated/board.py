@@ -18,7 +18,15 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from tt_tflm.boards.input_range import InputRange
-from tt_tflm.boards.simulated.protocol import PROTOCOL_VERSION, Command, Description, Reply, Status, status_message
+from tt_tflm.boards.simulated.protocol import (
+    PROTOCOL_VERSION,
+    Command,
+    Description,
+    Reply,
+    Request,
+    Status,
+    status_message,
+)
 from tt_tflm.boards.simulated.samples import checked_label, checked_target, checked_x
 from tt_tflm.emit.tflm.infer_model import with_prototypes, with_rows
 from tt_tflm.errors import DeviceError, InputError
@@ -93,23 +101,8 @@ class Board(ABC):
         return InputRange.of(self._files.description["input_scaling"])
 
     @abstractmethod
-    def _exchange(
-        self,
-        command: Command,
-        argument: int = 0,
-        x: np.ndarray | None = None,
-        message: bytes = b"",
-        samples: Sequence[np.ndarray] = (),
-    ) -> Reply:
-        """Has one request performed.
-
-        Args:
-            command: what.
-            argument: of the command.
-            x: contiguous float32, for the commands that take a sample.
-            message: for the commands that take one.
-            samples: the support set, for ADAPT; the board asks for them one by one.
-        """
+    def _exchange(self, request: Request) -> Reply:
+        """Has one request performed."""
 
     @abstractmethod
     def close(self) -> None:
@@ -341,7 +334,7 @@ class Board(ABC):
         message: bytes = b"",
         samples: Sequence[np.ndarray] = (),
     ) -> bytes:
-        reply = self._exchange(command, argument, x, message, samples)
+        reply = self._exchange(Request(command, argument, x, message, samples))
         name = command.name.lower()
         if reply.status != Status.OK:
             raise DeviceError(f"{name} on {self.device}: {status_message(reply.status)}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import SimulationFiles
-from tt_tflm.boards.simulated.protocol import Command, Description, Reply, Status
+from tt_tflm.boards.simulated.protocol import Command, Description, Reply, Request, Status
 from tt_tflm.boards.simulated.task import TASK_BYTES
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler
 from tt_tflm.devices import get_profile
@@ -96,24 +96,18 @@ class HostBoard(AdaptiveBoard):
         """The build, compiled and ready for ``tt_init``."""
         return ctypes.CDLL(str(build_library(self._files, defines)))
 
-    def _exchange(
-        self,
-        command: Command,
-        argument: int = 0,
-        x: np.ndarray | None = None,
-        message: bytes = b"",
-        samples: Sequence[np.ndarray] = (),
-    ) -> Reply:
+    def _exchange(self, request: Request) -> Reply:
+        command, message = request.command, request.message
         if self._library is None:
             raise DeviceError("expected an open board, received one that is closed: simulate the build again")
-        if x is not None:
-            self._x[:] = x.reshape(-1).view(np.uint8)
+        if request.x is not None:
+            self._x[:] = request.x.reshape(-1).view(np.uint8)
         if command is Command.DESCRIBE:
             return Reply(Status.OK, payload=self._described())
         if command is Command.READ_ROW_POOL:
             return Reply(Status.OK, payload=self._read_row_pool())
         if command is Command.ADAPT:
-            return self._adapt(self._library, message, samples)
+            return self._adapt(self._library, message, request.samples)
         if command is Command.SAVE:
             return self._save(self._library)
         if command is Command.LOAD:
@@ -121,9 +115,9 @@ class HostBoard(AdaptiveBoard):
             return Reply(self._library.tt_sim_load(_address(self._session), _address(storage)))
         if command in (Command.SELECT, Command.CHOOSE):
             function = {Command.SELECT: "tt_sim_select", Command.CHOOSE: "tt_sim_choose"}[command]
-            request = _copied(message)
-            return Reply(getattr(self._library, function)(_address(self._session), _address(request)))
-        status = self._run(self._library, command, argument, message)
+            words = _copied(message)
+            return Reply(getattr(self._library, function)(_address(self._session), _address(words)))
+        status = self._run(self._library, command, request.argument, message)
         payload = self._output[: 4 * self._output_elements(command)].tobytes() if status == Status.OK else b""
         return Reply(status, payload=payload)
 

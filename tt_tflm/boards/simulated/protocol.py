@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+
+import numpy as np
 
 PROTOCOL_VERSION = 6
 WANTS_SAMPLE = 0x57414E54
@@ -121,6 +124,25 @@ class Description:
     def unpack(cls, payload: bytes) -> Description:
         """Reads a description as a board sends it."""
         return cls(*cls.FORMAT.unpack(payload))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a board is asked for.
+
+    Args:
+        command: what.
+        argument: of the command.
+        x: contiguous float32, for the commands that take a sample.
+        message: for the commands that take one.
+        samples: the support set, for ADAPT; the board asks for them one by one.
+    """
+
+    command: Command
+    argument: int = 0
+    x: np.ndarray | None = None
+    message: bytes = b""
+    samples: Sequence[np.ndarray] = ()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tt_tflm.boards.simulated.adaptive_board import AdaptiveBoard
 from tt_tflm.boards.simulated.board import SimulationFiles
-from tt_tflm.boards.simulated.protocol import REPLY, REQUEST, WANTS_SAMPLE, Command, Reply
+from tt_tflm.boards.simulated.protocol import REPLY, REQUEST, WANTS_SAMPLE, Reply, Request
 from tt_tflm.boards.simulated.toolchain import CompileUnit, build_program, find_compiler, find_emulator
 from tt_tflm.devices import DeviceProfile, EmulatedBoard, Emulator, get_profile
 from tt_tflm.errors import DeviceError, InputError
@@ -194,30 +194,24 @@ class QemuBoard(AdaptiveBoard):
     def close(self) -> None:
         self._emulator.close()
 
-    def _exchange(
-        self,
-        command: Command,
-        argument: int = 0,
-        x: np.ndarray | None = None,
-        message: bytes = b"",
-        samples: Sequence[np.ndarray] = (),
-    ) -> Reply:
+    def _exchange(self, request: Request) -> Reply:
         if self._emulator.closed:
             raise DeviceError("expected an open board, received one that is closed: simulate the build again")
         deadline = time.monotonic() + self._timeout_s
-        request = REQUEST.pack(command, len(message) or argument) + message + (b"" if x is None else _bytes(x))
+        message, x = request.message, request.x
+        header = REQUEST.pack(request.command, len(message) or request.argument)
         try:
-            self._emulator.send(request, deadline)
+            self._emulator.send(header + message + (b"" if x is None else _bytes(x)), deadline)
             status, low, high, stack, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
             while status == WANTS_SAMPLE:
                 deadline = time.monotonic() + self._timeout_s
-                self._emulator.send(_bytes(samples[low]), deadline)
+                self._emulator.send(_bytes(request.samples[low]), deadline)
                 status, low, high, stack, size = REPLY.unpack(self._emulator.receive(REPLY.size, deadline))
             payload = self._emulator.receive(size, deadline)
         except _Stopped as stopped:
-            message = f"{command.name.lower()} on {self.device}: {stopped.reason}{self._emulator.last_words()}"
+            words = f"{request.command.name.lower()} on {self.device}: {stopped.reason}{self._emulator.last_words()}"
             self.close()
-            raise DeviceError(message) from None
+            raise DeviceError(words) from None
         except BaseException:
             # An interrupted exchange leaves half a request or reply in the pipes.
             self.close()

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from tt_tflm.boards.simulated.board import SimulationFiles
 from tt_tflm.boards.simulated.host import HostBoard
-from tt_tflm.boards.simulated.protocol import Command, Reply, status_message
+from tt_tflm.boards.simulated.protocol import Reply, Request, status_message
 from tt_tflm.boards.simulated.tflm_models import TflmModels, files_for_wheel, firmware_arena_bytes
 from tt_tflm.boards.simulated.tflm_wheel import TflmInterpreter
 from tt_tflm.errors import DeviceError, ToolchainError
@@ -84,18 +84,13 @@ class TflmBoard(HostBoard):
         self._models.hold(library)
         return library
 
-    def _exchange(
-        self,
-        command: Command,
-        argument: int = 0,
-        x: np.ndarray | None = None,
-        message: bytes = b"",
-        samples: Sequence[np.ndarray] = (),
-    ) -> Reply:
-        reply = super()._exchange(command, argument, x, message, samples)
+    def _exchange(self, request: Request) -> Reply:
+        reply = super()._exchange(request)
         error = self._models.take_error()
         if error is not None:
-            raise DeviceError(f"{command.name.lower()} on {self.device}: {status_message(reply.status)} ({error})")
+            raise DeviceError(
+                f"{request.command.name.lower()} on {self.device}: {status_message(reply.status)} ({error})"
+            )
         return reply
 
     # -------------------------------------------------------------- the row pool of the C backend
