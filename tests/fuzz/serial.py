@@ -16,7 +16,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import hypothesis  # noqa: E402
-from boards.serial_line.hostile_device import CASES, Case, Figures, run  # noqa: E402
+from boards.serial_line.hostile_cases import CASES, Figures, run  # noqa: E402
+from boards.serial_line.hostile_device import Case  # noqa: E402
 
 
 def main() -> int:

@@ -21,25 +21,21 @@ import tt_tflm
 from tt_tflm.boards.serial.fields import MOST_STATE_BYTES, BoardStatus, Fields
 from tt_tflm.boards.serial.line import LONGEST_LINE
 
-from .hostile_device import (
+from .hostile_cases import (
     ADAPT_LIMIT_S,
     ADAPT_TIMEOUT_S,
     CASES,
-    ITERATIONS,
     MOST_MEMORY_BYTES,
     RETRIES,
     TIMEOUT_S,
     VALUES,
-    Case,
     Figures,
-    HonestConsole,
-    HostileDevice,
-    Turn,
     open_board,
     port_of,
     run,
     traced,
 )
+from .hostile_device import ITERATIONS, Case, HonestConsole, HostileDevice, Turn
 
 HONEST = Case(
     honest=1,
