@@ -6,11 +6,11 @@ import logging
 import numpy as np
 import pytest
 from meta import small
-from tt_tflm.options import Adam
 
 from tt_tflm.boards.episode import Episode
 from tt_tflm.boards.simulated.task import Augment
 from tt_tflm.meta.tf_adaptation import TfAdaptation
+from tt_tflm.optimizers import Adam
 from tt_tflm.plan.update_plan import LayerPlan
 
 
