@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of a model of the zoo: converted through the public interface, run and trained, and compared with Keras.
 
-A model converts when the build's output is that of Keras to 1e-4, and one step of SGD moves the first, the middle and the
-last trainable layer as tf.GradientTape says, to 1e-3. Otherwise its outcome is the one line that refuses it; whatever else
-happens is a fault.
+A model converts when the build's output is that of Keras to 1e-4, and one step of SGD moves the first, the middle and
+the last trainable layer as tf.GradientTape says, to 1e-3. Otherwise its outcome is the one line that refuses it;
+whatever else happens is a fault.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ def match_rows(model: keras.Model, names: list[str], weights: dict[str, np.ndarr
             value = weights[key].astype(np.float64)
             if value.ndim > 1:
                 rows[key], scale = _kernel(key, layers, value)
+                # Layers of nested models may share a name: what a kernel is from, its bias is from.
+                layers = [layer for layer in layers if any(rows[key].variable is own for own in layer.weights)]
             else:
                 rows[key] = _vector(key, model, layers, value, scale)
         if not keys:

@@ -17,7 +17,9 @@ _SAMPLES = 8
 def make_model(entry: ZooModel) -> keras.Model:
     """A model of the zoo with weights of its own, the same in every run; cut where its entry says so."""
     keras.utils.set_random_seed(0)
-    keras.backend.clear_session(free_memory=False)  # so that names that Keras numbers do not depend on what was built before
+    keras.backend.clear_session(
+        free_memory=False
+    )  # so that names that Keras numbers do not depend on what was built before
     model = entry.build()
     if entry.cut:
         # The last call: a model inside a model has been called on its own input before.

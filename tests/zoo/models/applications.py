@@ -11,6 +11,7 @@ from keras.src.applications.efficientnet_v2 import EfficientNetV2
 from keras.src.applications.inception_v3 import conv2d_bn
 from keras.src.applications.nasnet import NASNet
 from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1, stack_residual_blocks_v2
+
 from zoo.registry import Family
 
 FAMILY = Family("keras.applications")

@@ -4,6 +4,7 @@
 import keras
 from keras import layers as kl
 from keras import ops
+
 from zoo.registry import Family
 
 FAMILY = Family("Compact CNNs")

@@ -7,6 +7,7 @@ There is no objective of the package for these yet: what they give, flat, is tra
 import keras
 from keras import layers as kl
 from keras import ops
+
 from zoo.registry import Family
 
 FAMILY = Family("Dense prediction")

@@ -14,6 +14,7 @@ from keras.layers import (
     MaxPooling2D,
     Reshape,
 )
+
 from zoo.registry import Family
 
 FAMILY = Family("Edge Impulse")
@@ -120,9 +121,7 @@ def ei_image_transfer() -> keras.Model:
 
 @FAMILY.model("Edge Impulse: FOMO, logits of the training graph", "grid", low=0, high=1)
 def ei_fomo() -> keras.Model:
-    mobile_net_v2 = keras.applications.MobileNetV2(
-        input_shape=(48, 48, 3), weights=None, alpha=0.1, include_top=False
-    )
+    mobile_net_v2 = keras.applications.MobileNetV2(input_shape=(48, 48, 3), weights=None, alpha=0.1, include_top=False)
     # Cut MobileNet where it hits 1/8th input resolution; i.e. (HW/8, HW/8, C).
     cut_point = mobile_net_v2.get_layer("block_6_expand_relu")
     # Now attach a small additional head on the MobileNet.

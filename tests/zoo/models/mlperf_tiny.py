@@ -4,6 +4,7 @@
 import keras
 from keras import layers as kl
 from keras import regularizers
+
 from zoo.registry import Family
 
 FAMILY = Family("MLPerf Tiny")

@@ -5,6 +5,7 @@ import keras
 import tensorflow as tf
 from keras import layers as kl
 from keras import ops
+
 from zoo.registry import Family
 
 FAMILY = Family("Operators")

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, models
+
 from zoo.registry import Family
 
 FAMILY = Family("TensorFlow tutorials")
