@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest import mock
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ import tensorflow as tf
 from oracle.boards import check_updates, relative_error
 
 import tt_tflm
+from tt_tflm.devices import DeviceProfile
 from zoo.registry import CLASS_SCORES, ZooModel
 from zoo.rows import Row, UnknownRowError, match_rows
 from zoo.weights import batch, make_model
@@ -138,10 +140,22 @@ def _compare(entry: ZooModel, way: Way, model: keras.Model) -> tuple[float, tupl
 
 @contextmanager
 def _board(converter: tt_tflm.TrainableConverter, way: Way, objective: Objective) -> Iterator:
-    with converter.convert().simulate(device=way.device) as board:
+    build = converter.convert()
+    with _quick_compiler(way):
+        board = build.simulate(device="tflm" if way.backend == "tflm" else way.device)
+    with board:
         for label, x in enumerate(objective.enrolled):
             board.enroll(x, label)
         yield board
+
+
+@contextmanager
+def _quick_compiler(way: Way) -> Iterator[None]:
+    """On the host, where each program runs three times: optimising it takes longer than all else."""
+    flags = DeviceProfile.compile_flags
+    own = () if way.device != "host" else ("-O1",)
+    with mock.patch.object(DeviceProfile, "compile_flags", lambda self, kernel: (*flags(self, kernel=kernel), *own)):
+        yield
 
 
 def _scaling(entry: ZooModel) -> tuple[float, float]:
