@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _LONGEST = 1000
@@ -35,6 +35,35 @@ class InputError(TinyTrainError, ValueError):
 
 class UnsupportedLayerError(InputError):
     """The model holds a layer, or an option of a layer, that has no place in a trainable build."""
+
+
+class UnsupportedModelError(UnsupportedLayerError):
+    """Several layers of a model are in the way.
+
+    Attributes:
+        obstacles: one line for each, as the error of that layer alone would have it.
+    """
+
+    def __init__(self, model: str, obstacles: Sequence[str]) -> None:
+        self.obstacles = tuple(obstacles)
+        super().__init__(
+            f"model '{model}': expected layers that can be converted, received {len(obstacles)} that cannot: "
+            f"{' | '.join(obstacles)}"
+        )
+
+
+def refuse_for(model: str, obstacles: Sequence[str]) -> None:
+    """Raises UnsupportedLayerError for what is in the way of a model, all of it at once; returns where it is nothing.
+
+    Args:
+        model: its name.
+        obstacles: one line for each layer.
+    """
+    distinct = list(dict.fromkeys(obstacles))
+    if len(distinct) == 1:
+        raise UnsupportedLayerError(distinct[0])
+    if distinct:
+        raise UnsupportedModelError(model, distinct)
 
 
 class DeviceError(TinyTrainError, RuntimeError):

@@ -17,7 +17,7 @@ from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
 from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
-from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.errors import InputError, TinyTrainError, UnsupportedModelError
 from tt_tflm.files.new_folder import check_new_folder
 from tt_tflm.files.output import same_file
 
@@ -326,6 +326,9 @@ def main(arguments: list[str] | None = None) -> None:
         cli.main(arguments, prog_name="tt-tflm", standalone_mode=False)
     except click.ClickException as error:
         _fail(terminal.usage_message(error), 2)
+    except UnsupportedModelError as error:
+        terminal.show_obstacles(error.obstacles)
+        _fail(f"{len(error.obstacles)} layers cannot be converted", 2)
     except InputError as error:
         _fail(str(error), 2)
     except TinyTrainError as error:

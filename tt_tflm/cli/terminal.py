@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from tt_tflm.errors import InputError, meant
 from tt_tflm.files.output import is_stdout
@@ -30,6 +31,21 @@ def show(content: RenderableType) -> None:
     if not console.is_terminal:
         console = Console(stderr=to_stderr, markup=False, emoji=False, width=_WIDTH_OF_A_FILE)
     console.print(content)
+
+
+def show_obstacles(obstacles: Iterable[str]) -> None:
+    """Prints what is in the way of a model to stderr, a row for each layer."""
+    table = Table(show_lines=True)
+    for column in ("layer", "in the way", "way out"):
+        table.add_column(column)
+    for line in obstacles:
+        layer, _, rest = line.partition(": ")
+        reason, _, remedy = rest.rpartition("; ")
+        table.add_row(layer, reason or remedy, remedy if reason else "")
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False, width=_WIDTH_OF_A_FILE)
+    console.print(table)
 
 
 class Stages:

@@ -90,4 +90,4 @@ def _op_kinds(layer: Layer) -> tuple[str, ...]:
     if layer.kind == "depthwise":
         # With one input channel a depthwise convolution is an ordinary one, and is imported as such.
         return ("depthwise", "conv2d") if layer.kernel_shape[2] == 1 else ("depthwise",)
-    return ("dense",) if layer.kind == "dense" else ("conv2d",)
+    return (layer.kind,) if layer.kind in ("dense", "conv2d_transpose") else ("conv2d",)

@@ -13,6 +13,7 @@ import numpy as np
 import tvm
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
 from tt_tflm.frontend.quiet import silence
@@ -143,7 +144,7 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
         module,
         tuple(layers),
         tuple(rows),
-        tuple(int(d) for d in model.input_shape[1:]),
+        flatten(model).input_shape,
         int(output.ty.shape[0]),
         digest.hexdigest()[:16],
     )
