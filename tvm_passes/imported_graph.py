@@ -142,15 +142,9 @@ def clip_bounds(call: relax.Call) -> tuple[float | None, float | None]:
 
 
 def conv_rows(call: relax.Call) -> np.ndarray:
-    """Kernel constants as (channels, kh * kw * cin of the group)."""
+    """Kernel constants of a convolution, in whatever layout, as (channels, kh * kw * cin of the group)."""
     if isinstance(call.args[1], relax.Var):
         raise UnsupportedGraphError("expected a convolution with constant weights, received two activations")
-    weights = call.args[1].value.numpy()
-    layout, groups = str(call.attrs.kernel_layout), int(call.attrs.groups)
-    if layout == "HWIO" and groups == 1:
-        return np.ascontiguousarray(weights.transpose(3, 0, 1, 2).reshape(weights.shape[3], -1))
-    if layout == "HWOI" and weights.shape[3] == 1:
-        return np.ascontiguousarray(weights[..., 0].transpose(2, 0, 1).reshape(weights.shape[2], -1))
-    raise UnsupportedGraphError(
-        f"expected a dense or depthwise convolution, received {groups} groups in layout {layout}"
-    )
+    layout = str(call.attrs.kernel_layout)
+    weights = call.args[1].value.numpy().transpose([layout.index(axis) for axis in "OHWI"])
+    return np.ascontiguousarray(weights.reshape(weights.shape[0], -1))

@@ -25,6 +25,8 @@ import tvm
 from tvm import relax, tirx
 from tvm.ir import PrimType
 
+from .kernels.geometry import Window
+
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
 ITEM_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "int8": 1}
@@ -76,7 +78,8 @@ class Kernel:
 
 def row_length(kernel: Kernel) -> int:
     """Weights of one row of a weighted kernel or of its gradient, the bias not counted."""
-    return kernel["kh"] * kernel["kw"] * (1 if kernel.op.startswith("depthwise") else kernel["C"])
+    w = Window.of(kernel.attrs)
+    return w.taps * (1 if kernel.op.startswith("depthwise") else w.depth)
 
 
 def int8_row_bytes(kernel: Kernel) -> int:

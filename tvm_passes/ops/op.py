@@ -43,7 +43,7 @@ class Lowering(Protocol):
     def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
         """The rows of a weighted operator, float32 (channels, stride), and their parameter.
 
-        kind: of the layer: conv2d, depthwise or dense."""
+        kind: of the layer: conv2d, conv2d_transpose, depthwise or dense."""
 
     def define(self, binding: Any, kernel: Kernel, args: list[relax.Expr], result: relax.Var | None = None) -> None:
         """Emit the kernel that computes what ``binding`` defines, or ``result`` where it covers more bindings."""
@@ -193,6 +193,7 @@ class Op:
         activation: whether it is an activation of the layer before it, to which it then belongs for Fisher potentials.
         activation_names: what front ends call it as an activation.
         weighted: whether it has rows that can be trained.
+        transposed: whether its window moves over the output, or the output's gradient.
         macs: multiply-accumulates of its kernel for one position and one tap of the window; None for no window.
     """
 
@@ -208,6 +209,7 @@ class Op:
     activation: bool = False
     activation_names: tuple[str, ...] = ()
     weighted: bool = False
+    transposed: bool = False
     macs: Callable[[Kernel, Window], int] | None = None
 
 

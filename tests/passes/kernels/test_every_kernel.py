@@ -3,10 +3,27 @@
 
 from tvm_passes.ops import KERNELS
 
-from . import test_conv2d, test_depthwise, test_elementwise, test_int8, test_layout, test_pool, test_runtime
+from . import (
+    test_conv2d,
+    test_conv2d_transpose,
+    test_depthwise,
+    test_elementwise,
+    test_int8,
+    test_layout,
+    test_pool,
+    test_runtime,
+)
 
 # Every test module runs all of its CASES.
-MODULES = (test_conv2d, test_depthwise, test_elementwise, test_layout, test_pool, test_runtime)
+MODULES = (
+    test_conv2d,
+    test_conv2d_transpose,
+    test_depthwise,
+    test_elementwise,
+    test_layout,
+    test_pool,
+    test_runtime,
+)
 
 
 def test_every_kernel_is_compiled_and_compared():
