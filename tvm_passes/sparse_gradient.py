@@ -44,8 +44,8 @@ from .ops.clip import clip_mask, clips
 def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:
     """The pass for that choice: number of the layer (of its parameter ``rows_<number>``) -> what is trained of it.
 
-    The weight gradients are returned in the order in which the walk completes them; the attribute ``gradients`` of the function lists the
-    layers they belong to.
+    The weight gradients are returned in the order in which the walk completes them; the attribute ``gradients`` of the
+    function lists the layers they belong to.
     """
 
     @tvm.transform.module_pass(opt_level=0, name="SparseGradient")

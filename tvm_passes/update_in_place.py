@@ -44,8 +44,8 @@ def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:
     """The pass for that optimiser.
 
     Raises:
-        ValueError: channels are chosen on the board, and plain SGD is to be part of the gradient kernels of a layer that
-            is used in several places (see ``OptimizerSpec.keeping_gradients``).
+        ValueError: channels are chosen on the board, and plain SGD is to be part of the gradient kernels of a layer of
+            several uses (see ``OptimizerSpec.keeping_gradients``).
     """
 
     @tvm.transform.module_pass(opt_level=0, name="UpdateInPlace")
