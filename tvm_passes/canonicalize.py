@@ -15,7 +15,8 @@ After::
 
 Padding moves into the window, bias and clip into the convolution, kernels and biases into rows (parameters
 ``rows_0``, ``rows_1``, ... of the function ``predict``), reshapes vanish. Attributes of ``predict``, one entry per
-weighted operator: ``params`` (its rows, flat), ``strides`` (floats of a row) and ``kinds`` (conv2d, depthwise, dense).
+layer: ``params`` (its rows, flat), ``strides`` (floats of a row) and ``kinds`` (conv2d, depthwise, dense). Operators
+that read one and the same constant are uses of one layer, numbered by the first of them (``shared_weights``).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from tvm.relax.dpl import wildcard
 
 from .imported_graph import ImportedGraph, UnsupportedGraphError, Value, shape_of
 from .kernel import OUT, Kernel, Param, emit, flat
-from .kernels.geometry import Window, row_stride
+from .kernels.geometry import Window
 from .ops import OPS
+from .shared_weights import LayerUses
 
 
 @tvm.transform.module_pass(opt_level=0, name="Canonicalize")
@@ -54,9 +56,9 @@ class _Rewriter:
         self._builder = relax.BlockBuilder()
         self._values: dict[relax.Var, Value] = {}
         self._covered: set[relax.Var] = set()
-        self._rows: list[np.ndarray] = []
+        self._uses = LayerUses(self.graph)
         self._row_vars: list[relax.Var] = []
-        self._kinds: list[str] = []
+        self._lowered: relax.Var | None = None
         self._fused = self._match_patterns()
 
     def run(self) -> tvm.IRModule:
@@ -85,7 +87,8 @@ class _Rewriter:
         module = builder.get()
         params = [tvm.runtime.tensor(rows.ravel()) for rows in weights]
         function = module["predict"].with_attr("params", params)
-        module["predict"] = function.with_attr("strides", [r.shape[1] for r in weights]).with_attr("kinds", self._kinds)
+        kinds = [layer.kind for layer in self._uses.layers]
+        module["predict"] = function.with_attr("strides", [r.shape[1] for r in weights]).with_attr("kinds", kinds)
         return module
 
     def _match_patterns(self) -> dict[relax.Var, tuple[str, relax.Var]]:
@@ -106,13 +109,12 @@ class _Rewriter:
             op, source = self._fused[binding.var]
             self._unary(binding, op, source, {})
             return
-        name = str(binding.value.op.name)
+        name, self._lowered = str(binding.value.op.name), binding.var
         if not any(lower.lower(self, binding) for lower in OPS.lowerings(name)):
             raise UnsupportedGraphError(f"expected an operator that has a kernel, received {name}")
 
     def _collect_rows(self) -> list[np.ndarray]:
-        """The rows of every weighted operator, in order (the function's parameters must be known before its body)."""
-        rows: list[np.ndarray] = []
+        """The rows of every layer, in order (the function's parameters must be known before its body)."""
         for binding in self.graph.bindings:
             if not isinstance(binding.value, relax.Call):
                 continue
@@ -120,18 +122,8 @@ class _Rewriter:
                 if lower.early and not isinstance(binding.value.args[0], relax.Var):
                     lower.lower(self, binding)
                 elif lower.rows is not None:
-                    rows.append(self._with_bias(binding, lower.rows(self, binding)))
-        self._rows = list(rows)
-        return rows
-
-    def _with_bias(self, binding: Any, weights: np.ndarray) -> np.ndarray:
-        channels, length = weights.shape
-        rows = np.zeros((channels, row_stride(length)), np.float32)
-        rows[:, :length] = weights
-        bias = self.graph.bias(binding, channels)
-        if bias is not None:
-            rows[:, length] = bias[1]
-        return rows
+                    self._uses.add(binding, binding.value.args[lower.weights], lower.rows(self, binding))
+        return [layer.rows for layer in self._uses.layers]
 
     # -------------------------------------------------------------- Lowering
 
@@ -160,9 +152,8 @@ class _Rewriter:
         return Value(emit(self._builder, kernel, [value.var]), out)
 
     def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
-        self._kinds.append(kind)
-        index = len(self._row_vars) - len(self._rows)
-        return self._row_vars[index], self._rows.pop(0)
+        number, layer = self._uses.use(self._lowered, kind)
+        return self._row_vars[number], layer.rows
 
     def define(self, binding: Any, kernel: Kernel, args: list[relax.Expr], result: relax.Var | None = None) -> None:
         var = emit(self._builder, kernel, args)

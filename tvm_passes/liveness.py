@@ -11,6 +11,7 @@ from tvm import relax
 from .kernel import Step
 
 ALIGNMENT = 16
+LOCAL = ":"  # in the names of memory that is no parameter
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def root_names(steps: Iterable[Step]) -> dict[relax.Expr, str]:
         for argument in step.args:
             if isinstance(argument, relax.Var) and argument not in names:
                 names[argument] = str(argument.name)
-        names[step.var] = names[step.alias] if step.alias is not None else f"t{index}:{step.var.name}"
+        names[step.var] = names[step.alias] if step.alias is not None else f"t{index}{LOCAL}{step.var.name}"
     return names
 
 

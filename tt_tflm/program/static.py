@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,9 +30,11 @@ from tt_tflm.program.layout.session import SESSION_BYTES, tables_bytes
 from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import row_length, steps_of
+from tvm_passes.macs import nominal
 from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
+from tvm_passes.sparse_gradient import layer_of
 from tvm_passes.specs import LossSpec, OptimizerSpec
 
 if TYPE_CHECKING:
@@ -131,11 +134,19 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     steps, (output,) = steps_of(module, "predict")
     if not rows:
         raise UnsupportedLayerError(f"model '{model.name}': expected at least one layer with weights, received none")
-    lengths = [row_length(step.kernel) for step in steps if step.kernel.op in WEIGHTED]
+    weighted = [step for step in steps if step.kernel.op in WEIGHTED]
+    # Layers are numbered by their first use, so this is their order too.
+    lengths = {layer_of(step): row_length(step.kernel) for step in weighted}
+    forward_macs: Counter[int | None] = Counter()
+    for step in weighted:
+        forward_macs[layer_of(step)] += nominal(step.kernel)
     kinds = [str(kind) for kind in function.attrs["kinds"]]
-    ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths, strict=True)]
-    layers = name_layers(model, ops)
+    ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths.values(), strict=True)]
+    # A layer works as often as it is used.
+    layers = [replace(layer, forward_macs=forward_macs[i]) for i, layer in enumerate(name_layers(model, ops))]
     digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
+    if len(weighted) > len(layers):
+        digest.update(str([layer_of(step) for step in weighted]).encode())
     for layer, weights in zip(layers, rows, strict=True):
         digest.update(layer.name.encode())
         digest.update(weights.tobytes())

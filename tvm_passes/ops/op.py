@@ -41,7 +41,8 @@ class Lowering(Protocol):
         """``value`` with its padding applied."""
 
     def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
-        """The rows of a weighted operator, float32 (channels, stride), and their parameter.
+        """The rows of the weighted operator that is being lowered, float32 (channels, stride), and their parameter.
+        Operators that share weights get the same ones.
 
         kind: of the layer: conv2d, conv2d_transpose, depthwise or dense."""
 
@@ -66,11 +67,14 @@ class Lower:
         lower: emits them and returns True, or declines with False. Of several for one operator the one registered last
             is asked first: what is special is registered after what is general.
         rows: for operators with weights: the weights, float32 (channels, row length).
+        weights: which argument of the operator holds them; operators that are given the same constant are uses of one
+            layer.
         early: constants are computed before all else, since weights may come of them.
     """
 
     lower: Callable[[Lowering, Any], bool]
     rows: Callable[[Lowering, Any], np.ndarray] | None = None
+    weights: int = 1
     early: bool = False
 
 
@@ -93,7 +97,7 @@ class Tape(Protocol):
         """What is trained of a weighted step, None when it is frozen."""
 
     def train(self, step: Step, gradient: relax.Var) -> None:
-        """Emit the weight gradient of a trained step."""
+        """Emit the weight gradient of a trained step, added to that of the layer's other uses so far."""
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         """The one-bit mask that the forward pass kept instead of ``var``."""

@@ -190,7 +190,7 @@ class _Emitter:
                 self._emit_grad_weights(call)
             elif op in _GRAD_INPUT:
                 self._emit_grad_input(call)
-            elif op == UPDATE:
+            elif op == UPDATE or str(call.operands[-1]).startswith("pool_"):
                 self._emit_update(call)
             elif index < loss_at and op != "clip_mask":
                 self._keep(call, self._forward.emit(call.kernel, self._operands(call), self._new(call)))
@@ -292,23 +292,33 @@ class _Emitter:
         op, (_, fields) = Op[kernel.op.upper()], self._weight_fields(kernel, layer)
         flags = (Flag.BIAS if kernel["bias"] else Flag.NONE) | (Flag.WEIGHTS if kernel["weights"] else Flag.NONE)
         inputs = [*(self._operand(o) for o in call.operands[:2]), self._state["pool"], self._choice]
-        outputs, block, scale = [], NO_BLOCK, 1.0
-        if optimizer.fused:
+        place, outputs, block, scale = call.operands[-1], [], NO_BLOCK, 1.0
+        fresh = kernel.params[-1].role == "out"
+        if fresh:
+            outputs.append(self._out(call))
+            self._keep(call, outputs[0])
+        elif isinstance(place, Place):
+            # TFLM's op adds to no tensor: another use of a layer writes one of its own, which is added afterwards.
+            outputs.append(self._graph.tensor(call.name, (place.elements,)))
+        elif optimizer.fused:
             flags |= Flag.ACCUMULATE | Flag.RATE
             inputs.append(self._state["rate"])
             block, scale = 0, self._model.learning_rate
-        elif optimizer.accumulates:
+        else:
             flags |= Flag.ACCUMULATE
             block, scale = self._copies - 1, 1.0 / optimizer.batch_size
-        else:
-            outputs.append(self._out(call))
-            self._keep(call, outputs[0])
         params = pack(op, flags, _guard(call), **fields, block=block, scale=scale)
         self._graph.custom(op.tflite_name, [*inputs, self._active], outputs, params)
+        if outputs and not fresh:
+            more = [*outputs, self._operand(place), self._active]
+            self._graph.custom(Op.ACCUMULATE.tflite_name, more, [], pack(Op.ACCUMULATE, Flag.NONE, _guard(call)))
 
     def _emit_update(self, call: PlannedCall) -> None:
-        layer, optimizer = self._layer(call), self._model.optimizer
-        op, gradient = optimizer_op(optimizer.kind), call.operands[0]
+        optimizer, gradient = self._model.optimizer, call.operands[0]
+        # A gradient that is added to rows has been summed over the uses of a layer where plain SGD is fused.
+        fused = call.kernel.op != UPDATE
+        layer = int(str(call.operands[-1]).removeprefix("pool_"))
+        op = Op.SGD if fused else optimizer_op(optimizer.kind)
         rows = self._model.layers[layer].rows
         constants = {name: optimizer.constants.get(name, 0.0) for name in ("momentum", "beta_1", "beta_2", "epsilon")}
         own = isinstance(gradient, Place)
