@@ -75,13 +75,10 @@ class _Rewriter:
                 for binding in self.graph.bindings:
                     if binding.var in self._covered:
                         continue
-                    if isinstance(binding.value, relax.Var):
-                        self._values[binding.var] = self._values[binding.value]
-                    elif isinstance(binding.value, relax.Call):
-                        self._operator(binding)
-                    elif not isinstance(binding.value, relax.Tuple):
-                        raise UnsupportedGraphError(f"expected an operator, received {binding.value}")
+                    self._binding(binding)
                 result = self.pad(self._values[self.graph.result])
+                if result.var is None:
+                    raise UnsupportedGraphError("expected an output that depends on the input, received a constant")
                 output = builder.emit_output(result.var)
             builder.emit_func_output(output)
         module = builder.get()
@@ -104,12 +101,29 @@ class _Rewriter:
                     self.cover(*between)
         return fused
 
-    def _operator(self, binding: Any) -> None:
+    def _binding(self, binding: Any) -> None:
+        value = binding.value
+        if isinstance(value, relax.TupleGetItem):
+            tuple_value = self.graph.definition(value.tuple_value)
+            if isinstance(tuple_value, relax.Call):
+                # Of what gives several tensors only those that are read become kernels.
+                self._operator(binding, str(tuple_value.op.name))
+                return
+            value = tuple_value.fields[value.index]
+        if isinstance(value, relax.Call):
+            if not isinstance(binding.var.ty, relax.TupleType):
+                self._operator(binding, str(value.op.name))
+        elif isinstance(value, relax.Var) or hasattr(value, "value"):
+            self._values[binding.var] = self.operand(value)
+        elif not isinstance(value, relax.Tuple):
+            raise UnsupportedGraphError(f"expected an operator, received {value}")
+
+    def _operator(self, binding: Any, name: str) -> None:
         if binding.var in self._fused:
             op, source = self._fused[binding.var]
             self._unary(binding, op, source, {})
             return
-        name, self._lowered = str(binding.value.op.name), binding.var
+        self._lowered = binding.var
         if not any(lower.lower(self, binding) for lower in OPS.lowerings(name)):
             raise UnsupportedGraphError(f"expected an operator that has a kernel, received {name}")
 
@@ -119,10 +133,12 @@ class _Rewriter:
             if not isinstance(binding.value, relax.Call):
                 continue
             for lower in OPS.lowerings(str(binding.value.op.name)):
-                if lower.early and not isinstance(binding.value.args[0], relax.Var):
+                if lower.early and self.constant(binding.value.args[0]) is not None:
                     lower.lower(self, binding)
-                elif lower.rows is not None:
-                    self._uses.add(binding, binding.value.args[lower.weights], lower.rows(self, binding))
+                    break
+                weights = None if lower.rows is None else lower.rows(self, binding)
+                if weights is not None:
+                    self._uses.add(binding, binding.value.args[lower.weights], weights)
         return [layer.rows for layer in self._uses.layers]
 
     # -------------------------------------------------------------- Lowering
@@ -151,6 +167,14 @@ class _Rewriter:
         kernel = Kernel("pad2d", (Param("x", value.elements), Param("y", elements, OUT)), window.attrs())
         return Value(emit(self._builder, kernel, [value.var]), out)
 
+    def tensor(self, value: Value) -> relax.Expr:
+        if value.array is None:
+            return self.pad(value).var
+        return relax.const(np.ascontiguousarray(value.array, np.float32).ravel())
+
+    def emit(self, kernel: Kernel, args: list[relax.Expr]) -> relax.Var:
+        return emit(self._builder, kernel, args)
+
     def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
         number, layer = self._uses.use(self._lowered, kind)
         return self._row_vars[number], layer.rows
@@ -166,7 +190,8 @@ class _Rewriter:
     def _unary(self, binding: Any, op: str, operand: relax.Expr, attrs: dict[str, Any]) -> None:
         source = self.plain(operand)
         n = source.elements
-        self.define(binding, Kernel(op, (Param("x", n), Param("y", n, OUT)), attrs, ("x",)), [source.var])
+        kernel = Kernel(op, (Param("x", n), Param("y", n, OUT)), attrs, ("x",))
+        self.define(binding, kernel, [self.tensor(source)])
 
     def forward(self, binding: Any, value: Value) -> None:
         self._values[binding.var] = value

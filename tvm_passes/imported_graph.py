@@ -54,12 +54,17 @@ class ImportedGraph:
         self._function = function
         self.bindings = [b for block in function.body.blocks for b in block.bindings]
         self.consumers: dict[relax.Var, list[Any]] = {}
+        self._definitions = {binding.var: binding.value for binding in self.bindings}
         for binding in self.bindings:
             for argument in arguments_of(binding.value):
                 if isinstance(argument, relax.Var):
                     self.consumers.setdefault(argument, []).append(binding)
         body = function.body.body
         self.result = body if isinstance(body, relax.Var) else body.fields[0]
+
+    def definition(self, var: relax.Var) -> Any:
+        """What a binding sets ``var`` to; None for a parameter."""
+        return self._definitions.get(var)
 
     def only_consumer(self, var: relax.Var, op: str) -> Any | None:
         """The one binding that reads ``var``, if there is just one and it is a call of Relax operator ``op``."""
@@ -114,6 +119,8 @@ def arguments_of(value: Any) -> list[Any]:
         return [value]
     if isinstance(value, relax.Tuple):
         return [a for field in value.fields for a in arguments_of(field)]
+    if isinstance(value, relax.TupleGetItem):
+        return [value.tuple_value]
     if not isinstance(value, relax.Call):
         return []
     return [a for arg in value.args for a in (arg.fields if isinstance(arg, relax.Tuple) else [arg])]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from .kernel import Kernel
 from .kernels.geometry import Window
+from .kernels.space import Space
 from .ops import OPS
 
 
@@ -25,5 +26,7 @@ def _count(kernel: Kernel, positions: Callable[[Window], int]) -> int:
     op = OPS[kernel.op]
     if op.macs is None:
         return 0
+    if Space.described_by(kernel.attrs):
+        return Space.of(kernel.attrs).points
     window = Window.of(kernel.attrs)
     return positions(window.transposed() if op.transposed else window) * op.macs(kernel, window)

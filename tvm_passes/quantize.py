@@ -92,6 +92,8 @@ def quantized_steps(module: tvm.IRModule) -> list[Step]:
         if step.kernel.op not in QUANTIZERS:
             known = f"{', '.join(QUANTIZERS)}, a softmax at the end"
             raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}", layer)
+        if not all(isinstance(argument, relax.Var) for argument in step.args):
+            raise UnsupportedGraphError(f"expected activations, received a constant operand of {step.kernel.op}", layer)
     return steps
 
 

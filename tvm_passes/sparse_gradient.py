@@ -122,6 +122,7 @@ class ReverseWalk:
                         self._in_use = self._pending.pop(step.var)
                         self._visit(step, self._in_use)
                 self._finish()
+                self._check_reached()
                 outputs = [builder.emit_output(var) for var in self._gradients.values()]
             builder.emit_func_output(relax.Tuple(outputs))
         return builder.get()["rebuilt"]
@@ -150,9 +151,22 @@ class ReverseWalk:
     def _find_active(self) -> set[relax.Var]:
         active: set[relax.Var] = set()
         for step in self._steps[:-1]:
+            if step.kernel.op in GRADIENTS and GRADIENTS[step.kernel.op].zero:
+                continue
             if layer_of(step) in self._trained or any(a in active for a in step.args if isinstance(a, relax.Var)):
                 active.add(step.var)
         return active
+
+    def _check_reached(self) -> None:
+        """A layer that lies behind rounding or comparisons alone would be trained by nothing, in silence."""
+        flat = sorted({s.kernel.op for s in self._steps if s.kernel.op in GRADIENTS and GRADIENTS[s.kernel.op].zero})
+        for layer in self._trained:
+            if layer not in self.layers:
+                raise UnsupportedGraphError(
+                    f"expected a gradient for every trained layer, received none for layer {layer} (counted from 0): "
+                    f"what is computed from it passes none ({', '.join(flat) or 'nothing reads it'}); leave it frozen",
+                    layer,
+                )
 
     def _forward_active(self) -> list[Step]:
         return [step for step in self._steps[:-1] if step.var in self._active]

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax, tirx
 from tvm.relax.dpl import DFPattern, is_expr, is_op
 
-from ..imported_graph import UnsupportedGraphError, shape_of
+from ..imported_graph import Value, shape_of
 from ..kernel import OUT, Kernel, Param, Step
 from ..kernels import elementwise as kernels
-from ..kernels.loops import clipped, constant
+from ..kernels.loops import c_call, clipped, constant
 from .elementwise import elementwise, lower_unary
+from .movement import transposed
 from .op import OPS, Gradient, Lower, Lowering, Op, Tape, Tflm
-
-
-def _call(name: str, value: tirx.Var) -> tirx.Var:
-    return tirx.call_pure_extern("float32", name, value)
 
 
 def _leaky(kernel: Kernel, x: tirx.Var) -> tirx.Var:
@@ -73,7 +71,7 @@ elementwise(
 )
 elementwise(
     "sigmoid",
-    lambda _kernel, x: _call("tt_sigmoid", x),
+    lambda _kernel, x: c_call("tt_sigmoid", x),
     lambda _kernel, g, y: g * y * (constant(1) - y),
     lowers={"relax.sigmoid": lower_unary("sigmoid")},
     activation_names=("sigmoid",),
@@ -82,7 +80,7 @@ elementwise(
 )
 elementwise(
     "tanh",
-    lambda _kernel, x: _call("tanhf", x),
+    lambda _kernel, x: c_call("tanhf", x),
     lambda _kernel, g, y: g * (constant(1) - y * y),
     lowers={"relax.tanh": lower_unary("tanh")},
     activation_names=("tanh",),
@@ -91,19 +89,30 @@ elementwise(
 )
 
 
-def _lower_softmax(lowering: Lowering, binding: Any) -> bool:
-    shape = shape_of(binding.var)
-    if int(binding.value.attrs.axis) not in (-1, len(shape) - 1):
-        raise UnsupportedGraphError(f"expected softmax over the last axis, received axis {binding.value.attrs.axis}")
-    lowering.unary(binding, "softmax", classes=shape[-1])
-    return True
+def _lower_softmax(op: str) -> Lower:
+    def lower(lowering: Lowering, binding: Any) -> bool:
+        shape = shape_of(binding.var)
+        rank = len(shape)
+        axis = int(binding.value.attrs.axis) % rank
+        if axis == rank - 1:
+            lowering.unary(binding, op, classes=shape[-1])
+            return True
+        order = [*(a for a in range(rank) if a != axis), axis]
+        source = transposed(lowering, lowering.plain(binding.value.args[0]), order)
+        n = source.elements
+        kernel = Kernel(op, (Param("x", n), Param("y", n, OUT)), {"classes": shape[axis]}, ("x",))
+        result = Value(lowering.emit(kernel, [lowering.tensor(source)]), source.shape)
+        lowering.forward(binding, transposed(lowering, result, np.argsort(order).tolist()))
+        return True
+
+    return Lower(lower)
 
 
 def _softmax(tape: Tape, step: Step, g: relax.Var) -> None:
-    """y = softmax(x)  /  y * (g - sum of g * y)."""
+    """y = softmax(x)  /  y * (g - sum of g * y); of its logarithm  /  g - exp(y) * sum of g."""
     n = int(g.ty.shape[0])
     params = (Param("g", n), Param("y", n), Param("dx", n, OUT))
-    kernel = Kernel("softmax_grad", params, dict(step.kernel.attrs), ("g",))
+    kernel = Kernel(f"{step.kernel.op}_grad", params, dict(step.kernel.attrs), ("g",))
     tape.add(step.args[0], tape.emit(kernel, [g, step.var]))
 
 
@@ -112,8 +121,18 @@ OPS.register(
         "softmax",
         kernels.softmax,
         gradient=Gradient(_softmax, lambda _tape, step: (step.var,)),
-        lowers={"relax.nn.softmax": Lower(_lower_softmax)},
+        lowers={"relax.nn.softmax": _lower_softmax("softmax")},
         activation_names=("softmax",),
     )
 )
+OPS.register(
+    Op(
+        "log_softmax",
+        kernels.log_softmax,
+        gradient=Gradient(_softmax, lambda _tape, step: (step.var,)),
+        lowers={"relax.nn.log_softmax": _lower_softmax("log_softmax")},
+        activation_names=("log_softmax",),
+    )
+)
+OPS.register(Op("log_softmax_grad", kernels.log_softmax_grad))
 OPS.register(Op("softmax_grad", kernels.softmax_grad, tflm=Tflm(16, "softmax", {"classes": "int32"})))

@@ -100,10 +100,10 @@ def _lower_matmul(lowering: Lowering, binding: Any) -> bool:
     return True
 
 
-def _matmul_rows(lowering: Lowering, binding: Any) -> np.ndarray:
+def _matmul_rows(lowering: Lowering, binding: Any) -> np.ndarray | None:
     weights = lowering.constant(binding.value.args[1])
     if weights is None:
-        raise UnsupportedGraphError("expected a matmul with constant weights, received two activations")
+        return None
     return np.ascontiguousarray(weights.reshape(weights.shape[-2:]).T)
 
 

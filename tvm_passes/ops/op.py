@@ -40,6 +40,12 @@ class Lowering(Protocol):
     def pad(self, value: Value) -> Value:
         """``value`` with its padding applied."""
 
+    def tensor(self, value: Value) -> relax.Expr:
+        """``value`` as the argument of a kernel: its variable, or its content as a float32 constant."""
+
+    def emit(self, kernel: Kernel, args: list[relax.Expr]) -> relax.Var:
+        """Emit a kernel that computes something on the way to what a binding defines."""
+
     def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
         """The rows of the weighted operator that is being lowered, float32 (channels, stride), and their parameter.
         Operators that share weights get the same ones.
@@ -66,14 +72,14 @@ class Lower:
     Args:
         lower: emits them and returns True, or declines with False. Of several for one operator the one registered last
             is asked first: what is special is registered after what is general.
-        rows: for operators with weights: the weights, float32 (channels, row length).
+        rows: for operators with weights: the weights, float32 (channels, row length); None where it has none.
         weights: which argument of the operator holds them; operators that are given the same constant are uses of one
             layer.
         early: constants are computed before all else, since weights may come of them.
     """
 
     lower: Callable[[Lowering, Any], bool]
-    rows: Callable[[Lowering, Any], np.ndarray] | None = None
+    rows: Callable[[Lowering, Any], np.ndarray | None] | None = None
     weights: int = 1
     early: bool = False
 
@@ -116,10 +122,16 @@ class Gradient:
             the gradient of the inputs that need one.
         saves: the forward tensors that the rule reads, so that one that nothing else needs is kept as a mask of one bit
             per element.
+        zero: whether it is zero everywhere, as of rounding: nothing behind such an operation is reached through it.
     """
 
     rule: Callable[[Tape, Step, relax.Var], None]
     saves: Callable[[Tape, Step], Iterable[relax.Expr]] = _nothing
+    zero: bool = False
+
+
+NO_GRADIENT = Gradient(lambda _tape, _step, _g: None, zero=True)
+"""Of what is flat wherever it has a slope: rounding, signs, comparisons."""
 
 
 class Integers(Protocol):

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Elementwise operations of several tensors, of one shape or broadcast along any axes, from a scalar expression and
+those of its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from tvm import relax, tirx
+
+from ..imported_graph import UnsupportedGraphError, Value, shape_of
+from ..kernel import OUT, Kernel, Param, Step
+from ..kernels.elementwise import mapped
+from ..kernels.loops import c_call, constant
+from ..kernels.space import Place, Space, broadcast, row_major
+from ..kernels.strided import strided
+from .op import NO_GRADIENT, OPS, Gradient, Lower, Lowering, Op, Scalar, Tape
+from .reduction import add_up
+
+REAL = ("float32", "bool")  # conditions are 0 and 1
+
+
+@dataclass(frozen=True)
+class Side:
+    """The gradient with respect to one operand.
+
+    Args:
+        rule: (kernel, g, *what it reads) -> the gradient; None where it is g itself.
+        reads: which operands it reads beside g, ``y`` being the result.
+    """
+
+    rule: Scalar | None = None
+    reads: tuple[str, ...] = ()
+
+
+Fold = Callable[..., np.ndarray]
+
+
+def multiary(
+    name: str,
+    forward: Scalar,
+    sides: Mapping[str, Side | None],
+    operator: str | None = None,
+    *,
+    fold: Fold | None = None,
+) -> None:
+    """Register y = f(a, b, ...), for tensors of one shape ``name`` and for others ``<name>_broadcast``, and the kernels
+    of their gradients.
+
+    Args:
+        name: of the operation; the flat one may be there already, with a gradient and a lowering of its own.
+        forward: (kernel, *operands) -> y, float32 scalars in TIR.
+        sides: operand -> its gradient, in the order of the operands; None where that is zero everywhere.
+        operator: of an imported graph that it is.
+        fold: the same of arrays, for constants.
+    """
+    trained = {operand: side for operand, side in sides.items() if side is not None}
+
+    def suffixed(broadcasting: bool) -> str:
+        return f"{name}_broadcast" if broadcasting else name
+
+    def lower(lowering: Lowering, binding: Any) -> bool:
+        return lower_as(lowering, binding, name, tuple(sides), fold)
+
+    def kept(broadcasting: bool) -> Gradient:
+        def saves(tape: Tape, step: Step) -> Iterable[relax.Expr]:
+            values = dict(zip((*sides, "y"), (*step.args, step.var), strict=True))
+            active = (s for operand, s in trained.items() if tape.active(values[operand]))
+            return [values[read] for s in active for read in s.reads if isinstance(values[read], relax.Var)]
+
+        def rule(tape: Tape, step: Step, g: relax.Var) -> None:
+            for operand in trained:
+                _add_side(tape, step, g, suffixed(broadcasting), operand, trained[operand])
+
+        return Gradient(rule, saves) if trained else NO_GRADIENT
+
+    if name not in OPS:
+        lowers = {} if operator is None else {operator: Lower(lower)}
+        OPS.register(Op(name, mapped(forward), forward, kept(False), lowers=lowers))
+        for operand, side in trained.items():
+            if side.rule is not None:
+                OPS.register(Op(f"{name}_grad_{operand}", mapped(side.rule), side.rule))
+    OPS.register(Op(suffixed(True), strided(forward), gradient=kept(True)))
+    for operand, side in trained.items():
+        if side.rule is not None:
+            OPS.register(Op(f"{suffixed(True)}_grad_{operand}", strided(side.rule)))
+
+
+def lower_as(lowering: Lowering, binding: Any, name: str, operands: Sequence[str], fold: Fold | None = None) -> bool:
+    """Emit ``name`` for tensors of one shape, else ``<name>_broadcast``; operands of constants alone are computed."""
+    arguments = binding.value.args[: len(operands)]
+    for argument in arguments:
+        if str(argument.ty.dtype) not in REAL:
+            raise UnsupportedGraphError(f"expected operands of float32 for {name}, received {argument.ty.dtype}")
+    values = [lowering.plain(argument) for argument in arguments]
+    shape = shape_of(binding.var)
+    if fold is not None and all(value.array is not None for value in values):
+        lowering.forward(binding, Value(None, shape, np.asarray(fold(*(value.array for value in values)))))
+        return True
+    n = prod(shape)
+    tensors = [lowering.tensor(value) for value in values]
+    params = tuple(Param(o, value.elements) for o, value in zip(operands, values, strict=True))
+    whole = tuple(param.name for param in params if param.elements == n)
+    places = [broadcast(value.shape, shape) for value in values]
+    flat = len(whole) == len(params)
+    attrs = {} if flat else Space(shape, (*places, row_major(shape))).attrs()
+    kernel = Kernel(name if flat else f"{name}_broadcast", (*params, Param("y", n, OUT)), attrs, whole)
+    lowering.define(binding, kernel, tensors)
+    return True
+
+
+def _add_side(tape: Tape, step: Step, g: relax.Var, name: str, operand: str, side: Side) -> None:
+    values = dict(zip((*(p.name for p in step.kernel.params[:-1]), "y"), (*step.args, step.var), strict=True))
+    target = values[operand]
+    if not tape.active(target):
+        return
+    n, elements = int(g.ty.shape[0]), step.kernel.param(operand).elements
+    space = Space.of(step.kernel.attrs) if Space.described_by(step.kernel.attrs) else None
+    places = {} if space is None else dict(zip(values, space.places, strict=True))
+    if side.rule is None:
+        tape.add(target, g if elements == n else add_up(tape, g, space.shape, places["y"], places[operand], elements))
+        return
+    reads = [Param(read, step.kernel.param(read).elements) for read in side.reads]
+    params = (Param("g", n), *reads, Param(f"d{operand}", elements, OUT))
+    attrs = dict(step.kernel.attrs)
+    if space is not None:
+        order: list[Place] = [places["y"], *(places[read] for read in side.reads), places[operand]]
+        attrs = Space(space.shape, tuple(order)).attrs()
+    kernel = Kernel(f"{name}_grad_{operand}", params, attrs, ("g",) if elements == n else ())
+    tape.add(target, tape.emit(kernel, [g, *(values[read] for read in side.reads)]))
+
+
+# -------------------------------------------------------------- the operations
+
+
+def _power_grad_b(_kernel: Kernel, g: tirx.Var, a: tirx.Var, y: tirx.Var) -> tirx.Var:
+    """g * y * log a, 0 where the logarithm is not defined, as TensorFlow has it."""
+    return tirx.Select(a > 0.0, g * y * c_call("logf", a), constant(0))
+
+
+def register() -> None:
+    """The operations of two tensors that have no kernel for constants or channels of their own."""
+    multiary(
+        "subtract",
+        lambda _kernel, a, b: a - b,
+        {"a": Side(), "b": Side(lambda _kernel, g: constant(0) - g)},
+        "relax.subtract",
+        fold=np.subtract,
+    )
+    multiary(
+        "divide",
+        lambda _kernel, a, b: a / b,
+        {
+            "a": Side(lambda _kernel, g, b: g / b, ("b",)),
+            "b": Side(lambda _kernel, g, b, y: constant(0) - g * y / b, ("b", "y")),
+        },
+        "relax.divide",
+        fold=np.divide,
+    )
+    multiary(
+        "maximum",
+        lambda _kernel, a, b: tirx.max(a, b),
+        {
+            "a": Side(lambda _kernel, g, a, b: tirx.Select(a >= b, g, constant(0)), ("a", "b")),
+            "b": Side(lambda _kernel, g, a, b: tirx.Select(a >= b, constant(0), g), ("a", "b")),
+        },
+        "relax.maximum",
+        fold=np.maximum,
+    )
+    multiary(
+        "minimum",
+        lambda _kernel, a, b: tirx.min(a, b),
+        {
+            "a": Side(lambda _kernel, g, a, b: tirx.Select(a <= b, g, constant(0)), ("a", "b")),
+            "b": Side(lambda _kernel, g, a, b: tirx.Select(a <= b, constant(0), g), ("a", "b")),
+        },
+        "relax.minimum",
+        fold=np.minimum,
+    )
+    multiary(
+        "power",
+        lambda _kernel, a, b: c_call("powf", a, b),
+        {
+            "a": Side(lambda _kernel, g, a, b: g * b * c_call("powf", a, b - 1.0), ("a", "b")),
+            "b": Side(_power_grad_b, ("a", "y")),
+        },
+        "relax.power",
+        fold=np.power,
+    )
+    multiary(
+        "floor_mod",
+        lambda _kernel, a, b: a - b * c_call("floorf", a / b),
+        {"a": Side(), "b": Side(lambda _kernel, g, a, b: constant(0) - g * c_call("floorf", a / b), ("a", "b"))},
+        "relax.floor_mod",
+        fold=np.mod,
+    )
+    multiary(
+        "floor_divide",
+        lambda _kernel, a, b: c_call("floorf", a / b),
+        {"a": None, "b": None},
+        "relax.floor_divide",
+        fold=np.floor_divide,
+    )
+    multiary(
+        "where",
+        lambda _kernel, c, a, b: tirx.Select(tirx.NE(c, constant(0)), a, b),
+        {
+            "c": None,
+            "a": Side(lambda _kernel, g, c: tirx.Select(tirx.NE(c, constant(0)), g, constant(0)), ("c",)),
+            "b": Side(lambda _kernel, g, c: tirx.Select(tirx.NE(c, constant(0)), constant(0), g), ("c",)),
+        },
+        "relax.where",
+        fold=np.where,
+    )
+
+
+register()
