@@ -128,21 +128,29 @@ class Linear:
             y = tf.nn.conv2d_transpose(image, kernel, full, g.strides, "VALID")
             return y[:, top : top + height, left : left + width]
         padded = tf.pad(image, ((0, 0), *g.padding, (0, 0)))
+        kernel = _spread(tf, kernel, g.dilation)
         if kind == "depthwise":
-            return _depthwise(tf, padded, kernel, g)
+            if g.strides[0] == g.strides[1]:
+                return tf.nn.depthwise_conv2d(padded, kernel, (1, *g.strides, 1), "VALID")
+            # TensorFlow has one stride for both axes; what lies between the strides is left out.
+            y = tf.nn.depthwise_conv2d(padded, kernel, (1, 1, 1, 1), "VALID")
+            return y[:, :: g.strides[0], :: g.strides[1]]
         if g.groups == 1:
-            return tf.nn.conv2d(padded, kernel, g.strides, "VALID", dilations=g.dilation)
+            return tf.nn.conv2d(padded, kernel, g.strides, "VALID")
         # TensorFlow's kernels for the CPU have no gradient of grouped convolutions.
         parts = zip(tf.split(padded, g.groups, -1), tf.split(kernel, g.groups, -1), strict=True)
-        return tf.concat([tf.nn.conv2d(x, k, g.strides, "VALID", dilations=g.dilation) for x, k in parts], -1)
+        return tf.concat([tf.nn.conv2d(x, k, g.strides, "VALID") for x, k in parts], -1)
 
 
-def _depthwise(tf: Any, image: Any, kernel: Any, g: Geometry) -> Any:
-    if g.strides[0] == g.strides[1] and (g.dilation == (1, 1) or g.strides == (1, 1)):
-        return tf.nn.depthwise_conv2d(image, kernel, (1, *g.strides, 1), "VALID", dilations=g.dilation)
-    # TensorFlow knows neither two strides nor a stride with dilation; what lies between the strides is left out.
-    y = tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID", dilations=g.dilation)
-    return y[:, :: g.strides[0], :: g.strides[1]]
+def _spread(tf: Any, kernel: Any, dilation: Pair) -> Any:
+    """The kernel with zeros between its taps: TensorFlow's kernels for the CPU have no gradient of dilated ones."""
+    if dilation == (1, 1):
+        return kernel
+    (height, width), (down, right) = kernel.shape[:2], dilation
+    spread = tf.reshape(kernel, (height, 1, width, 1, *kernel.shape[2:]))
+    spread = tf.pad(spread, ((0, 0), (0, down - 1), (0, 0), (0, right - 1), (0, 0), (0, 0)))
+    spread = tf.reshape(spread, (height * down, width * right, *kernel.shape[2:]))
+    return spread[: (height - 1) * down + 1, : (width - 1) * right + 1]
 
 
 def same_padding(size: int, taps: int, stride: int, dilation: int) -> Pair:

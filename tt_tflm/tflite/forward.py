@@ -67,7 +67,7 @@ def filter_of(kernel: Kernel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         return np.ascontiguousarray(weights.T).reshape(1, w.kh, w.kw, w.O), bias
     if is_vector(kernel):
         return np.ascontiguousarray(weights), bias
-    return np.ascontiguousarray(weights).reshape(w.O, w.kh, w.kw, w.C), bias
+    return np.ascontiguousarray(weights).reshape(w.O, w.kh, w.kw, w.depth), bias
 
 
 def forward_pass(
@@ -176,6 +176,8 @@ class ForwardEmitter:
     def weighted(self, kernel: Kernel, layer: int, x: Value, new: NewValue) -> Value:
         """Add a convolution of a frozen layer."""
         w = Window.of(kernel.attrs)
+        if kernel.op == "conv2d_transpose":
+            raise UnsupportedLayerError("expected convolutions that TFLite has in this form, received a transposed one")
         _, bias = filter_of(kernel, self._rows[layer])
         inputs = [x, self.filter(layer, kernel), self._graph.constant(f"layer_{layer}/bias", bias)]
         if is_vector(kernel) and self._fully_connected:
@@ -184,7 +186,7 @@ class ForwardEmitter:
         if self._plain and padding == tflite.Padding.SAME and (w.sh > w.kh or w.sw > w.kw):
             # XNNPACK, which TFLite runs by default, puts a window that steps over inputs elsewhere.
             padding = None
-        special = padding is None or fused is None
+        special = (padding is None or fused is None) and w.compact()
         # The custom op has one filter per input channel.
         if special and not self._plain and (kernel.op == "conv2d" or w.O == w.C):
             return self._custom(kernel, inputs, new((1, w.OH, w.OW, w.O)))
@@ -193,6 +195,7 @@ class ForwardEmitter:
             inputs[0], padding = self._padded(inputs[0], w), tflite.Padding.VALID
         op, options = "CONV_2D", "Conv2DOptions"
         fields = {"Padding": padding, "StrideH": w.sh, "StrideW": w.sw, "FusedActivationFunction": fused or _NONE}
+        fields |= {"DilationHFactor": w.dh, "DilationWFactor": w.dw}
         if kernel.op == "depthwise_conv2d":
             op, options, fields["DepthMultiplier"] = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", w.O // w.C
         y = self._graph.builtin(op, inputs, new((1, w.OH, w.OW, w.O)), options, **fields)
@@ -221,7 +224,8 @@ class ForwardEmitter:
         return y
 
     def _padded(self, x: Value, w: Window) -> Value:
-        bottom, right = (w.OH - 1) * w.sh + w.kh - w.H - w.pt, (w.OW - 1) * w.sw + w.kw - w.W - w.pl
+        reach = w.reach
+        bottom, right = (w.OH - 1) * w.sh + reach[0] - w.H - w.pt, (w.OW - 1) * w.sw + reach[1] - w.W - w.pl
         # A window need not reach the last row and column.
         widths = np.int32([[0, 0], [w.pt, max(bottom, 0)], [w.pl, max(right, 0)], [0, 0]])
         return self._pad(x, widths, None)
@@ -309,8 +313,8 @@ class ForwardEmitter:
 
 def _padding(w: Window) -> int | None:
     """The padding of TFLite that the window has, None if it has neither."""
-    rows = _paddings(w.H, w.OH, w.kh, w.sh, w.pt)
-    both = rows & _paddings(w.W, w.OW, w.kw, w.sw, w.pl)
+    rows = _paddings(w.H, w.OH, w.reach[0], w.sh, w.pt)
+    both = rows & _paddings(w.W, w.OW, w.reach[1], w.sw, w.pl)
     # Where both fit, the one that says what is read.
     return max(both, default=None)
 
