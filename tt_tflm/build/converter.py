@@ -16,7 +16,7 @@ from tt_tflm.build.artefact import Build
 from tt_tflm.build.assemble import assemble
 from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
-from tt_tflm.errors import InputError, meant
+from tt_tflm.errors import InputError, expect_one_of, meant
 from tt_tflm.frontend.compiled_loss import compiled_loss
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.keras_model import check_model, load_compiled_loss, load_keras
@@ -229,10 +229,8 @@ class TrainableConverter:
     def _check_options(self) -> None:
         if self.plan is not None and not isinstance(self.plan, UpdatePlan):
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
-        if self.mode not in MODES:
-            raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
+        expect_one_of("mode", self.mode, MODES)
+        expect_one_of("precision", self.precision, PRECISIONS)
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:

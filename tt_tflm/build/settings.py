@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tt_tflm.devices import Device
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.losses import Loss
 from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 from tt_tflm.plan.budget import Budget
@@ -56,8 +56,7 @@ class BuildSettings:
         if not isinstance(self.optimizer, Optimizer):
             names = ", ".join(f"{cls.__name__}(...)" for cls in OPTIMIZERS.values())
             raise InputError(f"expected one of {names}, received {self.optimizer!r}")
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        expect_one_of("backend", self.backend, BACKENDS)
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in _TAKEN:
             raise InputError(
                 "name: expected up to 40 small letters, digits and _, a letter first, and no word of C or file of the "

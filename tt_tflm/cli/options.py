@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tt_tflm.cli import terminal
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, meant
 from tt_tflm.files.output import check_writable
 from tt_tflm.losses import LOSSES, Loss, PrototypeLoss
 from tt_tflm.models import STARTER
@@ -27,6 +27,7 @@ BACKEND_NAMES = ("c", "tflm")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
+INTERPRETER = "tflm"
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
@@ -130,7 +131,12 @@ class Simulator(Target):
     """Where a build is simulated: a device, or the interpreter of TensorFlow Lite Micro."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value if value == "tflm" else super().convert(value, param, ctx)
+        if value == INTERPRETER:
+            return value
+        near = meant(value, (INTERPRETER,))
+        if near:
+            self.fail(f"expected a device or {INTERPRETER}, received {value!r}{near}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Limit(click.ParamType):

@@ -11,7 +11,7 @@ from os import PathLike
 from tt_tflm.build.converter import PRECISIONS
 from tt_tflm.build.settings import BACKENDS as BUILD_BACKENDS
 from tt_tflm.devices import get_profile
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.losses import PrototypeLoss
 from tt_tflm.meta.episodes import Rows
 from tt_tflm.plan.budget import Budget
@@ -74,10 +74,8 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         self._check_strategies()
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
+        expect_one_of("backend", self.backend, BACKENDS)
+        expect_one_of("precision", self.precision, PRECISIONS)
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         for name, least in (("jobs", 1), ("count", 1), ("iterations", 0), ("seed", 0)):

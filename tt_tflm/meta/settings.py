@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.meta.episodes import Sampling
 from tt_tflm.meta.mixed_augment import MixedAugment
 
@@ -77,8 +77,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise InputError(f"{name}: expected a number from {low} to {high}, received {value!r}")
-        if self.batch_norm not in BATCH_NORM:
-            raise InputError(f"batch_norm: expected one of {', '.join(BATCH_NORM)}, received {self.batch_norm!r}")
+        expect_one_of("batch_norm", self.batch_norm, BATCH_NORM)
         if self.weight_range is not None and not self.weight_range >= 1:
             raise InputError(f"weight_range: expected a ratio of at least 1, received {self.weight_range!r}")
 
