@@ -39,6 +39,7 @@ class BuildSettings:
         input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
         backend: ``c`` or ``tflm``.
         name: of the build in C.
+        calibrated: least and greatest value of the representative data; None in float32.
 
     Raises:
         InputError: the message names the setting, what was expected and what was received.
@@ -51,6 +52,7 @@ class BuildSettings:
     input_scaling: tuple[float, float]
     backend: str
     name: str = SYMBOL
+    calibrated: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, Optimizer):

@@ -84,29 +84,36 @@ skip_corrupt_option = click.option("--skip-corrupt", is_flag=True, help="Leave f
 
 
 class Scaling(click.ParamType):
-    """How pixels become inputs: two numbers with a comma between them."""
+    """How uint8 becomes inputs: two numbers with a comma between them, or a word. None is what model or build tells."""
 
-    name = "scale,shift"
+    name = "scaling"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "SCALE,SHIFT"
+        return "SCALE,SHIFT|none|model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
+        from tt_tflm.boards.input_range import given_scaling
+
         try:
-            scale, shift = map(float, value.split(","))
-        except ValueError:
-            self.fail(f"expected two numbers SCALE,SHIFT, like 0.00392157,0, received {value!r}", param, ctx)
-        return scale, shift
+            return given_scaling(value)
+        except InputError as error:
+            self.fail(str(error).removeprefix("input_scaling: "), param, ctx)
 
 
-input_scaling_option = click.option(
-    "--input-scaling",
-    type=Scaling(),
-    help="pixel * SCALE + SHIFT is the input of MODEL; the range of 0 to 255 by it is that of all inputs.  "
-    "[default: pixel / 127.5 - 1]",
+def _scaling_option(model: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--input-scaling",
+        type=Scaling(),
+        help="What uint8 becomes: number * SCALE + SHIFT; none: the number as it is; model: " + model + "  "
+        "[default: model]",
+    )
+
+
+input_scaling_option = _scaling_option(
+    "as it is where MODEL begins with Rescaling, Normalization or the like or takes integers, else number / 127.5 - 1. "
+    "The range of 0 to 255 by it is that of all inputs."
 )
+build_scaling_option = _scaling_option("as the build was converted, whose range all inputs have to keep to.")
 
 
 class Target(click.ParamType):

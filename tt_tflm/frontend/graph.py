@@ -136,12 +136,6 @@ def flatten(model: keras.Model) -> Graph:
     return Graph(image.name, shape, _with_unique_names(walk.nodes, walk.paths), output)
 
 
-def leading_rescaling(model: keras.Model) -> Node | None:
-    """The Rescaling that a model's input goes through first, None where there is none; raises as ``flatten``."""
-    nodes = flatten(model).nodes
-    return next((n for n in nodes if n.sources == (MODEL_INPUT,) and type(n.layer).__name__ == "Rescaling"), None)
-
-
 def _functional(model: keras.Model) -> keras.Model:
     keras = import_keras()
     if isinstance(model, keras.Sequential):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
+from tt_tflm.boards.input_range import ScalingChoice, given_scaling
 from tt_tflm.build.converter import PRECISIONS
 from tt_tflm.build.settings import BACKENDS as BUILD_BACKENDS
 from tt_tflm.devices import get_profile
@@ -43,7 +44,7 @@ class EvaluationSettings:
         paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
         seed: of drawn episodes, pseudo-queries, and of the strategy ``random``.
         jobs: processes that episodes are spread over.
-        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
+        input_scaling: of pixels, as the converter's: (scale, shift), ``none``, ``model`` or None.
         skip_corrupt: leave files out that cannot be decoded.
         instructions_on: an emulated core, or a device with one, on which the first episode's instructions are counted
             as well; backend ``c`` alone.
@@ -68,7 +69,7 @@ class EvaluationSettings:
     paced: bool = True
     seed: int = 0
     jobs: int = 1
-    input_scaling: tuple[float, float] | None = None
+    input_scaling: ScalingChoice = None
     skip_corrupt: bool = False
     instructions_on: str | None = None
 
@@ -82,6 +83,7 @@ class EvaluationSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name}: expected a whole number of at least {least}, received {value!r}")
+        given_scaling(self.input_scaling)
         if not isinstance(self.budget, Budget):
             raise InputError(f"budget: expected a Budget, received {type(self.budget).__name__}")
         episodes = self.episodes
