@@ -73,15 +73,15 @@ def given_scaling(given: ScalingChoice) -> InputScaling | None:
     if isinstance(given, str) and given == NONE:
         return AS_THEY_ARE
     try:
-        scaling = InputScaling(*map(float, given.split(",") if isinstance(given, str) else given))
+        scale, shift = map(float, given.split(",") if isinstance(given, str) else given)
     except (TypeError, ValueError):
         raise InputError(
             f"input_scaling: expected two numbers SCALE,SHIFT like 0.00392157,0, or {NONE} or {MODEL}, received "
             f"{given!r}{meant(given, (NONE, MODEL))}"
         ) from None
-    if not all(map(math.isfinite, scaling)) or scaling.scale == 0:
+    if not (math.isfinite(scale) and math.isfinite(shift)) or scale == 0:
         raise InputError(f"input_scaling: expected finite numbers and a scale other than 0, received {given!r}")
-    return scaling
+    return InputScaling(scale, shift)
 
 
 def scaling_of_pixels(model: keras.Model, given: ScalingChoice) -> InputScaling:
