@@ -84,6 +84,10 @@ def test_bright_pixels_are_no_images_of_another_scale() -> None:
     check_support("support_x", (pixels / 127.5 - 1).astype(np.float32), InputRange.of(DEFAULT))
 
 
+def test_a_mask_may_be_what_a_model_of_pixels_takes() -> None:
+    check_support("support_x", np.random.default_rng(0).integers(0, 2, IMAGE).astype(np.float32), InputRange.of(PIXELS))
+
+
 def test_an_episode_of_floats_is_checked_and_one_of_pixels_is_scaled(tmp_path: Path) -> None:
     labels = np.arange(6) % 2
     for dtype, refused in ((np.uint8, False), (np.float32, True)):
@@ -130,6 +134,7 @@ def test_what_is_no_scaling_is_refused(wrong: object) -> None:
 FAR = {
     "images in the range": (IMAGE, -1, 1, DEFAULT, None, False),
     "images of other contrast": (IMAGE, -1.9, 1.9, DEFAULT, None, False),
+    "standardised images": (IMAGE, -4.5, 4.5, DEFAULT, None, False),
     "decibels as an image": (IMAGE, -80, 3, DEFAULT, None, True),
     "a vector of any unit": (VECTOR, -2000, 2000, DEFAULT, None, False),
     "a vector beyond what was said": (VECTOR, -2000, 2000, UNIT, None, True),

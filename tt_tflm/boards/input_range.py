@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _PIXEL_MOST = 255
 # A share of the range: interpolation overshoots a little, and a single peak that is cut off by so much harms nobody.
 _OVERSHOOT = 0.05
-_FAR = 0.5  # of the range beyond either end: noise and other gains reach less far, another unit or scale further
+# Shares of the range beyond either end that another unit or scale reaches, and noise or another gain does not: of the
+# range of representative data, which what is beyond is cut off to, and of that of pixels, which standardised images
+# leave by far less.
+_FAR_FROM_DATA, _FAR_FROM_PIXELS = 0.5, 2.0
 
 
 class InputScaling(NamedTuple):
@@ -154,13 +157,14 @@ def check_image_scale(what: str, samples: np.ndarray, bounds: tuple[float, float
 
     Raises:
         InputError: no value is negative, and some lie above the range, or the range has negative values too; or the
-            range is that of pixels and all values lie from -1 to 1.
+            range is that of pixels and all values lie from -1 to 1, not all of them whole.
     """
     if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:
         return
     least, most = float(samples.min()), float(samples.max())
     of_pixels = bounds[1] >= _PIXEL_MOST
-    scaled = of_pixels and -1 <= least and most <= 1
+    # Whole numbers may be a mask of 0 and 1.
+    scaled = of_pixels and -1 <= least and most <= 1 and not np.array_equal(samples, np.rint(samples))
     certain = not _holds(bounds, 0, most) or (bounds[0] < 0 and not _are_pixels(samples, bounds))
     if not scaled and (least < 0 or not certain):
         return
@@ -191,12 +195,14 @@ def warn_of_outliers(
         return
     least, most = float(samples.min()), float(samples.max())
     images = samples.ndim == 4 and samples.shape[3] in (1, 3)
-    if calibrated is not None and not _holds(calibrated, least, most, _FAR):
+    if calibrated is not None and not _holds(calibrated, least, most, _FAR_FROM_DATA):
         tell(
             f"{what}: values from {least:g} to {most:g} lie far outside of {calibrated[0]:g} to {calibrated[1]:g}, the "
             "range of the representative data, and are cut off to it: scale them as those, or convert with others"
         )
-    elif calibrated is None and (images or tuple(bounds) != _DEFAULT) and not _holds(bounds, least, most, _FAR):
+    if calibrated is not None or (not images and tuple(bounds) == _DEFAULT):
+        return
+    if not _holds(bounds, least, most, _FAR_FROM_PIXELS):
         tell(
             f"{what}: values from {least:g} to {most:g} lie far outside of {bounds[0]:g} to {bounds[1]:g}, the range "
             "of the model's input: scale them as in training; if they are, convert with --input-scaling "
