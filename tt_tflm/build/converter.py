@@ -4,19 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tt_tflm.boards.episode import fit_samples
-from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale, scaling_of_pixels
+from tt_tflm.boards.input_range import (
+    InputRange,
+    InputScaling,
+    ScalingChoice,
+    check_image_scale,
+    given_scaling,
+    scaling_of_pixels,
+    warn_of_outliers,
+)
 from tt_tflm.build.artefact import Build
 from tt_tflm.build.assemble import assemble
 from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
-from tt_tflm.errors import InputError, meant
+from tt_tflm.errors import InputError, expect_one_of, meant
 from tt_tflm.frontend.compiled_loss import compiled_loss
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.keras_model import check_model, load_compiled_loss, load_keras
@@ -71,11 +79,12 @@ class TrainableConverter:
     - ``mode``: ``static`` (default; the plan is fixed) or ``dynamic`` (the board chooses under ``budget``);
     - ``budget``: a ``Budget`` (default: no limit), for dynamic builds;
     - ``tail``: how many of the last layers a dynamic build inspects (default: as many as the RAM limit allows);
-    - ``input_scaling``: (scale, shift) that turns a pixel of 0..255 into the model's input (default x / 127.5 - 1; a
-      model that begins with a Rescaling of its own has none);
+    - ``input_scaling``: (scale, shift) that turns uint8 into the model's input, and the range of 0..255 by it that of
+      all inputs; ``none`` for numbers as they are; ``model`` (or None, the default) for what the model tells: as they
+      are where it begins with Rescaling, Normalization or the like or takes integers, else x / 127.5 - 1;
     - ``precision``: ``float32`` (default) or ``int8`` (the forward pass is integer, backend ``c`` alone);
     - ``representative_data``: for int8, samples that inputs are like, from which the ranges of activations are taken:
-      uint8 images or float32 samples, (N, H, W, C).
+      uint8 images, or float32 samples or what is cast to them, (N, H, W, C).
 
     Example:
         >>> converter = TrainableConverter.from_keras_model(model)
@@ -100,8 +109,8 @@ class TrainableConverter:
         self.tail: int | None = None
         self.precision = "float32"
         self.representative_data: np.ndarray | None = None
-        self._input_scaling: tuple[float, float] | None = None
-        self._quantized: tuple[Any, ImportedModel] | None = None
+        self._input_scaling: ScalingChoice = None
+        self._quantized: tuple[Any, InputRange, ImportedModel] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A misspelt property would be without effect, and nobody would know.
@@ -143,16 +152,29 @@ class TrainableConverter:
 
     @property
     def input_scaling(self) -> InputScaling:
-        """(scale, shift) of pixels.
+        """(scale, shift) of pixels: what was set, or what the model tells.
 
         Raises:
-            InputError: it was not set, and the model rescales its input itself.
+            InputError: what was set scales the pixels of a model that takes uint8.
         """
         return scaling_of_pixels(self._model, self._input_scaling)
 
     @input_scaling.setter
-    def input_scaling(self, value: tuple[float, float]) -> None:
+    def input_scaling(self, value: ScalingChoice) -> None:
+        given_scaling(value)
         self._input_scaling = value
+
+    @property
+    def calibrated(self) -> InputRange | None:
+        """Least and greatest value of the representative data, which int8 has codes for; None in float32.
+
+        Raises:
+            InputError: as ``convert``.
+        """
+        if self.precision != "int8":
+            return None
+        self._import()
+        return None if self._quantized is None else self._quantized[1]
 
     @property
     def objective(self) -> Loss:
@@ -198,6 +220,7 @@ class TrainableConverter:
         loss, input_scaling = self.objective, self.input_scaling
         settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend, self.name)
         imported = self._import(report)
+        settings = replace(settings, calibrated=self.calibrated)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
         full = imported.cost(everything, loss, self.optimizer).backward_macs
         if self.mode == "dynamic":
@@ -229,10 +252,8 @@ class TrainableConverter:
     def _check_options(self) -> None:
         if self.plan is not None and not isinstance(self.plan, UpdatePlan):
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
-        if self.mode not in MODES:
-            raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
+        expect_one_of("mode", self.mode, MODES)
+        expect_one_of("precision", self.precision, PRECISIONS)
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
@@ -247,8 +268,9 @@ class TrainableConverter:
         if self._quantized is None or self._quantized[0][0] is not data or self._quantized[0][1] != scaling:
             samples = self._representative_samples(imported.input_shape)
             report("quantise")
-            self._quantized = (data, scaling), quantized(imported, samples)[0]
-        return self._quantized[1]
+            ends = InputRange(float(samples.min()), float(samples.max()))
+            self._quantized = (data, scaling), ends, quantized(imported, samples)[0]
+        return self._quantized[2]
 
     def _import_float(self, report: Callable[[str], None] = lambda _stage: None) -> ImportedModel:
         if self._imported is None:
@@ -267,4 +289,5 @@ class TrainableConverter:
         scaling = self.input_scaling
         samples = fit_samples("representative_data", data, input_shape, scaling)
         check_image_scale("representative_data", samples, InputRange.of(scaling))
+        warn_of_outliers("representative_data", samples, InputRange.of(scaling))
         return samples

@@ -110,6 +110,7 @@ class Simulation(Struct):
     not_exported: _Line | None = None
     lists_bytes: _Bytes | None = None
     lists_regions_bytes: _Bytes | None = None
+    calibrated: tuple[float, float] | None = None
 
 
 class FlashBytes(Struct):

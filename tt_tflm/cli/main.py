@@ -44,9 +44,10 @@ def summary(model: Path, json_path: Path | None) -> None:
         layers = list(converter.layers)
         stage("costing each layer")
         costs = converter.layer_costs()
-    terminal.show(report.layer_table(model.name, layers, costs))
+        about = {"input_shape": list(converter.input_shape), "input_scaling": list(converter.input_scaling)}
+    terminal.show(report.layer_table(model.name, layers, costs, **about))
     if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": _layer_figures(layers, costs)})
+        report.write_json(json_path, {"schema_version": 1, **about, "layers": _layer_figures(layers, costs)})
 
 
 @cli.command()
@@ -239,6 +240,7 @@ def convert(
 )
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--seed", type=terminal.Count(0), help="Of the pseudo-queries.  [default: 0]")
+@options.build_scaling_option
 @options.json_option
 def simulate(
     build_path: Path,
@@ -249,6 +251,7 @@ def simulate(
     gradient: str | None,
     flip: bool,
     seed: int | None,
+    input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
     """Adapt the build in the folder OUT to an episode, on this machine, on an emulated Cortex-M or in TFLM."""
@@ -258,6 +261,7 @@ def simulate(
         import tt_tflm
         from tt_tflm.boards.adaptation import adapt, adapt_on_board, augment_for, check_classes
         from tt_tflm.boards.episode import load_episode
+        from tt_tflm.boards.input_range import InputRange
 
         build = tt_tflm.load_build(build_path)
         about = build.simulation
@@ -273,7 +277,9 @@ def simulate(
                 f"expected a build whose labels are classes, as those of an episode are, received {build_path} of loss "
                 f"'{about['loss']}', whose labels are vectors: train it with load_build(...).simulate()"
             )
-        episode = load_episode(episode_path, tuple(about["input_shape"]), about["input_scaling"])
+        bounds = InputRange.of(about["input_scaling"])
+        scaling = input_scaling or about["input_scaling"]
+        episode = load_episode(episode_path, tuple(about["input_shape"]), scaling, bounds)
         check_classes(episode, about["classes"])
         device = device or build.default_device
     with build.simulate(device=device) as board, terminal.stages("adapting") as stage:
@@ -323,7 +329,8 @@ cli.add_command(evaluate)
 def main(arguments: list[str] | None = None) -> None:
     """Runs `tt-tflm` and exits: 0, 1 when a tool or a device failed, 2 for bad input, 130 when interrupted."""
     try:
-        cli.main(arguments, prog_name="tt-tflm", standalone_mode=False)
+        with terminal.told_warnings():
+            cli.main(arguments, prog_name="tt-tflm", standalone_mode=False)
     except click.ClickException as error:
         _fail(terminal.usage_message(error), 2)
     except UnsupportedModelError as error:

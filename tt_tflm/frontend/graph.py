@@ -174,12 +174,6 @@ def _input_shape(image: Any) -> Shape:
     return shape
 
 
-def leading_rescaling(model: keras.Model) -> Node | None:
-    """The Rescaling that a model's input goes through first, None where there is none; raises as ``flatten``."""
-    nodes = flatten(model).nodes
-    return next((n for n in nodes if n.sources == (MODEL_INPUT,) and type(n.layer).__name__ == "Rescaling"), None)
-
-
 def _functional(model: keras.Model) -> keras.Model:
     keras = import_keras()
     if isinstance(model, keras.Sequential):

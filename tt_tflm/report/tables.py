@@ -21,15 +21,26 @@ _INSTRUCTIONS = {
 }
 
 
-def layer_table(model: str, layers: Sequence[Layer], costs: Sequence[Mapping[str, Any]]) -> Table:
+def layer_table(
+    model: str,
+    layers: Sequence[Layer],
+    costs: Sequence[Mapping[str, Any]],
+    input_shape: Sequence[int],
+    input_scaling: Sequence[float],
+) -> Table:
     """Layers of a model and what training each of them alone costs.
 
     Args:
         model: name of the model.
         layers: the converter's layers.
         costs: the converter's layer costs, in the same order.
+        input_shape, input_scaling: the converter's.
     """
-    table = Table(title=model, caption="to train a layer alone: all its channels, with SGD", show_footer=True)
+    caption = (
+        f"input: {_shape(input_shape)}, uint8 {_scaling(input_scaling)}\n"
+        "to train a layer alone: all its channels, with SGD"
+    )
+    table = Table(title=model, caption=caption, show_footer=True)
     table.add_column("layer", footer="all", overflow="fold")
     table.add_column("kind")
     table.add_column("kernel")
@@ -112,6 +123,8 @@ def _figures(title: str) -> Table:
 
 def _add_build_rows(table: Table, report: Mapping[str, Any]) -> None:
     table.add_section()
+    if "input_scaling" in report:  # builds have been saved without it
+        table.add_row("uint8 input", _scaling(report["input_scaling"]))
     table.add_row("RAM", _bytes(report["ram_bytes"]))
     least = _bytes(report["arena_lower_bound_bytes"])
     table.add_row("  arena (least possible)", f"{_bytes(report['arena_bytes'])} ({least})")
@@ -142,6 +155,16 @@ def _count(value: int) -> str:
 
 def _bytes(value: int) -> str:
     return f"{value:,} B"
+
+
+def _scaling(scaling: Sequence[float]) -> str:
+    """How a number from 0 to 255 becomes an input."""
+    scale, shift = scaling
+    if (scale, shift) == (1, 0):
+        return "as it is"
+    inverse = 1 / scale
+    by = f"/ {inverse:g}" if abs(scale) < 1 and abs(inverse * 2 - round(inverse * 2)) < 1e-6 else f"x {scale:g}"
+    return f"{by} {'-' if shift < 0 else '+'} {abs(shift):g}" if shift else by
 
 
 def _shape(shape: Sequence[int]) -> str:
