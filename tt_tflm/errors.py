@@ -29,6 +29,13 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
+class TinyTrainWarning(UserWarning):
+    """Something was done otherwise than the input says, and the result is as good: one line, said once."""
+
+    def __str__(self) -> str:
+        return str(TinyTrainError(super().__str__()))
+
+
 class InputError(TinyTrainError, ValueError):
     """What the user gave cannot be used: a model, plan, episode, option or array. The command line exits with 2."""
 

@@ -24,8 +24,9 @@ from tt_tflm.devices import get_device
 from tt_tflm.errors import InputError
 from tt_tflm.files import measure_hdf5
 from tt_tflm.files.image_file import read_image
-from tt_tflm.files.keras_archive import KerasArchive, read_parts
-from tt_tflm.files.limits import HDF5_OBJECTS
+from tt_tflm.files.keras_archive import read_members
+from tt_tflm.files.keras_config import objects_in
+from tt_tflm.files.limits import HDF5_OBJECTS, JSON_BYTES
 from tt_tflm.meta.episodes import load_episode_rows
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.plan.update_plan import UpdatePlan
@@ -127,12 +128,12 @@ def _read_rows(path: Path) -> None:
 
 
 def _read_keras(path: Path) -> None:
-    config, _ = read_parts(path)
-    list(KerasArchive(config, 0).objects())
+    config, _, _ = read_members(path)
+    list(objects_in(config))
 
 
 def _load_keras(path: Path) -> None:
-    from tt_tflm.frontend.keras_model import load_keras
+    from tt_tflm.frontend.loaders import load_keras
 
     load_keras(path)
 
@@ -159,7 +160,7 @@ def _read_weights(path: Path) -> None:
             signal.alarm(0)
             resource.setrlimit(resource.RLIMIT_CPU, (_HDF5_SECONDS, _HDF5_SECONDS))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            os.write(sender, measure_hdf5.answer(content, HDF5_OBJECTS).encode()[:4000])
+            os.write(sender, measure_hdf5.answer(content, HDF5_OBJECTS, JSON_BYTES).encode()[:4000])
         finally:
             os._exit(0)
     os.close(sender)

@@ -136,7 +136,8 @@ def meta_train(
     check_output(output)
     began = time.monotonic()
     with terminal.stages("loading TensorFlow") as stage:
-        from tt_tflm.frontend.keras_model import check_model, load_keras
+        from tt_tflm.frontend.keras_model import check_model
+        from tt_tflm.frontend.loaders import load_keras
         from tt_tflm.frontend.quiet import import_keras
         from tt_tflm.meta import RunSettings, Sampling, Settings, fit
         from tt_tflm.meta.distribution import is_chief, make_strategy

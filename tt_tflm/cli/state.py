@@ -65,7 +65,8 @@ def merge(model: Path, state_path: Path, output: Path) -> None:
         raise InputError(f"expected an output other than the model, received {output} for both")
     state = personalisation.newest(list(personalisation.load_states(state_path).values()))
     with terminal.stages("loading the model") as stage:
-        from tt_tflm.frontend.keras_model import check_model, load_keras
+        from tt_tflm.frontend.keras_model import check_model
+        from tt_tflm.frontend.loaders import load_keras
 
         keras_model = load_keras(model)
         check_model(keras_model)

@@ -259,7 +259,7 @@ class Bench:
         return adaptation.adapt(episode, layers, recipe.iterations, recipe.augment, recipe.seed, paced=recipe.paced)[0]
 
     def _adaptation(self, rate: float) -> Any:
-        from tt_tflm.frontend.keras_model import load_keras
+        from tt_tflm.frontend.loaders import load_keras
         from tt_tflm.meta.tf_adaptation import TfAdaptation
 
         if self._keras is None:
