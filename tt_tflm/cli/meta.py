@@ -44,7 +44,7 @@ class CountOrRange(click.ParamType):
 
 
 @click.command("meta-train")
-@click.argument("backbone", type=options.ModelPath(path_type=Path))
+@options.model_file("backbone")
 @options.data_option
 @options.skip_corrupt_option
 @click.option(
@@ -126,7 +126,7 @@ def meta_train(
     json_path: Path | None,
     **settings: Any,
 ) -> None:
-    """Train BACKBONE (.keras, ends in an embedding) on episodes, so that few samples of new classes are enough.
+    """Train BACKBONE, which ends in an embedding, on episodes, so that few samples of new classes are enough.
 
     A run that was killed goes on where its checkpoint stands when it is started again in the same way. Where no
     validation is better than that of BACKBONE, nothing is written and the exit status is 1.

@@ -57,7 +57,7 @@ def inspect(state_path: Path, build_path: Path | None, json_path: Path | None) -
     help="Model to write, .keras or .tflite.",
 )
 def merge(model: Path, state_path: Path, output: Path) -> None:
-    """Bring what a board has learned back into MODEL (.keras), the model its build was converted from."""
+    """Bring what a board has learned back into MODEL, the model its build was converted from."""
     from tt_tflm.state import personalisation
 
     personalisation.check_output(output)

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
@@ -15,7 +16,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from tt_tflm.errors import InputError, meant
+from tt_tflm.errors import InputError, TinyTrainWarning, meant
 from tt_tflm.files.output import is_stdout
 
 _WIDTH_OF_A_FILE = 160
@@ -63,8 +64,43 @@ def stages(first: str) -> Iterator[Stages]:
             redirect_stderr=False,
             disable=not console.is_terminal,
         )
-        with progress:
+        with progress, _warnings_above(progress.console):
             yield Stages(progress, progress.add_task(first, total=None))
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Shows this package's warnings on stderr while the block runs: one line each, each said once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TinyTrainWarning)
+        _show_warnings(lambda line: print(line, file=sys.stderr))
+        yield
+
+
+@contextmanager
+def _warnings_above(console: Console) -> Iterator[None]:
+    """On a terminal a line that progress does not know of would end up in the middle of it."""
+    before = warnings.showwarning
+    if console.is_terminal:
+        _show_warnings(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _show_warnings(say: Callable[[str], None]) -> None:
+    before = warnings.showwarning
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, TinyTrainWarning):
+            before(message, category, *place, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            say(f"tt-tflm: warning: {message}")
+
+    warnings.showwarning = show
 
 
 def _own_stderr() -> TextIO:

@@ -48,10 +48,10 @@ def parts_of(content: bytes, measured: dict[str, Any], path: str | os.PathLike[s
     """The parts of a file, of what `measure_hdf5` found in it; errors as for `read_hdf5_model`."""
     texts = measured["attributes"]
     if "model_config" not in texts or not measured["whole"]:
+        received = "one without weights" if "model_config" in texts else "weights alone, without a model_config"
         raise InputError(
-            f"{path}: expected a whole model in HDF5, received HDF5 without "
-            f"{'a model_config: weights alone' if 'model_config' not in texts else 'weights'}; load them into the model "
-            "that they are of, and save that with model.save('model.keras')"
+            f"{path}: expected a whole model in HDF5, received {received}; load the weights into the model that they "
+            f"are of, and save that with model.save('model.keras')"
         )
     config = parse_config(texts["model_config"], f"{path}, model_config")
     where = f"{path}, training_config"

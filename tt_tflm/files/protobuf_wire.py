@@ -39,7 +39,9 @@ def fields(message: bytes, where: str) -> Iterator[tuple[int, Value]]:
         else:
             raise InputError(f"{where}: expected a protocol buffer, received a field of wire type {kind}: damaged")
         if size > len(message) - at:
-            raise InputError(f"{where}: expected {size:,} bytes at byte {at:,}, received {len(message) - at:,}: cut off")
+            raise InputError(
+                f"{where}: expected {size:,} bytes at byte {at:,}, received {len(message) - at:,}: cut off"
+            )
         piece = message[at : at + size]
         at += size
         yield number, piece if kind == _BYTES else int.from_bytes(piece, "little")
@@ -76,4 +78,6 @@ def varint(data: bytes, at: int, where: str) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & (2**_VARINT_BITS - 1), at
-    raise InputError(f"{where}: expected a number of at most {_VARINT_BITS} bits at byte {at:,}, received more: damaged")
+    raise InputError(
+        f"{where}: expected a number of at most {_VARINT_BITS} bits at byte {at:,}, received more: damaged"
+    )

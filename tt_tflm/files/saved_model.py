@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SavedModel folders from outside, as Keras 2 wrote them: the model's configuration, and its weights in their order.
 
-Nothing of the graph is run. TensorFlow of 2.5 and later keeps the configuration in ``keras_metadata.pb``, earlier ones in
-the nodes of ``saved_model.pb``; the weights lie in a checkpoint whose graph of objects names them.
+Nothing of the graph is run. TensorFlow of 2.5 and later keeps the configuration in ``keras_metadata.pb``, earlier ones
+in the nodes of ``saved_model.pb``; the weights lie in a checkpoint whose graph of objects names them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def _root_metadata(folder: Path) -> str:
     if path.exists():
         where = f"{path}: expected the metadata of a Keras model"
         nodes = wire.submessages(read_whole(path, "the metadata of a Keras model", SAVED_MODEL_BYTES), 1, where)
-        found = [(wire.text(node, 4, where), wire.text(node, 5, where)) for node in nodes if not wire.number(node, 2, where)]
+        found = [
+            (wire.text(node, 4, where), wire.text(node, 5, where)) for node in nodes if not wire.number(node, 2, where)
+        ]
     else:
         path = folder / GRAPH
         where = f"{path}: expected a SavedModel"
@@ -55,17 +57,20 @@ def _root_metadata(folder: Path) -> str:
         for meta_graph in wire.submessages(content, 2, where)[:1]:
             for objects in wire.submessages(meta_graph, 7, where)[-1:]:
                 for root in wire.submessages(objects, 1, where)[:1]:
-                    found = [(wire.text(user, 1, where), wire.text(user, 3, where)) for user in wire.submessages(root, 4, where)]
+                    found = [
+                        (wire.text(user, 1, where), wire.text(user, 3, where))
+                        for user in wire.submessages(root, 4, where)
+                    ]
     kind, metadata = found[0] if found else ("", "")
     if not kind.startswith("_tf_keras") or not metadata:
         raise InputError(
-            f"{folder}: expected a SavedModel with the metadata of Keras 2, received one without, as model.export() and "
-            f"Keras 3 write it: {_REMEDY}"
+            f"{folder}: expected a SavedModel with the metadata of Keras 2, received one without, as model.export() "
+            f"and Keras 3 write it: {_REMEDY}"
         )
     if kind == "_tf_keras_model":
         raise InputError(
-            f"{folder}: expected a Sequential or Functional model, received a subclassed one, which a file does not tell "
-            "how to rebuild: build it from layers with keras.Model(inputs, outputs)"
+            f"{folder}: expected a Sequential or Functional model, received a subclassed one, which a file does not "
+            "tell how to rebuild: build it from layers with keras.Model(inputs, outputs)"
         )
     return metadata
 
@@ -80,7 +85,8 @@ def _weights(folder: Path) -> list[np.ndarray]:
         if node >= len(nodes):
             raise InputError(f"{where}, received a child that is not in it: damaged")
         return {
-            wire.text(child, 2, where): wire.number(child, 1, where) for child in wire.submessages(nodes[node], 1, where)
+            wire.text(child, 2, where): wire.number(child, 1, where)
+            for child in wire.submessages(nodes[node], 1, where)
         }
 
     root = children(0)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow checkpoints (`variables.index` and its data files) from outside: read without TensorFlow, whose reader takes
-the memory that a file declares before it looks at what the file holds.
+"""TensorFlow checkpoints (`variables.index` and its data files) from outside: read without TensorFlow, whose reader
+takes the memory that a file declares before it looks at what the file holds.
 
 The index is a sorted string table as LevelDB has it: blocks of keys that share their beginnings, an index of blocks, a
 footer. Its values say where in which data file a tensor lies.

@@ -17,6 +17,7 @@ from tt_tflm.frontend.quiet import import_keras
 if TYPE_CHECKING:
     import keras
 
+
 def check_model(model: keras.Model) -> None:
     """Check that every part of a model can be imported; returns nothing.
 

@@ -35,8 +35,8 @@ def in_float32(config: dict[str, Any], where: str) -> dict[str, Any]:
         pending.extend(value.values())
     if found:
         warnings.warn(
-            f"{where}: expected layers in float32, received some in {' and '.join(sorted(found))}: their weights are cast, "
-            "and the build computes in float32",
+            f"{where}: expected layers in float32, received some in {' and '.join(sorted(found))}: they are cast, and "
+            "the build computes in float32",
             TinyTrainWarning,
             stacklevel=2,
         )

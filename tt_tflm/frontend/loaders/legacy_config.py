@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from tt_tflm.errors import UnsupportedLayerError, shown
 from tt_tflm.frontend.loaders.float32 import policy_name
@@ -30,7 +30,7 @@ _RENAMED_OPTIONS = {("LeakyReLU", "alpha"): "negative_slope", ("InputLayer", "ba
 # Of any layer: shapes that the graph tells, how it is computed, and what Keras keeps for itself.
 _WITHOUT_EFFECT = ("batch_input_shape", "input_length", "implementation", "fused", "dynamic", "stateful_metrics",
                    "query_shape", "key_shape", "value_shape", "renorm_momentum", "renorm_clipping", "autocast",
-                   "synchronized", "shared_object_id")  # fmt: skip
+                   "synchronized", "shared_object_id", "rng_type")  # fmt: skip
 # The value at which an option is at rest; None and False are, of any.
 _AT_REST: dict[str, Any] = {"groups": 1, "dilation_rate": [1, 1], "interpolation": "nearest"}
 # Of one name in both versions, computed otherwise.
@@ -86,12 +86,11 @@ class _Translation:
         kind = _RENAMED.get(kind, kind)
         keras = import_keras()
         cls = getattr(keras.layers, kind, None)
-        is_layer = isinstance(cls, type) and issubclass(cls, keras.layers.Layer)
         if self._keras >= 3 and "trainable" not in inner and kind != "InputLayer":
             found = _operation_of_keras_3(kind)
             if found is not None:
                 return {"module": found, "class_name": kind, "config": dict(inner), "registered_name": kind}
-        if not is_layer:
+        if not (isinstance(cls, type) and issubclass(cls, keras.layers.Layer)):
             self._refuse(name, kind, "a layer of Keras 3", "one that it has not, or one of its own")
         options = self._options(cls, kind, name, inner)
         return {"module": "keras.layers", "class_name": kind, "config": options, "registered_name": None}
@@ -180,13 +179,16 @@ class _Translation:
         for key, value in options.items():
             if key.endswith("activation") and value in _OTHERWISE:
                 self._refuse(
-                    name, kind, f"activations that Keras 3 computes alike", f"{key} '{value}' of Keras 2: {_OTHERWISE[value]}"
+                    name,
+                    kind,
+                    "activations that Keras 3 computes alike",
+                    f"{key} '{value}' of Keras 2: {_OTHERWISE[value]}",
                 )
 
-    def _refuse(self, name: Any, kind: Any, expected: str, received: str) -> None:
+    def _refuse(self, name: Any, kind: Any, expected: str, received: str) -> NoReturn:
         raise UnsupportedLayerError(
-            f"{self._where}: layer '{shown(name)}' ({shown(kind)}): expected {expected}, received {received}; build the "
-            "model with layers of `tt-tflm supported-ops`, give it these weights, and save it with Keras 3"
+            f"{self._where}: layer '{shown(name)}' ({shown(kind)}): expected {expected}, received {received}; build "
+            "the model with layers of `tt-tflm supported-ops`, give it these weights, and save it with Keras 3"
         )
 
 
@@ -202,8 +204,8 @@ class _Graph:
         """A call of a layer."""
         if isinstance(node, dict) and "args" in node:
             return node  # of Keras 3
-        inputs, options = self.call(node)
-        return {"args": [inputs[0] if len(inputs) == 1 else inputs], "kwargs": options}
+        inputs, arguments = self.call(node)
+        return {"args": [inputs[0] if len(inputs) == 1 else inputs], "kwargs": arguments}
 
     def call(self, node: Any) -> tuple[list[Any], dict[str, Any]]:
         """Inputs and keyword arguments of a call as Keras 2 has it."""
@@ -212,7 +214,7 @@ class _Graph:
             node = [node]
         if not isinstance(node, list) or not all(isinstance(entry, list) and len(entry) in (3, 4) for entry in node):
             raise ValueError("inputs of a layer that are no list")
-        options = next((entry[3] for entry in node if len(entry) == 4), {})
+        options: dict[str, Any] = next((entry[3] for entry in node if len(entry) == 4), {})
         inputs = [entry[2] if entry[0] == "_CONSTANT_VALUE" else self._tensor(entry) for entry in node]
         return inputs, {key: self._argument(value) for key, value in options.items() if value is not None}
 
@@ -225,7 +227,8 @@ class _Graph:
             return [_name(name), call, output]
         if isinstance(ends, dict):
             return {key: self.ends(value) for key, value in ends.items()}
-        return [self.ends(value) for value in ends]
+        found = [self.ends(value) for value in ends]
+        return found[0] if len(found) == 1 else found
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -283,7 +286,7 @@ def _parameters(cls: type) -> set[str]:
     found: set[str] = set()
     for base in cls.__mro__:
         if "__init__" in base.__dict__:
-            found.update(inspect.signature(base.__init__).parameters)
+            found.update(inspect.signature(base.__dict__["__init__"]).parameters)
     return found
 
 

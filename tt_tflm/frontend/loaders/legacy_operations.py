@@ -55,8 +55,9 @@ def operation(layer: Mapping[str, Any], calls: list[tuple[list[Any], dict[str, A
                 "inbound_nodes": [{"args": arguments, "kwargs": {}}],
             }
     raise UnsupportedLayerError(
-        f"{where}: layer '{shown(layer.get('name', '?'))}' ({layer['class_name']}): expected an operation that Keras 3 has "
-        f"too, received tf.{shown(function)} ({len(calls)} calls); build the model with Keras 3, and give it these weights"
+        f"{where}: layer '{shown(layer.get('name', '?'))}' ({layer['class_name']}): expected an operation that Keras 3 "
+        f"has too, received tf.{shown(function)} ({len(calls)} calls); build the model with Keras 3, and give it these "
+        "weights"
     )
 
 
@@ -90,7 +91,12 @@ def _found(function: str, inputs: list[Any], options: dict[str, Any]) -> _Found 
     if function == "clip_by_value" and set(options) == {"clip_value_min", "clip_value_max"} and first is not None:
         limits = {"x_min": options["clip_value_min"], "x_max": options["clip_value_max"]}
         return _NUMPY, "Clip", limits, [first]
-    if function in ("linalg.matmul", "matmul") and set(options) <= {"b"} | _FLAGS and first is not None and "b" in options:
+    if (
+        function in ("linalg.matmul", "matmul")
+        and set(options) <= {"b"} | _FLAGS
+        and first is not None
+        and "b" in options
+    ):
         if not any(options.get(flag) for flag in _FLAGS):
             return _NUMPY, "Matmul", {}, [first, options["b"]]
     if function == "__operators__.getitem" and set(options) == {"slice_spec"} and first is not None:

@@ -90,7 +90,9 @@ def build(parts: ModelParts, where: str) -> LoadedModel:
         # Keras wraps the cause in one message per nesting level, each with the whole configuration.
         cause = str(error).rsplit("Exception encountered:", 1)[-1]
         reason = most_telling_line(cause).split(". ")[0] or type(error).__name__
-        raise InputError(f"{where}: expected a Keras model, received a file that cannot be loaded ({reason})") from error
+        raise InputError(
+            f"{where}: expected a Keras model, received a file that cannot be loaded ({reason})"
+        ) from error
     if not isinstance(model, keras.Model):
         raise InputError(f"{where}: expected a Keras model, received {type(model).__name__}; save the whole model")
     return LoadedModel(model, compiled_loss_in({"compile_config": training_in_keras_3(parts.training)}))
@@ -141,5 +143,5 @@ def _tensors(model: keras.Model) -> Iterator[tuple[str, tuple[int | None, ...]]]
                 yield operation.name, tuple(tensor.shape)
         # A Sequential keeps its input from its layers.
         functional = getattr(operation, "_functional", None) or operation
-        inner = getattr(functional, "operations", None) or getattr(operation, "layers", ())
+        inner: Any = getattr(functional, "operations", None) or getattr(operation, "layers", ())
         pending.extend(reversed(list(inner)))  # so that the first in the model is the first told

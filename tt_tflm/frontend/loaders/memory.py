@@ -53,8 +53,8 @@ def _cast(model: Any) -> Any:
     except Exception as error:  # whatever a layer's own get_config and from_config raise
         layer = floats[0]
         raise UnsupportedLayerError(
-            f"layer '{layer.name}' ({type(layer).__name__}): expected float32, received {layer.compute_dtype}; rebuild the "
-            "model with the float32 policy"
+            f"layer '{layer.name}' ({type(layer).__name__}): expected float32, received {layer.compute_dtype}; rebuild "
+            "the model with the float32 policy"
         ) from error
     return copy
 
@@ -64,16 +64,16 @@ def _from_tf_keras(model: Any) -> LoadedModel:
     for layer in model._flatten_layers():
         if not _of(type(layer), _LEGACY):
             raise UnsupportedLayerError(
-                f"{where}: layer '{shown(layer.name)}' ({type(layer).__name__}): expected a layer of {_LEGACY}, received one "
-                f"of its own; build the model with layers of `tt-tflm supported-ops`"
+                f"{where}: layer '{shown(layer.name)}' ({type(layer).__name__}): expected a layer of {_LEGACY}, "
+                "received one of its own; build the model with layers of `tt-tflm supported-ops`"
             )
     try:
         with silence():
             text = model.to_json()
     except Exception as error:
         raise InputError(
-            f"{where}: expected a Sequential or Functional model, received a subclassed one, which cannot be rebuilt: build it "
-            "from layers with Model(inputs, outputs)"
+            f"{where}: expected a Sequential or Functional model, received a subclassed one, which cannot be rebuilt: "
+            "build it from layers with Model(inputs, outputs)"
         ) from error
     weights = [np.asarray(weight) for weight in model.weights]
     training = {"loss": _stored_loss(model.loss)} if getattr(model, "compiled_loss", None) is not None else None

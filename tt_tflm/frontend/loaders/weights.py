@@ -42,7 +42,8 @@ def fill(model: keras.Model, weights: StoredWeights | Sequence[np.ndarray], wher
     for target, values in zip(targets, weights, strict=True):
         if tuple(target.shape) != values.shape:
             raise InputError(
-                f"{where}: expected weight '{target.path}' of shape {tuple(target.shape)}, received {values.shape}: damaged"
+                f"{where}: expected weight '{target.path}' of shape {tuple(target.shape)}, received {values.shape}: "
+                "damaged"
             )
         target.assign(values)
 
