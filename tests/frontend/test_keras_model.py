@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tt_tflm.errors import InputError, UnsupportedLayerError
-from tt_tflm.frontend.keras_model import check_model, load_keras
+from tt_tflm.frontend.keras_model import check_model
+from tt_tflm.frontend.loaders import load_keras
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 from tt_tflm.models import STARTER
 

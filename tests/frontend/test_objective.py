@@ -9,7 +9,7 @@ import pytest
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss
 from tt_tflm.frontend.graph import flatten
-from tt_tflm.frontend.keras_model import load_compiled_loss
+from tt_tflm.frontend.loaders import load_model
 from tt_tflm.frontend.objective import fitting_loss, output_of
 from tt_tflm.losses import PrototypeLoss, SoftmaxLoss
 
@@ -130,7 +130,7 @@ def test_a_file_tells_the_loss_as_the_model_does(tmp_path, loss: object, expecte
     model = keras.Model(image, ends)
     model.compile("sgd", loss)
     model.save(tmp_path / "m.keras")
-    for compiled in (compiled_loss(model), load_compiled_loss(tmp_path / "m.keras")):
+    for compiled in (compiled_loss(model), load_model(tmp_path / "m.keras").loss):
         assert (compiled and str(compiled)) == expected
 
 

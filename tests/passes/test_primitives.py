@@ -20,7 +20,6 @@ from tvm_passes.kernels.tiling import CORTEX_M, HOST
 from tvm_passes.pipeline import training_program
 from tvm_passes.specs import VECTOR, LossSpec
 
-from .compiled import Rows
 from .imported import imported
 from .planned import Program, TrainedRows
 from .trials import check_close, normal

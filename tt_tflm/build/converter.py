@@ -25,10 +25,10 @@ from tt_tflm.build.assemble import assemble
 from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
 from tt_tflm.errors import InputError, expect_one_of, meant
-from tt_tflm.frontend.compiled_loss import compiled_loss
 from tt_tflm.frontend.graph import flatten
-from tt_tflm.frontend.keras_model import check_model, load_compiled_loss, load_keras
+from tt_tflm.frontend.keras_model import check_model
 from tt_tflm.frontend.layers import Layer
+from tt_tflm.frontend.loaders import adopt, load_model
 from tt_tflm.frontend.objective import fitting_loss, output_of
 from tt_tflm.losses import Loss, SoftmaxLoss
 from tt_tflm.optimizers import SGD, Optimizer
@@ -94,9 +94,10 @@ class TrainableConverter:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        check_model(model)
-        self._model = model
-        self._compiled_loss = compiled_loss(model)
+        adopted = adopt(model)
+        check_model(adopted.model)
+        self._model = adopted.model
+        self._compiled_loss = adopted.loss
         self._imported: ImportedModel | None = None
         self.target = "host"
         self.name = SYMBOL
@@ -122,7 +123,7 @@ class TrainableConverter:
 
     @classmethod
     def from_keras_model(cls, model: keras.Model) -> TrainableConverter:
-        """For a model in memory.
+        """For a model in memory, of Keras 3 or of ``tf_keras``; one in another precision is cast, with a warning.
 
         Raises:
             InputError, UnsupportedLayerError: the model cannot be converted; the message names the layer.
@@ -131,13 +132,14 @@ class TrainableConverter:
 
     @classmethod
     def from_keras_file(cls, path: str | Path) -> TrainableConverter:
-        """For a ``.keras`` file, loaded in safe mode.
+        """For a file that Keras 2 or 3 saved: ``.keras``, ``.h5`` or a SavedModel folder, loaded in safe mode.
 
         Raises:
             InputError, UnsupportedLayerError: the file cannot be read, or the model cannot be converted.
         """
-        converter = cls(load_keras(path))
-        converter._compiled_loss = load_compiled_loss(path)
+        loaded = load_model(path)
+        converter = cls(loaded.model)
+        converter._compiled_loss = loaded.loss
         return converter
 
     @property

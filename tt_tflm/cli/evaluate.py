@@ -94,7 +94,7 @@ def evaluate(
     plot: Path | None,
     **settings: Any,
 ) -> None:
-    """Adapt MODEL (.keras, ends in an embedding) to many episodes by several strategies, and compare them.
+    """Adapt MODEL, which ends in an embedding, to many episodes by several strategies, and compare them.
 
     Without limits, strategies that choose have 1MB of training memory and 15% of the backward MACs.
     """

@@ -34,7 +34,7 @@ def cli() -> None:
 @options.model_argument
 @options.json_option
 def summary(model: Path, json_path: Path | None) -> None:
-    """List the layers of MODEL (.keras) and what training each of them costs."""
+    """List the layers of MODEL and what training each of them costs."""
     from tt_tflm import report
 
     with terminal.stages("loading the model") as stage:
@@ -78,7 +78,7 @@ def plan(
     output: Path,
     json_path: Path | None,
 ) -> None:
-    """Choose what a static build of MODEL (.keras) should train for an episode, within a budget."""
+    """Choose what a static build of MODEL should train for an episode, within a budget."""
     from tt_tflm import report
 
     if json_path and same_file(json_path, output):
@@ -179,7 +179,7 @@ def convert(
     input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
-    """Make a trainable build of MODEL (.keras) in the folder OUT."""
+    """Make a trainable build of MODEL in the folder OUT."""
     from tt_tflm import report
 
     check_new_folder(output)

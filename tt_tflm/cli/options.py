@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ _Command = Callable[..., Any]
 
 
 class ModelPath(click.Path):
-    """A .keras file, or the word `starter` for the model that comes with the package."""
+    """A file of a Keras model, or the word `starter` for the model that comes with the package."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return STARTER if value == "starter" else super().convert(value, param, ctx)
@@ -55,7 +56,23 @@ def strategy_names() -> Sequence[str]:
     return training_names()
 
 
-model_argument = click.argument("model", type=ModelPath(path_type=Path))
+def model_file(name: str) -> Callable[[_Command], _Command]:
+    """An argument that is a model; the command's help tells which files it may be."""
+
+    def decorate(command: _Command) -> _Command:
+        told = (
+            f"{name.upper()} is a Keras model: a .keras or .h5 file of Keras 2 or 3, a SavedModel folder of Keras 2, or"
+        )
+        command.__doc__ = (
+            f"{inspect.cleandoc(command.__doc__ or '')}\n\n{told} `starter` for the one that comes with this."
+        )
+        decorated: _Command = click.argument(name, type=ModelPath(path_type=Path))(command)
+        return decorated
+
+    return decorate
+
+
+model_argument = model_file("model")
 json_option = click.option(
     "--json",
     "json_path",

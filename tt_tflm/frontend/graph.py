@@ -76,9 +76,7 @@ class Node:
     def _constants(self) -> list[tuple[Any, Any]]:
         """The weights that are no rows, as they are."""
         tf = import_tensorflow()
-        trained = {
-            id(place.variable) for part in self.parts for place in (part.kernel, part.bias) if place is not None
-        }
+        trained = {id(place.variable) for part in self.parts for place in (part.kernel, part.bias) if place is not None}
         left = [v for v in getattr(self.layer, "variables", ()) if id(v) not in trained]
         with tf.init_scope():
             values = [np.asarray(variable) for variable in left]

@@ -88,7 +88,9 @@ def _head(graph: Graph, index: int) -> tuple[Node | None, str]:
     node = graph.nodes[index]
     kind = type(node.layer).__name__.lower()
     # Of a layer or of a bare operation.
-    return node, kind if kind in ("softmax", "sigmoid") else activation_name(getattr(node.layer, "activation", None)) or "linear"
+    return node, kind if kind in ("softmax", "sigmoid") else activation_name(
+        getattr(node.layer, "activation", None)
+    ) or "linear"
 
 
 def fitting_loss(output: Output, compiled: CompiledLoss | None, requested: Loss | None) -> Loss:

@@ -114,9 +114,7 @@ class _Rules:
         (top, bottom), (left, right) = g.padding
         window = {"strides": g.strides, "padding": (top, left, bottom, right), "data_layout": "NHWC"}
         if layer.kind == "conv2d_transpose":
-            y = relax.op.nn.conv2d_transpose(
-                x, kernel, output_padding=g.output_padding, kernel_layout="HWOI", **window
-            )
+            y = relax.op.nn.conv2d_transpose(x, kernel, output_padding=g.output_padding, kernel_layout="HWOI", **window)
         elif _is_depthwise(layer):
             groups = layer.input_shape[-1]
             y = relax.op.nn.conv2d(x, kernel, dilation=g.dilation, groups=groups, kernel_layout="HWOI", **window)

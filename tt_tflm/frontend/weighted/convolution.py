@@ -65,9 +65,7 @@ def _separable(call: Call) -> list[Linear]:
     shape = _depthwise_shape(depthwise)
     taps = Layer.of(f"{call.name}/depthwise", "depthwise", shape, False, call.input_shapes[0], between)
     kind = "pointwise" if len(call.output_shape) == 3 else "conv1d"
-    mix = Layer.of(
-        f"{call.name}/pointwise", kind, tuple(pointwise.shape), bias is not None, between, call.output_shape
-    )
+    mix = Layer.of(f"{call.name}/pointwise", kind, tuple(pointwise.shape), bias is not None, between, call.output_shape)
     return [Linear(taps, Place(depthwise), None, _geometry(call)), Linear(mix, Place(pointwise), bias)]
 
 
