@@ -82,7 +82,8 @@ class TfliteWriter:
             name: for people and for interpreters that look tensors up by name.
             shape: every size positive; () for a scalar.
             dtype: ``float32``, ``int32``, ``uint32``, ``int16``, ``uint16``, ``int8``, ``uint8`` or ``bool``.
-            data: makes it a constant, of that shape and dtype, with a buffer of its own; not copied if it is contiguous.
+            data: makes it a constant, of that shape and dtype, with a buffer of its own; contiguous ones are not
+                copied.
             variable: it keeps its content from one run to the next; all zeros at first.
 
         Returns:
