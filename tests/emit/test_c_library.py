@@ -166,6 +166,13 @@ def test_weights_come_back_to_the_bit(name, saved):
     ]
 
 
+def test_text_is_made_when_it_is_asked_for():
+    sources = emit_c(_emitted(*_rows()), HOST)
+    pieces = list(sources.files.pieces("src/tt_model_weights.c"))
+    assert len(pieces) > 2 and "".join(pieces) == sources.files["src/tt_model_weights.c"]
+    assert sources.binary is None and "src/tt_model_weights.c" in dict(sources.files)
+
+
 def _files_with(values: np.ndarray) -> Mapping[str, str]:
     rows, head = _rows()
     rows.ravel()[: values.size] = values

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import tt_tflm
+from tt_tflm.build.settings import BuildSettings
+from tt_tflm.devices import get_device
 from tt_tflm.emit.c.constant_arrays import ELEMENTS, ConstantArray
 from tt_tflm.emit.c.weight_files import TEXT_BYTES, Weights
 from tt_tflm.errors import InputError
@@ -50,14 +52,6 @@ def test_large_models_become_binary_unless_c_is_asked_for():
     )
     assert [small.form(asked) for asked in ("auto", *FORMS)] == ["c", *FORMS]
     assert [large.form(asked) for asked in ("auto", *FORMS)] == ["binary", *FORMS]
-
-
-def test_text_is_made_when_it_is_asked_for():
-    made = build("everything", weights="c")
-    assert made.binary is None
-    source = "src/tt_model_weights.c"
-    assert source in made.files and "".join(made.files.pieces(source)) == made.files[source]
-    assert len(list(made.files.pieces(source))) > len(made.rows)
 
 
 @pytest.fixture(scope="module", params=["everything", "int8"])
@@ -148,11 +142,9 @@ def test_the_size_of_the_code_leaves_them_out(starters):
     assert c == binary
 
 
-def test_what_has_no_weights_of_its_own_is_refused():
-    converter = tt_tflm.TrainableConverter.from_keras_file(STARTER)
-    converter.loss, converter.weights = tt_tflm.PrototypeLoss(2), "text"
+def test_a_form_that_is_not_to_be_had_is_refused():
     with pytest.raises(InputError, match="weights: expected one of auto, c, binary, received 'text'"):
-        converter.convert()
-    converter.backend, converter.weights = "tflm", "binary"
+        build("everything", weights="text")
+    about = (get_device("host"), tt_tflm.PrototypeLoss(2), tt_tflm.SGD(), tt_tflm.Budget(), (1.0, 0.0))
     with pytest.raises(InputError, match="weights: expected 'auto' with backend 'tflm', whose models hold them"):
-        converter.convert()
+        BuildSettings(*about, "tflm", weights="c")

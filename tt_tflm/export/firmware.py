@@ -75,8 +75,8 @@ def firmware(build: Build, *, plain_c: bool = False) -> Firmware:
             files.pop(weight_assembly(symbol), None)
             files[weight_source(symbol)] = "".join(binary.source())
             binary = None
-        kernels = (kernel_source(symbol),)
-        return Firmware(files, kernels, report["arena_bytes"], report["row_pool_bytes"], False, binary)
+        arena, row_pool = report["arena_bytes"], report["row_pool_bytes"]
+        return Firmware(files, (kernel_source(symbol),), arena, row_pool, interpreted=False, binary=binary)
     if "lists_bytes" not in build.simulation:
         raise InputError("expected a build with include/tt_model.h, received one without: convert again")
     for name in (TRAIN, FISHER):

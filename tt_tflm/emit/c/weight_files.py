@@ -61,13 +61,13 @@ class Weights:
     arrays: tuple[ConstantArray, ...]
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """Of all arrays."""
         return sum(array.values.nbytes for array in self.arrays)
 
     def form(self, asked: str) -> str:
         """``c`` or ``binary``, for one of `WEIGHT_FORMS`."""
-        return asked if asked != "auto" else "c" if self.bytes <= TEXT_BYTES else "binary"
+        return asked if asked != "auto" else "c" if self.nbytes <= TEXT_BYTES else "binary"
 
     def declarations(self) -> str:
         """For the header."""
