@@ -50,6 +50,7 @@ _PROPERTIES = (
     "target",
     "name",
     "backend",
+    "weights",
     "loss",
     "optimizer",
     "plan",
@@ -72,6 +73,8 @@ class TrainableConverter:
     - ``name``: what everything of the build is called in C (default ``tt_model``): ``<name>.h``, its ``tt_model_t``,
       and the prefix of whatever else it defines, so that builds of several names go into one firmware;
     - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
+    - ``weights``: how the C backend writes them: ``c``, arrays in a C source; ``binary``, one file that an assembler
+      source includes; or ``auto`` (default), ``c`` up to 4 MiB;
     - ``loss``: ``SoftmaxLoss()`` or ``PrototypeLoss(...)``; None (default) for what the model tells: softmax where it
       ends in one or was compiled with a cross-entropy over classes;
     - ``optimizer``: ``SGD(...)`` (default), ``Momentum(...)`` or ``Adam(...)``;
@@ -102,6 +105,7 @@ class TrainableConverter:
         self.target = "host"
         self.name = SYMBOL
         self.backend = "c"
+        self.weights = "auto"
         self.loss: Loss | None = None
         self.optimizer: Optimizer = SGD()
         self.plan: UpdatePlan | None = None
@@ -220,7 +224,9 @@ class TrainableConverter:
         device = get_device(self.target)
         self._check_options()
         loss, input_scaling = self.objective, self.input_scaling
-        settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend, self.name)
+        settings = BuildSettings(
+            device, loss, self.optimizer, self.budget, input_scaling, self.backend, self.name, self.weights
+        )
         imported = self._import(report)
         settings = replace(settings, calibrated=self.calibrated)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tt_tflm.devices import Device
+from tt_tflm.emit.c.weight_files import WEIGHT_FORMS
 from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.losses import Loss
 from tt_tflm.optimizers import OPTIMIZERS, Optimizer
@@ -39,6 +40,7 @@ class BuildSettings:
         input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
         backend: ``c`` or ``tflm``.
         name: of the build in C.
+        weights: how its weights are written, one of ``WEIGHT_FORMS``.
         calibrated: least and greatest value of the representative data; None in float32.
 
     Raises:
@@ -52,6 +54,7 @@ class BuildSettings:
     input_scaling: tuple[float, float]
     backend: str
     name: str = SYMBOL
+    weights: str = "auto"
     calibrated: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -63,6 +66,13 @@ class BuildSettings:
             raise InputError(
                 "name: expected up to 40 small letters, digits and _, a letter first, and no word of C or file of the "
                 f"runtime, received {self.name!r}"
+            )
+        if self.weights not in WEIGHT_FORMS:
+            raise InputError(f"weights: expected one of {', '.join(WEIGHT_FORMS)}, received {self.weights!r}")
+        if self.weights != "auto" and self.backend != "c":
+            raise InputError(
+                f"weights: expected 'auto' with backend {self.backend!r}, whose models hold them, received "
+                f"{self.weights!r}"
             )
         if not isinstance(self.budget, Budget):
             raise InputError(f"expected a Budget, received {type(self.budget).__name__}")

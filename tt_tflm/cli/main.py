@@ -128,6 +128,13 @@ def plan(
     show_default=True,
     help="C sources, or models with custom ops for TensorFlow Lite Micro.",
 )
+@click.option(
+    "--weights",
+    type=terminal.OneOf(options.WEIGHT_NAMES),
+    default="auto",
+    show_default=True,
+    help="As text in a C source, or as one binary file that an assembler source includes; auto: C up to 4 MiB.",
+)
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), metavar="FILE", help="Update plan (plan.json).")
 @click.option(
     "--train",
@@ -168,6 +175,7 @@ def convert(
     target: str,
     name: str | None,
     backend: str,
+    weights: str,
     plan_path: Path | None,
     trained: tuple[str, ...],
     mode: str,
@@ -195,7 +203,7 @@ def convert(
         loss, optimizer = training.make()
         converter = tt_tflm.TrainableConverter.from_keras_file(model)
         converter.target, converter.loss, converter.optimizer = target, loss, optimizer
-        converter.backend = backend
+        converter.backend, converter.weights = backend, weights
         if name is not None:
             converter.name = name
         converter.plan, converter.mode, converter.tail = plan, mode, tail

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tt_tflm.plan import Budget
 
 BACKEND_NAMES = ("c", "tflm")
+WEIGHT_NAMES = ("auto", "c", "binary")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")

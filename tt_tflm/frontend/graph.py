@@ -138,8 +138,8 @@ def flatten(model: keras.Model, obstacles: list[str] | None = None) -> Graph:
     if len(functional.outputs) != 1:
         names = ", ".join(f"'{name}'" for name in output_names(functional))
         raise InputError(
-            f"model '{model.name}': expected one output to train, received {len(functional.outputs)} ({names}); build a "
-            "keras.Model of the inputs and that output"
+            f"model '{model.name}': expected one output to train, received {len(functional.outputs)} ({names}); "
+            "build a keras.Model of the inputs and that output"
         )
     shapes = [_input_shape(image) for image in functional.inputs]
     one = len(shapes) == 1

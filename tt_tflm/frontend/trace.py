@@ -2,8 +2,8 @@
 """A graph as TensorFlow operators, for the TFLite converter.
 
 Left to itself the converter optimises across layers: it moves a batch norm, a Rescaling or the bias of a linear layer
-into the layer that follows. The outputs stay the same, the gradients of the latter do not. So the graph is traced with a
-boundary after every call, a custom operator that the converter does not look through; linear maps are such operators
+into the layer that follows. The outputs stay the same, the gradients of the latter do not. So the graph is traced with
+a boundary after every call, a custom operator that the converter does not look through; linear maps are such operators
 too, so that their weights do not pass through it at all.
 """
 

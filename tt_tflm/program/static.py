@@ -128,7 +128,7 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
         raise UnsupportedLayerError(f"model '{model.name}': {error}") from None
     function = module["predict"]
     rows = [
-        tensor.numpy().reshape(-1, int(stride))
+        np.from_dlpack(tensor).reshape(-1, int(stride))  # not copied: the module keeps them too
         for tensor, stride in zip(function.attrs["params"], function.attrs["strides"], strict=True)
     ]
     steps, (output,) = steps_of(module, "predict")

@@ -13,6 +13,7 @@ import numpy as np
 import tflite
 from tvm import relax
 
+from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.tflite.expression import as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tt_tflm.tflite.op_params import FROZEN, Flag, Op, pack
