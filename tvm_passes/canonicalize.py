@@ -40,7 +40,8 @@ class Canonicalize:
     """The pass: ``main`` of the imported module becomes ``predict``.
 
     Raises:
-        UnsupportedGraphError: see there.
+        UnsupportedGraphError: see there; a line for each operator that has no kernel, which begins with ``at NAME:``
+            where the graph has a name for what it is part of.
     """
 
     def transform_module(self, module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
@@ -59,6 +60,7 @@ class _Rewriter:
         self._uses = LayerUses(self.graph)
         self._row_vars: list[relax.Var] = []
         self._lowered: relax.Var | None = None
+        self._problems: list[str] = []
         self._fused = self._match_patterns()
 
     def run(self) -> tvm.IRModule:
@@ -75,7 +77,9 @@ class _Rewriter:
                 for binding in self.graph.bindings:
                     if binding.var in self._covered:
                         continue
-                    self._binding(binding)
+                    self._try(binding)
+                if self._problems:
+                    raise UnsupportedGraphError("\n".join(self._problems))
                 result = self.pad(self._values[self.graph.result])
                 if result.var is None:
                     raise UnsupportedGraphError("expected an output that depends on the input, received a constant")
@@ -100,6 +104,17 @@ class _Rewriter:
                     fused[result] = op.name, source
                     self.cover(*between)
         return fused
+
+    def _try(self, binding: Any) -> None:
+        try:
+            self._binding(binding)
+        except UnsupportedGraphError as error:
+            owner = self.graph.named_after(binding.var)
+            self._problems.append(f"at {owner}: {error}" if owner else str(error))
+            # Something of its shape in its place, so that whatever else is wrong is told too.
+            (x, *_), n = self._values.values(), int(np.prod(shape_of(binding.var)))
+            kernel = Kernel("unsupported", (Param("x", x.elements), Param("y", n, OUT)))
+            self.define(binding, kernel, [x.var])
 
     def _binding(self, binding: Any) -> None:
         value = binding.value

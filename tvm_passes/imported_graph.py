@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,18 @@ class ImportedGraph:
     def definition(self, var: relax.Var) -> Any:
         """What a binding sets ``var`` to; None for a parameter."""
         return self._definitions.get(var)
+
+    def named_after(self, var: relax.Var) -> str | None:
+        """The name of the nearest variable from ``var`` on that has one of its own: importers number the others."""
+        pending, met = [var], {var}
+        while pending:
+            var = pending.pop(0)
+            if not re.fullmatch(r"(lv|gv)\d*", str(var.name)):
+                return str(var.name)
+            readers = [reader.var for reader in self.consumers.get(var, []) if reader.var not in met]
+            pending += readers
+            met.update(readers)
+        return None
 
     def only_consumer(self, var: relax.Var, op: str) -> Any | None:
         """The one binding that reads ``var``, if there is just one and it is a call of Relax operator ``op``."""

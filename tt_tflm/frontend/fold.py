@@ -66,7 +66,7 @@ class Folded:
 
     def layers(self) -> list[FoldedLayer]:
         """Every layer with weights in topological order, those that are used in several places once."""
-        distinct = {}
+        distinct: dict[tuple[int, int | None], FoldedLayer] = {}
         for index in sorted(self.weights):
             for folded in self.weights[index]:
                 distinct.setdefault(folded.part.key, folded)

@@ -6,6 +6,7 @@ What counts is what a model computes, not which class wrote it: layers and bare 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -158,10 +159,10 @@ def output_names(functional: keras.Model) -> list[str]:
 def _input_shape(image: Any) -> Shape:
     shape = tuple(image.shape[1:])
     if not shape or None in shape:
-        fixed = tuple("..." if size is None else size for size in shape)
+        fixed = ", ".join("N" if size is None else str(size) for size in shape)
         raise InputError(
             f"input '{image.name}': expected every size but the batch fixed, received {tuple(image.shape)}; build the "
-            f"model on keras.Input({fixed}) with a size in place of each ..."
+            f"model on keras.Input(({fixed})), with a size for each N"
         )
     received = "a sparse one" if getattr(image, "sparse", False) else str(image.dtype)
     if getattr(image, "sparse", False) or received in ("string", "bool") or "complex" in received:
@@ -228,7 +229,7 @@ class _Walk:
                 if call.is_input:
                     continue
                 operation = call.operation
-                if call.arguments.kwargs.get("training"):
+                if call.arguments.kwargs.get("training") and not _augments(operation):
                     raise UnsupportedLayerError(
                         f"layer '{operation.name}' ({type(operation).__name__}): expected inference, received "
                         "training=True; call it without that argument"
@@ -292,6 +293,12 @@ class _Walk:
             name = name if met[name] == 1 else f"{name}:{met[name]}"
             named.append(replace(node, name=name, call=call, parts=parts.get(node.group, ())))
         return tuple(named)
+
+
+def _augments(operation: Any) -> bool:
+    """Whether a layer is in training mode unless it is told otherwise, as random augmentations are."""
+    training = inspect.signature(type(operation).call).parameters.get("training")
+    return training is not None and training.default is True
 
 
 def _outputs(operation: Any, arguments: Any, symbols: Sequence[Any]) -> list[Any]:

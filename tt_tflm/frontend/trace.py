@@ -53,7 +53,7 @@ def _converted(function: Callable[..., Any], specs: list[Any]) -> bytes:
     # Marked functions survive only on the way through a saved model, for which the converter wants an object to save.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
     converter.allow_custom_ops = True
-    return converter.convert()  # type: ignore[no-any-return]
+    return converter.convert()
 
 
 class _Trace:

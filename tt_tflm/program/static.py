@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tvm
 
-from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.errors import InputError, UnsupportedLayerError, refuse_for
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
 from tt_tflm.frontend.quiet import silence
 from tt_tflm.frontend.tflite_import import to_relax
+from tt_tflm.frontend.trace import identifier
 from tt_tflm.losses import LOSSES, Loss
 from tt_tflm.optimizers import Optimizer
 from tt_tflm.plan.cost import Cost, cost_of_training
@@ -108,6 +110,15 @@ class ImportedModel:
             raise UnsupportedLayerError(f"model '{self.name}': {error}; register it with a gradient") from None
 
 
+def _obstacle(model: keras.Model, line: str) -> str:
+    """A line of the canonicaliser's error, with the layer as Keras names it."""
+    found = re.fullmatch(r"at (\w+): (.*)", line)
+    node = next((n for n in flatten(model).nodes if found and identifier(n.name) == found[1]), None)
+    if found is None or node is None:
+        return f"model '{model.name}': {line}"
+    return f"layer '{node.name}' ({type(node.layer).__name__}): {found[2]}; compute it otherwise, or outside the model"
+
+
 def import_model(model: keras.Model, report: Report = lambda _name: None) -> ImportedModel:
     """Run the front end.
 
@@ -125,7 +136,8 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
         with silence():
             module = canonical(imported)
     except UnsupportedGraphError as error:
-        raise UnsupportedLayerError(f"model '{model.name}': {error}") from None
+        refuse_for(model.name, [_obstacle(model, line) for line in str(error).splitlines()])
+        raise
     function = module["predict"]
     rows = [
         np.from_dlpack(tensor).reshape(-1, int(stride))  # not copied: the module keeps them too

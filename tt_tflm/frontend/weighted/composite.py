@@ -95,7 +95,7 @@ class _Walk:
 
 def _filled(call: Call, values: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     given = {id(old): new for old, new in zip(call.arguments.keras_tensors, values, strict=True)}
-    return call.arguments.fill_in(given)  # type: ignore[no-any-return]
+    return call.arguments.fill_in(given)
 
 
 def _parts(call: Call) -> list[Linear]:
