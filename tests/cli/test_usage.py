@@ -11,7 +11,7 @@ from tt_tflm.boards.simulated.task import GRADIENTS
 from tt_tflm.build.converter import MODES
 from tt_tflm.cli.evaluate import COMPARED
 from tt_tflm.cli.options import GRADIENT_NAMES, MODE_NAMES
-from tt_tflm.frontend.layers import supported_layers
+from tt_tflm.frontend.supported import supported_layers
 from tt_tflm.meta.evaluation_settings import DEFAULT_STRATEGIES
 
 

@@ -65,9 +65,7 @@ def weight_ops() -> Callable[[Any], list[WeightOp]]:
             for argument in binding.value.args:
                 consumers.setdefault(argument, []).append(binding)
         return [
-            op
-            for binding in calls
-            if (op := _weight_op(binding.value, consumers.get(binding.var, []))) is not None
+            op for binding in calls if (op := _weight_op(binding.value, consumers.get(binding.var, []))) is not None
         ]
 
     return read

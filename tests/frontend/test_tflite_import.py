@@ -155,8 +155,7 @@ def branched(set_weights: Callable) -> Any:
 def test_a_graph_with_branches(branched: Any, run_relax: Callable, operators: Callable) -> None:
     module = to_relax(branched)
     assert " ".join(operators(module)) == (
-        "nn.conv2d add nn.conv2d add add add multiply add mean matmul add sigmoid multiply "
-        "concat concat add"
+        "nn.conv2d add nn.conv2d add add add multiply add mean matmul add sigmoid multiply concat concat add"
     )
     assert _max_error(module, branched, run_relax) < 1e-5
 

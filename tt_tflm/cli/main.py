@@ -312,11 +312,11 @@ def simulate(
 @cli.command("supported-ops")
 @options.json_option
 def supported_ops(json_path: Path | None) -> None:
-    """List the Keras layers that can be converted, and what can be trained of them."""
+    """List the layers and operations that models may be made of, and what can be trained of them."""
     from dataclasses import asdict
 
     from tt_tflm import report
-    from tt_tflm.frontend.layers import supported_layers
+    from tt_tflm.frontend.supported import supported_layers
 
     layers = supported_layers()
     terminal.show(report.supported_table(layers))

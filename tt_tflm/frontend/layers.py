@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A layer with weights as the rest of the package sees it, and the table of what the front end takes."""
+"""A layer with weights as the rest of the package sees it, and the names of activations."""
 
 from __future__ import annotations
 
@@ -145,87 +145,11 @@ class Layer:
         return kernel, rows[:, self.row_length].copy() if self.bias else None
 
 
-@dataclass(frozen=True)
-class SupportedLayer:
-    """A line of `tt-tflm supported-ops`.
-
-    Attributes:
-        layer: name of the class in `keras.layers`.
-        handled: what becomes of it in the build.
-        trains: "weights" where its rows can be trained, "passes gradients" where only the layers before it can,
-            "nothing" where neither is needed.
-        limits: what is refused.
-    """
-
-    layer: str
-    handled: str
-    trains: str
-    limits: str = ""
-
-
-_LAST = "channels_last"
-# Layer of Keras -> what becomes of it, the operations of tvm_passes.ops that it needs, and what is refused.
-_LAYERS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "Conv2D": ("kernel", ("conv2d",), f"{_LAST}, dilation 1, groups 1"),
-    "DepthwiseConv2D": ("kernel", ("depthwise_conv2d",), f"{_LAST}, dilation 1, equal strides"),
-    "SeparableConv2D": (
-        "depthwise and pointwise",
-        ("depthwise_conv2d", "conv2d"),
-        f"{_LAST}, dilation 1, equal strides",
-    ),
-    "Conv1D": ("kernel", ("conv2d",), f"{_LAST}, dilation 1, groups 1, padding not causal"),
-    "Dense": ("kernel", ("conv2d",), ""),
-    "BatchNormalization": ("folded, else scale and shift", ("affine",), "last axis, as at inference"),
-    "ReLU": ("clip, fused where it follows a kernel", ("clip",), "threshold 0"),
-    "LeakyReLU": ("elementwise", ("leaky_relu",), ""),
-    "Activation": ("as the activation named", (), "{activations}"),
-    "Softmax": ("over the last axis", ("softmax",), "last axis"),
-    "Add": ("elementwise", ("add",), ""),
-    "Multiply": ("elementwise, broadcasting", ("multiply", "multiply_channel"), ""),
-    "Concatenate": ("copies", ("concat",), "not along the batch"),
-    "AveragePooling2D": ("kernel", ("avg_pool",), _LAST),
-    "MaxPooling2D": ("kernel", ("max_pool",), _LAST),
-    "AveragePooling1D": ("kernel", ("avg_pool",), _LAST),
-    "MaxPooling1D": ("kernel", ("max_pool",), _LAST),
-    "GlobalAveragePooling2D": ("kernel", ("avg_pool",), _LAST),
-    "GlobalMaxPooling2D": ("kernel", ("max_pool",), _LAST),
-    "GlobalAveragePooling1D": ("kernel", ("avg_pool",), _LAST),
-    "GlobalMaxPooling1D": ("kernel", ("max_pool",), _LAST),
-    "ZeroPadding2D": ("into the kernel that follows, else a copy", ("pad2d",), _LAST),
-    "ZeroPadding1D": ("into the kernel that follows, else a copy", ("pad2d",), _LAST),
-    "Flatten": ("no code", (), _LAST),
-    "Reshape": ("no code", (), "at most three axes"),
-    "Dropout": ("dropped", (), ""),
-    "SpatialDropout1D": ("dropped", (), ""),
-    "SpatialDropout2D": ("dropped", (), ""),
-    "Rescaling": ("scale and shift", ("affine",), ""),
-    "InputLayer": ("the input", (), "one, float32, shape known"),
-}
-LAYER_TYPES = frozenset(_LAYERS)
-
-
 def activations() -> tuple[str, ...]:
     """Names in `keras.activations` of those that there is an operation for."""
     from tvm_passes.ops import OPS  # TVM takes seconds to import, and most commands end before they need it.
 
     return ("linear", *(name for op in OPS.values() for name in op.activation_names))
-
-
-def supported_layers() -> tuple[SupportedLayer, ...]:
-    """What the front end takes, for as long as no other operation is registered."""
-    names = ", ".join(activations())
-    return tuple(
-        SupportedLayer(layer, handled, _trains(layer, ops), limits.format(activations=names))
-        for layer, (handled, ops, limits) in _LAYERS.items()
-    )
-
-
-def _trains(layer: str, ops: tuple[str, ...]) -> str:
-    from tvm_passes.ops import GRADIENTS, WEIGHTED
-
-    if layer == "InputLayer" or not all(op in GRADIENTS for op in ops):
-        return "nothing"
-    return "weights" if any(op in WEIGHTED for op in ops) else "passes gradients"
 
 
 def activation_name(function: object) -> str | None:

@@ -10,7 +10,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from tt_tflm.boards.adaptation import AdaptationResult
-    from tt_tflm.frontend.layers import Layer, SupportedLayer
+    from tt_tflm.frontend.layers import Layer
+    from tt_tflm.frontend.supported import SupportedLayer
 
 _INSTRUCTIONS = {
     "fisher": "inspecting the support",
@@ -106,11 +107,11 @@ def adaptation_table(report: Mapping[str, Any], device: str, result: AdaptationR
 
 def supported_table(layers: Sequence[SupportedLayer]) -> Table:
     """What the front end takes."""
-    table = Table(title="supported Keras layers")
-    for heading in ("layer", "becomes", "trains", "limits"):
+    table = Table(title="supported layers and operations")
+    for heading in ("layer or operation", "becomes", "trains", "int8", "limits"):
         table.add_column(heading)
     for layer in layers:
-        table.add_row(layer.layer, layer.handled, layer.trains, layer.limits)
+        table.add_row(layer.layer, layer.handled, layer.trains, "yes" if layer.int8 else "", layer.limits)
     return table
 
 

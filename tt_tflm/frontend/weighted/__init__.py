@@ -8,7 +8,7 @@ from tt_tflm.frontend.weighted import convolution, dense, normalization, recurre
 from tt_tflm.frontend.weighted.composite import COMPOSITE, has_weighted_children
 from tt_tflm.frontend.weighted.rule import WEIGHTED_LAYERS, Call, WeightedLayer, rule_of, weighted
 
-__all__ = ["WEIGHTED_LAYERS", "Call", "WeightedLayer", "rule_for", "weighted"]
+__all__ = ["COMPOSITE", "WEIGHTED_LAYERS", "Call", "WeightedLayer", "rule_for", "weighted"]
 
 FAMILIES = (convolution, dense, normalization, recurrent, wrappers)
 

@@ -100,8 +100,10 @@ def _run_separable(call: Call, apply: Apply, inputs: list[Any]) -> Any:
 
 
 _LAST = "channels_last"
-weighted(WeightedLayer(("Conv2D", "Conv1D"), _dense, _run, ends_linear=True, limits=_LAST))
-weighted(WeightedLayer(("DepthwiseConv2D", "DepthwiseConv1D"), _depthwise, _run, ends_linear=True, limits=_LAST))
+weighted(WeightedLayer(("Conv2D", "Conv1D"), _dense, _run, ends_linear=True, int8=True, limits=_LAST))
+weighted(
+    WeightedLayer(("DepthwiseConv2D", "DepthwiseConv1D"), _depthwise, _run, ends_linear=True, int8=True, limits=_LAST)
+)
 weighted(
     WeightedLayer(
         ("SeparableConv2D", "SeparableConv1D"),
@@ -109,6 +111,7 @@ weighted(
         _run_separable,
         ends_linear=True,
         handled="depthwise and pointwise",
+        int8=True,
         limits=_LAST,
     )
 )

@@ -87,7 +87,7 @@ def _run_einsum(call: Call, apply: Apply, inputs: list[Any]) -> Any:
     return activated(call.layer, tf.reshape(y, (-1, *kept, *made)))
 
 
-weighted(WeightedLayer(("Dense",), _dense, _run, ends_linear=True))
+weighted(WeightedLayer(("Dense",), _dense, _run, ends_linear=True, int8=True))
 weighted(
     WeightedLayer(("EinsumDense",), _einsum, _run_einsum, _check_einsum, limits="equations that map the last axes")
 )

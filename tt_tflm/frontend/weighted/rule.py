@@ -59,6 +59,7 @@ class WeightedLayer:
         ends_linear: whether the output is that of the last map, where the layer has no activation: a batch norm that
             follows is folded into it.
         handled: what becomes of it, for the table of supported layers.
+        int8: whether there is an integer form, for the same.
         limits: what is refused, for the same.
     """
 
@@ -68,6 +69,7 @@ class WeightedLayer:
     check: Callable[[Call], None] = lambda _call: None
     ends_linear: bool = False
     handled: str = "kernel"
+    int8: bool = False
     limits: str = ""
 
 
