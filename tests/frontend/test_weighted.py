@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers with weights are linear maps and what is around them, whichever class wrote them: the same numbers as Keras."""
+"""Layers with weights are linear maps and what is around them, whoever wrote them: the same numbers as Keras."""
 
 from collections.abc import Callable
 from typing import Any
