@@ -20,11 +20,11 @@ from .weighted_trials import Weighted
 EXAMPLES = 10
 
 
-def _draw_window(draw: Draw) -> Window:
+def draw_window(draw: Draw) -> Window:
     return draw_transposed(draw, draw(st.integers(1, 7)), draw(st.integers(1, 6)))
 
 
-CASES = Weighted("conv2d_transpose", conv2d_transpose, _draw_window, lambda w: w.taps * w.C).cases()
+CASES = Weighted("conv2d_transpose", conv2d_transpose, draw_window, lambda w: w.taps * w.C).cases()
 
 
 @pytest.mark.parametrize("op", CASES)
