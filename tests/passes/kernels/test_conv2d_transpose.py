@@ -17,7 +17,7 @@ from ..trials import Draw, Trial, check_op, check_trial, normal
 from ..windows import conv2d_transpose, draw_transposed
 from .weighted_trials import Weighted
 
-EXAMPLES = 10
+EXAMPLES = 8
 
 
 def draw_window(draw: Draw) -> Window:
