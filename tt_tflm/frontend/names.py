@@ -26,7 +26,7 @@ class WeightOp:
     """An operator with weights, as it stands in the Relax main.
 
     Attributes:
-        kind: "conv2d" (1x1 and one-dimensional convolutions too), "depthwise" or "dense".
+        kind: "conv2d" (1x1 and one-dimensional convolutions too), "conv2d_transpose", "depthwise" or "dense".
         rows: float32 (channels, row_length + 1), the bias in the last column, 0 where there is none.
     """
 

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from tvm import tirx
 
 from ..kernel import Kernel
-from .axis import forward_axes
+from .axis import Axis, forward_axes
 from .conv2d import F32, Functions, buffers, clear_fresh, row, row_pointers, row_scales, scale_params, walk
 from .geometry import Window
 from .loops import Expr, LoopNest, clipped, mac, offset_pointer, prim_func
 from .tiling import Tiling
 
+Axes = tuple[Axis, Axis]  # vertical and horizontal
 Sums = list[list[tirx.Var]]  # of every position of a tile and every row of a block
 
 # ---------------------------------------------------------------- walks
@@ -32,10 +33,10 @@ def walk_groups(nest: LoopNest, w: Window, size: int) -> Iterator[tuple[Expr, in
             yield group * outputs + channel, count, group * w.depth
 
 
-def walk_tiles(nest: LoopNest, w: Window, pixels: int) -> Iterator[tuple[Expr, Expr, int, bool]]:
-    """Loop over the positions of a window in tiles: yields row, first column and number of columns, and whether all
-    taps of a row lie on the image; where they do not, it is one column."""
-    vertical, horizontal = forward_axes(w)
+def walk_tiles(nest: LoopNest, axes: Axes, pixels: int) -> Iterator[tuple[Expr, Expr, int, bool]]:
+    """Loop over destinations in tiles: yields row, first column and number of columns, and whether all taps of a row
+    lie on the image; where they do not, it is one column."""
+    vertical, horizontal = axes
     first, last = horizontal.interior()
     tiled = (last - first) // pixels * pixels
     with nest.loop("oy", vertical.count) as oy:
@@ -51,13 +52,19 @@ def walk_tiles(nest: LoopNest, w: Window, pixels: int) -> Iterator[tuple[Expr, E
             yield oy, column, 1, False
 
 
-def walk_taps(nest: LoopNest, w: Window, oy: Expr, column: Expr, whole: bool) -> Iterator[tuple[Expr, Expr]]:
-    """Loop over the taps on the image at a position of a window: yields the position on the image, and the tap."""
-    vertical, horizontal = forward_axes(w)
+def walk_taps(
+    nest: LoopNest, axes: Axes, w: Window, oy: Expr, column: Expr, whole: bool
+) -> Iterator[tuple[Expr, Expr]]:
+    """Loop over the taps on the image ``w.W`` wide at a destination: yields the position on the image, and the tap."""
+    vertical, horizontal = axes
+    if not vertical.taps or not horizontal.taps:
+        return
     r_first, r_last = vertical.tap_range(nest, oy, "r")
-    s_first, s_last = (0, w.kw) if whole else horizontal.tap_range(nest, column, "s")
+    s_first, s_last = (0, horizontal.taps) if whole else horizontal.tap_range(nest, column, "s")
     with nest.loop("r", r_last, r_first) as r, nest.loop("s", s_last, s_first) as s:
-        yield vertical.source(oy, r) * w.W + horizontal.source(column, s), r * w.kw + s
+        position = vertical.source(oy, r) * w.W + horizontal.source(column, s)
+        tap_row, tap = vertical.tap + r * vertical.tap_step, horizontal.tap + s * horizontal.tap_step
+        yield position, tap_row * w.kw + tap
 
 
 # ---------------------------------------------------------------- forward
@@ -83,10 +90,11 @@ def _forward_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx
     y = tirx.decl_buffer((w.pixels * w.O,), F32, "y")
     row_ = row_pointers(rows, kernel["stride"])
     low, high = kernel.attrs.get("low"), kernel.attrs.get("high")
+    axes = forward_axes(w)
     nest = LoopNest()
-    for oy, column, pixels, whole in walk_tiles(nest, w, tiling.pixels):
+    for oy, column, pixels, whole in walk_tiles(nest, axes, tiling.pixels):
         acc = [[nest.local(f"acc{t}{i}", row_[i][w.taps * w.depth]) for i in range(rows)] for t in range(pixels)]
-        for position, tap in walk_taps(nest, w, oy, column, whole):
+        for position, tap in walk_taps(nest, axes, w, oy, column, whole):
             source, base = nest.let("source", position * w.C), nest.let("base", tap * w.depth)
             add_products(nest, acc, x, source, w.sw * w.C, row_, base, w.depth, tiling)
         for t in range(pixels):
@@ -148,10 +156,11 @@ def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> t
     dx = tirx.decl_buffer((w.H * w.W * w.C,), F32, "dx")
     row_ = row_pointers(rows, kernel["stride"], dtype=kernel.param("rows").dtype)
     scales = scale_params(row_)
+    axes = forward_axes(w)
     nest = LoopNest()
-    for oy, column, pixels, whole in walk_tiles(nest, w, tiling.pixels):
+    for oy, column, pixels, whole in walk_tiles(nest, axes, tiling.pixels):
         grads = load_gradients(nest, g, (oy * w.OW + column) * w.O, w.O, pixels, rows, scales)
-        for position, tap in walk_taps(nest, w, oy, column, whole):
+        for position, tap in walk_taps(nest, axes, w, oy, column, whole):
             target, base = nest.let("target", position * w.C), nest.let("base", tap * w.depth)
             spread(nest, dx, target, w.sw * w.C, grads, row_, base, w.depth, tiling)
     return prim_func([g, *row_, *scales, dx], nest)

@@ -13,6 +13,7 @@ from tvm import tirx
 
 from ..kernel import Kernel
 from . import conv2d
+from .axis import forward_axes
 from .conv2d import F32, Functions, buffers, clear_fresh, row, row_pointers, row_scales, scale_params, walk
 from .conv2d_spread import add_products, load_gradients, spread, walk_taps, walk_tiles
 from .geometry import Window
@@ -40,13 +41,14 @@ def _forward_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx
     row_ = row_pointers(rows, kernel["stride"])
     low, high = kernel.attrs.get("low"), kernel.attrs.get("high")
     moved = w.transposed()
+    axes = forward_axes(moved)
     nest = LoopNest()
     with nest.loop("p", w.pixels) as p:
         for i in range(rows):
             nest.store(y, p * w.O + i, row_[i][w.taps * w.C])
-    for iy, column, pixels, whole in walk_tiles(nest, moved, tiling.pixels):
+    for iy, column, pixels, whole in walk_tiles(nest, axes, tiling.pixels):
         source = nest.let("source", (iy * w.W + column) * w.C)
-        for position, tap in walk_taps(nest, moved, iy, column, whole):
+        for position, tap in walk_taps(nest, axes, moved, iy, column, whole):
             target, base = nest.let("target", position * w.O), nest.let("base", tap * w.C)
             indices = [[target + t * w.sw * w.O + i for i in range(rows)] for t in range(pixels)]
             acc = [[nest.local(f"acc{t}{i}", y[at]) for i, at in enumerate(of)] for t, of in enumerate(indices)]
@@ -83,10 +85,11 @@ def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> t
     row_ = row_pointers(rows, kernel["stride"], dtype=kernel.param("rows").dtype)
     scales = scale_params(row_)
     moved = w.transposed()
+    axes = forward_axes(moved)
     nest = LoopNest()
-    for iy, column, pixels, whole in walk_tiles(nest, moved, tiling.pixels):
+    for iy, column, pixels, whole in walk_tiles(nest, axes, tiling.pixels):
         target = nest.let("target", (iy * w.W + column) * w.C)
-        for position, tap in walk_taps(nest, moved, iy, column, whole):
+        for position, tap in walk_taps(nest, axes, moved, iy, column, whole):
             source, base = nest.let("source", position * w.O), nest.let("base", tap * w.C)
             grads = load_gradients(nest, g, source, w.sw * w.O, pixels, rows, scales)
             spread(nest, dx, target, w.C, grads, row_, base, w.C, tiling)

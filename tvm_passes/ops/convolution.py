@@ -13,7 +13,15 @@ from tvm import relax, tirx
 
 from ..imported_graph import UnsupportedGraphError, Value, clip_bounds, conv_rows, shape_of
 from ..kernel import INOUT, OUT, ROWS, Kernel, Param, Step, row_length
-from ..kernels import conv2d, conv2d_int8, conv2d_spread, conv2d_transpose, depthwise, depthwise_int8
+from ..kernels import (
+    conv2d,
+    conv2d_int8,
+    conv2d_spread,
+    conv2d_transpose,
+    conv2d_transpose_int8,
+    depthwise,
+    depthwise_int8,
+)
 from ..kernels.geometry import Window, int8_row_stride
 from ..kernels.tiling import Tiling
 from .clip import BOUNDS, through_clip
@@ -88,7 +96,9 @@ def _window(binding: Any, source: Value, top: int, left: int) -> Window:
     sh, sw = (int(v) for v in attrs.strides)
     # One tap is not apart from any other.
     dh, dw = (int(d) if taps > 1 else 1 for d, taps in zip(attrs.dilation, (kh, kw), strict=True))
-    return Window(*source.shape[1:], *shape_of(binding.var)[1:], kh, kw, sh, sw, top, left, dh, dw)
+    height, width, channels = source.shape[1:]
+    oh, ow, out = shape_of(binding.var)[1:]
+    return Window(height, width, channels, oh, ow, out, kh, kw, sh, sw, top, left, dh, dw)
 
 
 def _lower_matmul(lowering: Lowering, binding: Any) -> bool:
@@ -160,7 +170,7 @@ def _register(
     forward: Schedule,
     grad_input: Schedule,
     grad_weights: Schedule,
-    int8: Int8 | None,
+    int8: Int8,
     lowers: dict[str, Lower],
     code: int | None,
     depth: Callable[[Window], int],
@@ -206,7 +216,7 @@ _register(
     _by_window(conv2d.forward, conv2d_spread.forward),
     _by_window(conv2d.grad_input, conv2d_spread.grad_input),
     conv2d.grad_weights,
-    Int8(conv2d_int8.forward, _quantize),
+    Int8(_by_window(conv2d_int8.forward, conv2d_int8.forward_spread), _quantize),
     {"relax.nn.conv2d": Lower(_lower_conv2d, _rows), "relax.matmul": Lower(_lower_matmul, _matmul_rows)},
     3,
     lambda window: window.depth,
@@ -226,7 +236,7 @@ _register(
     conv2d_transpose.forward,
     conv2d_transpose.grad_input,
     conv2d_transpose.grad_weights,
-    None,
+    Int8(conv2d_transpose_int8.forward, _quantize),
     {"relax.nn.conv2d_transpose": Lower(_lower_conv2d_transpose, _rows)},
     None,
     lambda window: window.C,

@@ -17,6 +17,7 @@ from ..windows import SIZES, conv2d, draw_window, image
 from .weighted_trials import Weighted
 
 EXAMPLES = 20
+FEWER = 8
 
 
 def _draw_window(draw: Draw) -> Window:
@@ -52,7 +53,7 @@ def test_conv2d(op: str) -> None:
 
 @pytest.mark.parametrize("op", SPREAD)
 def test_dilation_and_groups(op: str) -> None:
-    check_op(SPREAD[op], EXAMPLES // 2)
+    check_op(SPREAD[op], FEWER)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ from ..trials import Draw, Trial, check_op, check_trial, normal
 from ..windows import conv2d_transpose, draw_transposed
 from .weighted_trials import Weighted
 
-EXAMPLES = 10
+EXAMPLES = 8
 
 
-def _draw_window(draw: Draw) -> Window:
+def draw_window(draw: Draw) -> Window:
     return draw_transposed(draw, draw(st.integers(1, 7)), draw(st.integers(1, 6)))
 
 
-CASES = Weighted("conv2d_transpose", conv2d_transpose, _draw_window, lambda w: w.taps * w.C).cases()
+CASES = Weighted("conv2d_transpose", conv2d_transpose, draw_window, lambda w: w.taps * w.C).cases()
 
 
 @pytest.mark.parametrize("op", CASES)

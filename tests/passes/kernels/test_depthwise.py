@@ -15,6 +15,7 @@ from ..windows import depthwise_conv2d, draw_window
 from .weighted_trials import Weighted
 
 EXAMPLES = 20
+FEWER = 8
 
 
 def _draw_window(draw: Draw, most_apart: int = 1) -> Window:
@@ -37,7 +38,7 @@ def test_depthwise_conv2d(op: str) -> None:
 
 @pytest.mark.parametrize("op", DILATED)
 def test_dilation(op: str) -> None:
-    check_op(DILATED[op], EXAMPLES // 2)
+    check_op(DILATED[op], FEWER)
 
 
 @pytest.mark.parametrize(("channels", "out_channels", "lanes"), [(4, 4, 2), (3, 3, 1), (4, 8, 1)])

@@ -182,6 +182,8 @@ class _Emitter:
         loss_at = next((i for i, call in enumerate(calls) if call.kernel.op == LOSS), -1)
         for index, call in enumerate(calls):
             op = call.kernel.op
+            if op.startswith("conv2d_transpose"):
+                raise self._refused_transposed(self._layer(call))
             if op == LOSS:
                 self._emit_loss(call)
             elif op in _FORWARD_WEIGHTED:
@@ -238,15 +240,26 @@ class _Emitter:
     def _base(self, layer: int) -> Value:
         return self._graph.constant(f"layer_{layer}/rows", self._model.layers[layer].rows)
 
+    def _refused(self, layer: int, expected: str, received: object) -> UnsupportedLayerError:
+        return UnsupportedLayerError(
+            f"layer '{self._model.layers[layer].name}': expected {expected} where TFLM's ops train or pass a gradient, "
+            f"received {received}: leave it out of the plan and of the tail, or convert with backend 'c'"
+        )
+
+    def _refused_transposed(self, layer: int) -> UnsupportedLayerError:
+        return UnsupportedLayerError(
+            f"layer '{self._model.layers[layer].name}': expected a convolution that TFLM's ops know, received a "
+            "transposed one: convert with backend 'c'"
+        )
+
     def _weight_fields(self, kernel: Kernel, layer: int) -> tuple[list[Value], dict[str, object]]:
         """The inputs that hold the rows of a layer, and what the parameters say of them."""
         w = Window.of(kernel.attrs)
         if kernel.op.startswith("depthwise") and w.O != w.C:
-            raise UnsupportedLayerError(
-                f"layer '{self._model.layers[layer].name}': expected depth_multiplier 1 where TFLM's ops train or pass "
-                f"a gradient, received {w.O // w.C}: leave it out of the plan and of the tail, or convert with backend "
-                "'c'"
-            )
+            raise self._refused(layer, "depth_multiplier 1", w.O // w.C)
+        if not w.compact():
+            received = f"dilation {(w.dh, w.dw)}" if w.groups == 1 else f"{w.groups} groups"
+            raise self._refused(layer, "no dilation and one group", received)
         window = w.attrs()
         if layer not in self._candidates:
             fields = {"window": window, "stride": row_length(kernel), "candidate": FROZEN, "copies": 0}
