@@ -17,7 +17,7 @@ int8 program (``quantize``) activations and rows are int8; gradients and trained
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -89,6 +89,22 @@ def int8_row_bytes(kernel: Kernel) -> int:
 
 def declare(kernel: Kernel) -> tirx.PrimFunc:
     """The PrimFunc without a body that stands for ``kernel``."""
+    # By their text: 1, 1.0 and True are equal, and so are the two zeros.
+    attrs = tuple((key, repr(value)) for key, value in kernel.attrs.items())
+    key = kernel.op, kernel.params, kernel.overlay, attrs
+    if key not in _DECLARED:
+        if len(_DECLARED) >= _MOST_DECLARED:
+            _DECLARED.clear()
+        _DECLARED[key] = _declaration(kernel)
+    return _DECLARED[key]
+
+
+# An unrolled recurrence calls the same few kernels thousands of times, in every pass.
+_DECLARED: dict[Hashable, tirx.PrimFunc] = {}
+_MOST_DECLARED = 1024
+
+
+def _declaration(kernel: Kernel) -> tirx.PrimFunc:
     buffers = [tirx.decl_buffer((p.elements,), p.dtype, p.name) for p in kernel.params]
     func = tirx.PrimFunc(buffers, tirx.Evaluate(0), PrimType("void"))
     attrs = {

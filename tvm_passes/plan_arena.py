@@ -134,6 +134,7 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
     function = module[name]
     places: dict[relax.Var, Place] = {}
     calls: list[PlannedCall] = []
+    kernels: dict[tvm.ir.GlobalVar, Kernel] = {}
     alloc_tensor = tvm.ir.Op.get("relax.memory.alloc_tensor")
     params = {p: str(p.name) for p in function.params}
     masks = [int(str(g), 16) for g in function.attrs["guards"]] if "guards" in function.attrs else None
@@ -149,7 +150,9 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
             if not isinstance(value, relax.Call):
                 continue
             if isinstance(value.op, tvm.ir.GlobalVar):
-                kernel = kernel_of(module[value.op])
+                if value.op not in kernels:
+                    kernels[value.op] = kernel_of(module[value.op])
+                kernel = kernels[value.op]
                 guard = masks[len(calls)] if masks is not None else ALWAYS
                 calls.append(PlannedCall(value.op.name_hint, kernel, tuple(operand(a) for a in value.args), guard))
             elif value.op == alloc_tensor:

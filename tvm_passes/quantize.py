@@ -78,8 +78,8 @@ def quantized_steps(module: tvm.IRModule) -> list[Step]:
     """The calls of a canonical ``predict`` that become integer: all but a softmax at the end.
 
     Raises:
-        UnsupportedGraphError: one of them has no int8 kernel, or a layer is used in several places, whose uses would each
-            want codes of another scale.
+        UnsupportedGraphError: one of them has no int8 kernel, or a layer is used in several places, where it would want
+            codes of several scales.
     """
     steps, (output,) = steps_of(module, "predict")
     steps = [s for s in steps if not (s.kernel.op == "softmax" and s.var.same_as(output))]
