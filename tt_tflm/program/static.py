@@ -31,6 +31,7 @@ from tvm_passes.kernel import row_length, steps_of
 from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
+from tvm_passes.sparse_gradient import unreached_layers
 from tvm_passes.specs import LossSpec, OptimizerSpec
 
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     kinds = [str(kind) for kind in function.attrs["kinds"]]
     ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths, strict=True)]
     layers = name_layers(model, ops)
+    for layer in unreached_layers(module):
+        raise UnsupportedLayerError(
+            f"layer '{layers[layer].name}': expected an output that depends smoothly on it, received rounding or "
+            "conditions on every way between, which pass no gradient; compute it outside the model, or replace them"
+        )
     digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
     for layer, weights in zip(layers, rows, strict=True):
         digest.update(layer.name.encode())
