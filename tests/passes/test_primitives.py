@@ -73,6 +73,16 @@ def _far_from_zero(x: np.ndarray) -> np.ndarray:
     return x + np.sign(x) * np.float32(0.5)
 
 
+def _elu(x: relax.Expr) -> relax.Expr:
+    below = op.multiply(_number(-1.0), nn.relu(op.subtract(_number(1.0), op.exp(x))))
+    return op.add(below, nn.relu(x))
+
+
+def _gelu(x: relax.Expr) -> relax.Expr:
+    share = op.multiply(op.erf(op.multiply(x, _number(0.5**0.5))), _number(0.5))
+    return op.multiply(x, op.add(_number(0.5), share))
+
+
 UNARY = {
     "exp": (op.exp, tf.exp),
     "log": (op.log, tf.math.log, _positive),
@@ -85,6 +95,8 @@ UNARY = {
     "sin": (op.sin, tf.sin),
     "cos": (op.cos, tf.cos),
     "tan": (lambda x: op.tan(op.tanh(x)), lambda x: tf.tan(tf.tanh(x))),
+    "elu": (_elu, tf.nn.elu, lambda x: x * np.float32(3)),
+    "gelu": (_gelu, tf.nn.gelu, lambda x: x * np.float32(3)),
     "sigmoid": (op.sigmoid, tf.sigmoid),
     "tanh": (op.tanh, tf.tanh),
     **{

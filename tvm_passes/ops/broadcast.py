@@ -129,7 +129,9 @@ def _add_side(tape: Tape, step: Step, g: relax.Var, name: str, operand: str, sid
     space = Space.of(step.kernel.attrs) if Space.described_by(step.kernel.attrs) else None
     places = {} if space is None else dict(zip(values, space.places, strict=True))
     if side.rule is None:
-        tape.add(target, g if elements == n else add_up(tape, g, space.shape, places["y"], places[operand], elements))
+        if space is not None and elements != n:
+            g = add_up(tape, g, space.shape, places["y"], places[operand], elements)
+        tape.add(target, g)
         return
     reads = [Param(read, step.kernel.param(read).elements) for read in side.reads]
     params = (Param("g", n), *reads, Param(f"d{operand}", elements, OUT))
@@ -146,7 +148,7 @@ def _add_side(tape: Tape, step: Step, g: relax.Var, name: str, operand: str, sid
 
 def _power_grad_b(_kernel: Kernel, g: tirx.Var, a: tirx.Var, y: tirx.Var) -> tirx.Var:
     """g * y * log a, 0 where the logarithm is not defined, as TensorFlow has it."""
-    return tirx.Select(a > 0.0, g * y * c_call("logf", a), constant(0))
+    return tirx.Select(a > 0.0, g * y * tirx.log(a), constant(0))
 
 
 def register() -> None:

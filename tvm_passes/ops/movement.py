@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -182,7 +182,11 @@ OPS.register(
 
 # -------------------------------------------------------------- padding
 
-_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_PAD_MODES: dict[str, Callable[[np.ndarray, tuple[int, int]], np.ndarray]] = {
+    "reflect": lambda positions, widths: np.pad(positions, widths, "reflect"),
+    "replicate": lambda positions, widths: np.pad(positions, widths, "edge"),
+    "circular": lambda positions, widths: np.pad(positions, widths, "wrap"),
+}
 
 
 def _lower_pad(lowering: Lowering, binding: Any) -> bool:
@@ -206,7 +210,7 @@ def _lower_pad(lowering: Lowering, binding: Any) -> bool:
         )
     for axis, pair in enumerate(pairs):
         if any(pair):
-            positions = np.pad(np.arange(source.shape[axis]), pair, _PAD_MODES[mode])
+            positions = _PAD_MODES[mode](np.arange(source.shape[axis]), pair)
             source = _taken(lowering, source, axis, positions.astype(np.float32), False)
     lowering.forward(binding, source)
     return True
