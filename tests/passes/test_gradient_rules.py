@@ -21,6 +21,7 @@ from tvm_passes.choice import Trained
 from tvm_passes.kernel import OUT, Kernel, Param
 from tvm_passes.kernels.geometry import Window, row_stride
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
+from tvm_passes.ops import GRADIENTS
 from tvm_passes.pipeline import training_program
 from tvm_passes.sparse_gradient import SparseGradient
 
@@ -28,6 +29,7 @@ from . import windows
 from .compiled import Rows
 from .planned import Program, TrainedRows
 from .programs import Call, binary, concat, conv, dense, depthwise, lines_of, module_of, unary
+from .test_primitives import called
 from .trials import check_close, normal
 
 INPUT = Window(5, 4, 3, 5, 4, 4, 3, 3, 1, 1, 1, 1)  # the layer whose gradient is checked: x to "h", (5, 4, 4)
@@ -208,3 +210,9 @@ def test_a_rule_keeps_no_more_than_it_needs(name):
     forward = {line.split(" = ")[0]: line.split(" = ")[1].split("(")[0] for line in lines[:loss]}
     read = {word for line in lines[loss + 1 :] for word in re.findall(r"%\d+", line.split("(")[1])}
     assert sorted(forward[name] for name in forward if name in read) == sorted(NETS[name].kept)
+
+
+def test_every_rule_is_tried():
+    tried = {call[1].op for net in NETS.values() for call in net.calls}
+    # Those that only int8 programs have are tried in tests/int8.
+    assert tried | called() | {"requantize", "dequantize"} >= set(GRADIENTS)
