@@ -80,6 +80,23 @@ def _gradient_of(step: Step) -> Gradient:
     return gradient
 
 
+def _passes_to(step: Step) -> list[relax.Expr]:
+    """The operands that a step passes gradients to; of what has no gradient all, until somebody asks for it."""
+    gradient = GRADIENTS.get(step.kernel.op)
+    return [a for a in (step.args if gradient is None else gradient.passes_to(step)) if isinstance(a, relax.Var)]
+
+
+def unreached_layers(module: tvm.IRModule) -> list[int]:
+    """The layers of a canonical module that no gradient of its output reaches, as rounding or conditions lie on every
+    way between."""
+    steps, outputs = steps_of(module, "predict")
+    reached = set(outputs)
+    for step in reversed(steps):
+        if step.var in reached:
+            reached.update(_passes_to(step))
+    return [layer for step in steps if (layer := layer_of(step)) is not None and step.var not in reached]
+
+
 class ReverseWalk:
     """Rebuilds ``train_step`` with masks in the forward pass and the gradient after it. Implements ``ops.Tape``."""
 
@@ -151,21 +168,17 @@ class ReverseWalk:
     def _find_active(self) -> set[relax.Var]:
         active: set[relax.Var] = set()
         for step in self._steps[:-1]:
-            if step.kernel.op in GRADIENTS and GRADIENTS[step.kernel.op].zero:
-                continue
-            if layer_of(step) in self._trained or any(a in active for a in step.args if isinstance(a, relax.Var)):
+            if layer_of(step) in self._trained or any(a in active for a in _passes_to(step)):
                 active.add(step.var)
         return active
 
     def _check_reached(self) -> None:
-        """A layer that lies behind rounding or comparisons alone would be trained by nothing, in silence."""
-        flat = sorted({s.kernel.op for s in self._steps if s.kernel.op in GRADIENTS and GRADIENTS[s.kernel.op].zero})
+        """A layer that lies behind rounding or conditions alone would be trained by nothing, in silence."""
         for layer in self._trained:
             if layer not in self.layers:
                 raise UnsupportedGraphError(
                     f"expected a gradient for every trained layer, received none for layer {layer} (counted from 0): "
-                    f"what is computed from it passes none ({', '.join(flat) or 'nothing reads it'}); leave it frozen",
-                    layer,
+                    "rounding or conditions lie between it and the output; leave it frozen"
                 )
 
     def _forward_active(self) -> list[Step]:

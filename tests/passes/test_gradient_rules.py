@@ -29,6 +29,7 @@ from . import windows
 from .compiled import Rows
 from .planned import Program, TrainedRows
 from .programs import Call, binary, concat, conv, conv_transpose, dense, depthwise, lines_of, module_of, unary
+from .test_primitives import called
 from .trials import check_close, normal
 
 INPUT = Window(5, 4, 3, 5, 4, 4, 3, 3, 1, 1, 1, 1)  # the layer whose gradient is checked: x to "h", (5, 4, 4)
@@ -227,4 +228,4 @@ def test_a_rule_keeps_no_more_than_it_needs(name):
 def test_every_rule_is_tried():
     tried = {call[1].op for net in NETS.values() for call in net.calls}
     # Those that only int8 programs have are tried in tests/int8.
-    assert tried | {"requantize", "dequantize"} == set(GRADIENTS)
+    assert tried | called() | {"requantize", "dequantize"} >= set(GRADIENTS)

@@ -36,7 +36,7 @@ from tvm_passes.macs import nominal
 from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
-from tvm_passes.sparse_gradient import layer_of
+from tvm_passes.sparse_gradient import layer_of, unreached_layers
 from tvm_passes.specs import LossSpec, OptimizerSpec
 
 if TYPE_CHECKING:
@@ -156,6 +156,11 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths.values(), strict=True)]
     # A layer works as often as it is used.
     layers = [replace(layer, forward_macs=forward_macs[i]) for i, layer in enumerate(name_layers(model, ops))]
+    for layer in unreached_layers(module):
+        raise UnsupportedLayerError(
+            f"layer '{layers[layer].name}': expected an output that depends smoothly on it, received rounding or "
+            "conditions on every way between, which pass no gradient; compute it outside the model, or replace them"
+        )
     digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
     if len(weighted) > len(layers):
         digest.update(str([layer_of(step) for step in weighted]).encode())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,50 @@ elementwise(
     tflite="HARD_SWISH",
     tflm_gradient=Tflm(15),
 )
+
+
+def _elu(_kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = x where positive, exp(x) - 1 elsewhere."""
+    return tirx.Select(x > 0.0, x, tirx.exp(tirx.min(x, constant(0))) - constant(1))
+
+
+def _elu_pattern(x: DFPattern) -> DFPattern:
+    """-1 * relu(1 - exp(x)) + relu(x), as the importer spells it out; composed, its gradient is no number where exp(x)
+    is none."""
+    one, minus = (is_expr(relax.const(value, "float32")) for value in (1.0, -1.0))
+    relu = is_op("relax.nn.relu")
+    below = relu(is_op("relax.subtract")(one, is_op("relax.exp")(x)))
+    return is_op("relax.add")(is_op("relax.multiply")(minus, below), relu(x))
+
+
+def _gelu(_kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = x * (1 + erf(x / sqrt 2)) / 2."""
+    return x * (constant(0.5) + constant(0.5) * c_call("erff", x * constant(math.sqrt(0.5))))
+
+
+def _gelu_grad(_kernel: Kernel, g: tirx.Var, x: tirx.Var) -> tirx.Var:
+    """dx = g * ((1 + erf(x / sqrt 2)) / 2 + x * exp(-x^2 / 2) / sqrt(2 pi))."""
+    share = constant(0.5) + constant(0.5) * c_call("erff", x * constant(math.sqrt(0.5)))
+    density = tirx.exp(x * x * constant(-0.5)) * constant(1 / math.sqrt(2 * math.pi))
+    return g * (share + x * density)
+
+
+def _gelu_pattern(x: DFPattern) -> DFPattern:
+    """x * (0.5 + erf(x * sqrt 0.5) * 0.5), as the importer spells it out."""
+    # A pattern stands for one node, so each constant has its own.
+    half, root, factor = (is_expr(relax.const(value, "float32")) for value in (0.5, 0.5**0.5, 0.5))
+    add, multiply, erf = (is_op(f"relax.{name}") for name in ("add", "multiply", "erf"))
+    return multiply(x, add(half, multiply(erf(multiply(x, root)), factor)))
+
+
+elementwise(
+    "elu",
+    _elu,
+    lambda _kernel, g, y: tirx.Select(y > 0.0, g, g * (y + constant(1))),
+    pattern=_elu_pattern,
+    activation_names=("elu",),
+)
+elementwise("gelu", _gelu, _gelu_grad, keeps="x", pattern=_gelu_pattern, activation_names=("gelu",))
 elementwise(
     "sigmoid",
     lambda _kernel, x: c_call("tt_sigmoid", x),

@@ -14,13 +14,13 @@ from ..kernel import OUT, Kernel, Param, Step
 from ..kernels import elementwise, int8
 from ..kernels.int8 import ADD_SHIFT
 from ..kernels.int8 import add as add_int8
-from .broadcast import Side, lower_as, multiary
+from .broadcast import Side, lower_as, multiary, real_operands
 from .clip import through_clip
 from .op import OPS, Gradient, Int8, Integers, Lower, Lowering, Op, Tape, Tflm
 
 
 def _operands(lowering: Lowering, binding: Any) -> tuple[Value, Value]:
-    a, b = (lowering.plain(argument) for argument in binding.value.args[:2])
+    a, b = real_operands(lowering, binding, 2)
     return a, b
 
 

@@ -59,6 +59,7 @@ def multiary(
         fold: the same of arrays, for constants.
     """
     trained = {operand: side for operand, side in sides.items() if side is not None}
+    blind = tuple(position for position, side in enumerate(sides.values()) if side is None)
 
     def suffixed(broadcasting: bool) -> str:
         return f"{name}_broadcast" if broadcasting else name
@@ -76,7 +77,7 @@ def multiary(
             for operand in trained:
                 _add_side(tape, step, g, suffixed(broadcasting), operand, trained[operand])
 
-        return Gradient(rule, saves) if trained else NO_GRADIENT
+        return Gradient(rule, saves, blind) if trained else NO_GRADIENT
 
     if name not in OPS:
         lowers = {} if operator is None else {operator: Lower(lower)}
@@ -90,13 +91,19 @@ def multiary(
             OPS.register(Op(f"{suffixed(True)}_grad_{operand}", strided(side.rule)))
 
 
-def lower_as(lowering: Lowering, binding: Any, name: str, operands: Sequence[str], fold: Fold | None = None) -> bool:
-    """Emit ``name`` for tensors of one shape, else ``<name>_broadcast``; operands of constants alone are computed."""
-    arguments = binding.value.args[: len(operands)]
+def real_operands(lowering: Lowering, binding: Any, count: int) -> list[Value]:
+    """The operands of an operator, which must be real numbers or conditions."""
+    arguments = binding.value.args[:count]
     for argument in arguments:
         if str(argument.ty.dtype) not in REAL:
+            name = str(binding.value.op.name).removeprefix("relax.")
             raise UnsupportedGraphError(f"expected operands of float32 for {name}, received {argument.ty.dtype}")
-    values = [lowering.plain(argument) for argument in arguments]
+    return [lowering.plain(argument) for argument in arguments]
+
+
+def lower_as(lowering: Lowering, binding: Any, name: str, operands: Sequence[str], fold: Fold | None = None) -> bool:
+    """Emit ``name`` for tensors of one shape, else ``<name>_broadcast``; operands of constants alone are computed."""
+    values = real_operands(lowering, binding, len(operands))
     shape = shape_of(binding.var)
     if fold is not None and all(value.array is not None for value in values):
         lowering.forward(binding, Value(None, shape, np.asarray(fold(*(value.array for value in values)))))
@@ -122,7 +129,9 @@ def _add_side(tape: Tape, step: Step, g: relax.Var, name: str, operand: str, sid
     space = Space.of(step.kernel.attrs) if Space.described_by(step.kernel.attrs) else None
     places = {} if space is None else dict(zip(values, space.places, strict=True))
     if side.rule is None:
-        tape.add(target, g if elements == n else add_up(tape, g, space.shape, places["y"], places[operand], elements))
+        if space is not None and elements != n:
+            g = add_up(tape, g, space.shape, places["y"], places[operand], elements)
+        tape.add(target, g)
         return
     reads = [Param(read, step.kernel.param(read).elements) for read in side.reads]
     params = (Param("g", n), *reads, Param(f"d{operand}", elements, OUT))
@@ -139,7 +148,7 @@ def _add_side(tape: Tape, step: Step, g: relax.Var, name: str, operand: str, sid
 
 def _power_grad_b(_kernel: Kernel, g: tirx.Var, a: tirx.Var, y: tirx.Var) -> tirx.Var:
     """g * y * log a, 0 where the logarithm is not defined, as TensorFlow has it."""
-    return tirx.Select(a > 0.0, g * y * c_call("logf", a), constant(0))
+    return tirx.Select(a > 0.0, g * y * tirx.log(a), constant(0))
 
 
 def register() -> None:

@@ -2,7 +2,7 @@
 """Elementwise operations of one tensor, from a scalar expression and that of the gradient.
 
 This is all that a new one needs, wherever it is written; the C backend makes loops of the expressions, the TFLM backend
-an op of its own that evaluates them, exported models TFLite's operators::
+an op of its own that evaluates them, exported models TFLite's operators. That of the exponential function::
 
     elementwise(
         "exp",

@@ -31,9 +31,10 @@ def _lower_concat(lowering: Lowering, binding: Any) -> bool:
     parts = [lowering.plain(a) for a in (fields.fields if isinstance(fields, relax.Tuple) else [fields])]
     shape = shape_of(binding.var)
     axis = int(binding.value.attrs.axis) % len(shape)
-    if all(part.var is None for part in parts):
+    arrays = [part.array for part in parts if part.array is not None]
+    if len(arrays) == len(parts):
         join = np.stack if str(binding.value.op.name) == "relax.stack" else np.concatenate
-        lowering.forward(binding, Value(None, shape, join([part.array for part in parts], axis)))
+        lowering.forward(binding, Value(None, shape, join(arrays, axis)))
         return True
     params = tuple(Param(f"x{i}", part.elements, IN) for i, part in enumerate(parts))
     out = Param("y", int(np.prod(shape)), OUT)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -182,7 +182,11 @@ OPS.register(
 
 # -------------------------------------------------------------- padding
 
-_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_PAD_MODES: dict[str, Callable[[np.ndarray, tuple[int, int]], np.ndarray]] = {
+    "reflect": lambda positions, widths: np.pad(positions, widths, "reflect"),
+    "replicate": lambda positions, widths: np.pad(positions, widths, "edge"),
+    "circular": lambda positions, widths: np.pad(positions, widths, "wrap"),
+}
 
 
 def _lower_pad(lowering: Lowering, binding: Any) -> bool:
@@ -206,7 +210,7 @@ def _lower_pad(lowering: Lowering, binding: Any) -> bool:
         )
     for axis, pair in enumerate(pairs):
         if any(pair):
-            positions = np.pad(np.arange(source.shape[axis]), pair, _PAD_MODES[mode])
+            positions = _PAD_MODES[mode](np.arange(source.shape[axis]), pair)
             source = _taken(lowering, source, axis, positions.astype(np.float32), False)
     lowering.forward(binding, source)
     return True
@@ -265,15 +269,23 @@ def _lower_take(lowering: Lowering, binding: Any) -> bool:
     return _reshaped(lowering, binding, _taken(lowering, source, axis, whole.astype(np.float32), False))
 
 
+# Where pixels lie -> how the nearest one is chosen, as TensorFlow has it.
+_ROUNDING = {"half_pixel": "round_prefer_ceil", "align_corners": "round", "asymmetric": "floor"}
+
+
 def _lower_resize(lowering: Lowering, binding: Any) -> bool:
     call = binding.value
     source = lowering.plain(call.args[0])
     method, layout = str(call.attrs.method), str(call.attrs.layout)
     if layout != "NHWC" or method not in ("nearest_neighbor", "linear"):
         raise UnsupportedGraphError(f"expected resizing by nearest or linear in NHWC, received {method} in {layout}")
-    linear = method == "linear"
+    linear, mode = method == "linear", str(call.attrs.coordinate_transformation_mode)
+    rounding = str(call.attrs.rounding_method)
+    if mode not in _ROUNDING or not (linear or rounding in ("", _ROUNDING[mode])):
+        known = ", ".join(f"{mode} ({rounding})" for mode, rounding in _ROUNDING.items())
+        raise UnsupportedGraphError(f"expected positions of {known}, received {mode} ({rounding})")
     for axis, size in zip((1, 2), shape_of(binding.var)[1:3], strict=True):
-        positions = _resized(source.shape[axis], size, str(call.attrs.coordinate_transformation_mode), linear)
+        positions = _resized(source.shape[axis], size, mode, linear)
         source = _taken(lowering, source, axis, positions, linear)
     lowering.forward(binding, source)
     return True
@@ -285,8 +297,6 @@ def _resized(extent: int, size: int, mode: str, linear: bool) -> np.ndarray:
     scale = np.float32(extent - 1) / np.float32(size - 1) if corners else np.float32(extent) / np.float32(size)
     index = np.arange(size, dtype=np.float32)
     half = np.float32(0.5)
-    if mode not in ("half_pixel", "align_corners", "asymmetric"):
-        raise UnsupportedGraphError(f"expected half_pixel, align_corners or asymmetric, received {mode}")
     if mode == "half_pixel":
         positions = (index + half) * scale
         positions = positions - half if linear else np.floor(positions)

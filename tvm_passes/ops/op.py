@@ -122,12 +122,18 @@ class Gradient:
             the gradient of the inputs that need one.
         saves: the forward tensors that the rule reads, so that one that nothing else needs is kept as a mask of one bit
             per element.
+        blind: positions of operands whose gradient is zero everywhere, such as the condition of a choice.
         zero: whether it is zero everywhere, as of rounding: nothing behind such an operation is reached through it.
     """
 
     rule: Callable[[Tape, Step, relax.Var], None]
     saves: Callable[[Tape, Step], Iterable[relax.Expr]] = _nothing
+    blind: tuple[int, ...] = ()
     zero: bool = False
+
+    def passes_to(self, step: Step) -> list[relax.Expr]:
+        """The operands that a gradient may reach."""
+        return [] if self.zero else [a for position, a in enumerate(step.args) if position not in self.blind]
 
 
 NO_GRADIENT = Gradient(lambda _tape, _step, _g: None, zero=True)

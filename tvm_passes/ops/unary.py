@@ -41,17 +41,15 @@ def _abs_grad(_kernel: Kernel, g: tirx.Var, x: tirx.Var) -> tirx.Var:
 
 
 def _erf_grad(_kernel: Kernel, g: tirx.Var, x: tirx.Var) -> tirx.Var:
-    return g * constant(2 / math.sqrt(math.pi)) * c_call("expf", constant(0) - x * x)
+    return g * constant(2 / math.sqrt(math.pi)) * tirx.exp(constant(0) - x * x)
 
 
-_register("exp", lambda _kernel, x: c_call("expf", x), lambda _kernel, g, y: g * y, activation_names=("exponential",))
-_register("log", lambda _kernel, x: c_call("logf", x), lambda _kernel, g, x: g / x, "x")
-_register("sqrt", lambda _kernel, x: c_call("sqrtf", x), lambda _kernel, g, y: g * constant(0.5) / y)
-_register(
-    "rsqrt", lambda _kernel, x: constant(1) / c_call("sqrtf", x), lambda _kernel, g, y: g * constant(-0.5) * y * y * y
-)
+_register("exp", lambda _kernel, x: tirx.exp(x), lambda _kernel, g, y: g * y, activation_names=("exponential",))
+_register("log", lambda _kernel, x: tirx.log(x), lambda _kernel, g, x: g / x, "x")
+_register("sqrt", lambda _kernel, x: tirx.sqrt(x), lambda _kernel, g, y: g * constant(0.5) / y)
+_register("rsqrt", lambda _kernel, x: constant(1) / tirx.sqrt(x), lambda _kernel, g, y: g * constant(-0.5) * y * y * y)
 _register("square", lambda _kernel, x: x * x, lambda _kernel, g, x: g * (x + x), "x")
-_register("abs", lambda _kernel, x: c_call("fabsf", x), _abs_grad, "x")
+_register("abs", lambda _kernel, x: tirx.abs(x), _abs_grad, "x")
 _register("erf", lambda _kernel, x: c_call("erff", x), _erf_grad, "x")
 _register("sin", lambda _kernel, x: c_call("sinf", x), lambda _kernel, g, x: g * c_call("cosf", x), "x")
 _register("cos", lambda _kernel, x: c_call("cosf", x), lambda _kernel, g, x: constant(0) - g * c_call("sinf", x), "x")
