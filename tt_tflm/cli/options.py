@@ -59,9 +59,7 @@ def model_file(name: str) -> Callable[[_Command], _Command]:
     """An argument that is a model; the command's help tells which files it may be."""
 
     def decorate(command: _Command) -> _Command:
-        told = (
-            f"{name.upper()} is a Keras model: a .keras or .h5 file of Keras 2 or 3, a SavedModel folder of Keras 2, or"
-        )
+        told = f"{name.upper()} is a Keras model: a .keras or .h5 file of Keras 2 or 3, a SavedModel folder of Keras 2, a float .tflite file, or"
         command.__doc__ = (
             f"{inspect.cleandoc(command.__doc__ or '')}\n\n{told} `starter` for the one that comes with this."
         )
