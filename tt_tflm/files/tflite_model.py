@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow Lite models from outside: tensors and operators as plain values, measured before anything is made of them."""
+"""TensorFlow Lite models from outside, as plain values: tensors and operators, measured before anything is made of
+them."""
 
 from __future__ import annotations
 
@@ -139,8 +140,8 @@ def _parse(content: bytes, expected: str) -> TfliteModel:
             held += buffer.DataLength()
             if buffer.DataLength() != elements * dtype.itemsize or held > len(content):
                 raise InputError(
-                    f"{expected}, received constant '{shown(name)}' of {elements * dtype.itemsize:,} bytes, of which it "
-                    f"holds {buffer.DataLength():,}"
+                    f"{expected}, received constant '{shown(name)}' of {elements * dtype.itemsize:,} bytes, of which "
+                    f"it holds {buffer.DataLength():,}"
                 )
             data = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype).reshape(shape)
         return Tensor(name, shape, dtype, bool(scales is not None and scales.ScaleLength()), data)

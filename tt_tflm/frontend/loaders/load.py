@@ -49,8 +49,8 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedModel:
-    """Load a model that Keras 2 or 3 saved, a `.keras` or `.h5` file or a SavedModel folder of Keras 2; or a float model
-    of TensorFlow Lite.
+    """Load a model that Keras 2 or 3 saved, a `.keras` or `.h5` file or a SavedModel folder of Keras 2; or a float
+    model of TensorFlow Lite.
 
     The format is told by the content. What computes in another precision is cast to float32, with a warning.
 

@@ -6,9 +6,10 @@ What is not translated to the same numbers is refused; each output has to have t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _PADDINGS = {0: "same", 1: "valid"}
 _FUSED = {0: None, 1: "relu", 3: "relu6", 4: "tanh"}
+# With a batch of any size, shapes are computed by these; for one sample the file tells them.
+_SHAPE_ARITHMETIC = ("SHAPE", "STRIDED_SLICE", "GATHER", "PACK", "CONCATENATION", "REDUCE_PROD", "CAST")
 _NAME = re.compile(r"[^A-Za-z0-9_.\-]+")
 
 
@@ -51,6 +54,7 @@ class _Builder:
         self._where = where
         self._values: dict[int, Any] = {}
         self._constants = {i: tensor.data for i, tensor in enumerate(parsed.tensors) if tensor.data is not None}
+        self._shapes: set[int] = set()
         self._names: set[str] = set()
         self._keras = import_keras()
 
@@ -82,6 +86,9 @@ class _Builder:
             # Weights in half precision: widened, which is exact.
             self._constants[output] = self._constants[operator.inputs[0]].astype(np.float32)
             return
+        if operator.kind in _SHAPE_ARITHMETIC and self._is_shape(operator):
+            self._shapes.add(output)
+            return
         translate = _TRANSLATIONS.get(operator.kind)
         if translate is None:
             self._refuse(operator, f"one of {', '.join(sorted(_TRANSLATIONS))}", operator.kind)
@@ -92,6 +99,12 @@ class _Builder:
             self._refuse(operator, f"an output of shape {tensor.shape[1:]}", str(tuple(result.shape[1:])))
         self._values[output] = result
 
+    def _is_shape(self, operator: Operator) -> bool:
+        """Whether an operator's output comes of the shapes of tensors alone."""
+        return operator.kind == "SHAPE" or all(
+            number in self._shapes or number in self._constants for number in operator.inputs if number >= 0
+        )
+
     def _name(self, name: str) -> str:
         """Of a layer: of names that were fused, the first; without what means something elsewhere."""
         base = _NAME.sub("_", name.partition(";")[0]).strip("_.") or "layer"
@@ -101,11 +114,11 @@ class _Builder:
         self._names.add(found)
         return found
 
-    def _refuse(self, operator: Operator, expected: str, received: str) -> None:
+    def _refuse(self, operator: Operator, expected: str, received: str) -> NoReturn:
         name = self._parsed.tensors[operator.outputs[0]].name if operator.outputs else "?"
         raise UnsupportedLayerError(
-            f"{self._where}: operator '{shown(name)}' ({operator.kind}): expected {expected}, received {received}; give the "
-            "Keras model that it was made of"
+            f"{self._where}: operator '{shown(name)}' ({operator.kind}): expected {expected}, received {received}; "
+            "give the Keras model that it was made of"
         )
 
 
@@ -149,7 +162,7 @@ class _Call:
     def name(self) -> str:
         return self._builder._name(self.output.name)
 
-    def refuse(self, expected: str, received: str) -> None:
+    def refuse(self, expected: str, received: str) -> NoReturn:
         self._builder._refuse(self._operator, expected, received)
 
     def activation(self) -> str | None:
@@ -266,9 +279,13 @@ def _mean(call: _Call) -> Any:
 
 
 def _reshape(call: _Call) -> Any:
-    if call.output.shape[:1] != (1,):
-        call.refuse("one sample as one sample, (1, ...)", f"a shape {call.output.shape}")
-    return call.layers.Reshape(call.output.shape[1:], name=call.name())(call.value(0))
+    value, shape = call.value(0), call.output.shape
+    if shape[:1] != (1,) or math.prod(shape) != math.prod(value.shape[1:]):
+        call.refuse(
+            f"{tuple(value.shape[1:])} as the shape of one sample, (1, ...)",
+            f"{shape}: convert the model with an input of a fixed batch of 1",
+        )
+    return call.layers.Reshape(shape[1:], name=call.name())(value)
 
 
 def _softmax(call: _Call) -> Any:
