@@ -187,7 +187,6 @@ def _zip(*names: str) -> bytes:
 
 
 OTHERS = {
-    "a TensorFlow Lite model": b"\x1c\x00\x00\x00TFL3" + bytes(40),
     "an ONNX model": b"\x08\x08\x12\x07pytorch",
     "a PyTorch checkpoint": _zip("archive/data.pkl", "archive/version"),
     "a Python pickle": b"\x80\x04\x95",
@@ -227,7 +226,7 @@ def _declared(number: int, **changes: Any) -> dict[str, Any]:
     [
         (_declared(5, units=10**12), "layers have"),
         (_declared(0, batch_input_shape=[None, 10**9, 10**9, 3]), "expected tensors of at most"),
-        (_declared(2, renorm=True), "received renorm = True"),
+        (_declared(1, groups=3), "received groups = 3"),
         (_declared(3, alpha=float("nan")), "expected a finite number for alpha"),
     ],
 )

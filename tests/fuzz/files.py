@@ -37,7 +37,7 @@ def main() -> int:
         "--kind",
         choices=KINDS,
         action="append",
-        help="default: all but those that Keras itself reads: model, old_model",
+        help="default: all but those that Keras itself reads: model, old_model, tflite_model",
     )
     parser.add_argument("--seed", type=int, default=0, help="number of the first case")
     parser.add_argument("--keep", type=Path, help="folder for the files that escape")

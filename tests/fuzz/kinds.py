@@ -31,6 +31,7 @@ from tt_tflm.files.keras_config import objects_in
 from tt_tflm.files.limits import HDF5_OBJECTS, JSON_BYTES
 from tt_tflm.files.model_file import reader_of
 from tt_tflm.files.saved_model import read_saved_model
+from tt_tflm.files.tflite_model import read_tflite
 from tt_tflm.meta.episodes import load_episode_rows
 from tt_tflm.meta.images import ImageSet, load_images
 from tt_tflm.plan.update_plan import UpdatePlan
@@ -225,6 +226,8 @@ KINDS = {
         lambda data, random_: data[:1] + mutate.spoil_bytes(data[1:], random_),
         _read_saved_model,
     ),
+    "tflite": Kind(".tflite", (model_specimens.tflite_model(),), mutate.spoil_bytes, read_tflite),
+    "tflite_model": Kind(".tflite", (model_specimens.tflite_model(),), mutate.spoil_bytes, _load_keras),
     "format": Kind(
         "",
         (specimens.keras_file(), model_specimens.hdf5_model(), model_specimens.keras_2_file()),
@@ -255,7 +258,7 @@ KINDS = {
 }
 
 
-SLOW = ("model", "old_model")
+SLOW = ("model", "old_model", "tflite_model")
 """Kinds that Keras itself reads, half a second each."""
 
 

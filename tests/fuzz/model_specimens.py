@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tt_tflm.tflite.writer import TfliteWriter
+
 _LAYERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("InputLayer", {"batch_input_shape": [None, 8, 8, 3], "dtype": "float32", "sparse": False, "ragged": False}),
     (
@@ -115,6 +117,28 @@ def old_saved_model() -> dict[str, bytes]:
     objects = _message(1, _message(4, user))
     del files["keras_metadata.pb"]
     return {**files, "saved_model.pb": _number(1, 1) + _message(2, _message(7, objects))}
+
+
+def tflite_model() -> bytes:
+    """A convolution and a dense layer, as TensorFlow Lite has them."""
+    numbers = np.random.default_rng(3)
+    writer = TfliteWriter()
+
+    def constant(name: str, *shape: int) -> int:
+        return writer.add_tensor(name, shape, "float32", numbers.normal(size=shape).astype(np.float32))
+
+    image = writer.add_tensor("image", (1, 4, 4, 2), "float32")
+    inner = writer.add_tensor("a/conv;a/bias", (1, 4, 4, 3), "float32")
+    means = writer.add_tensor("a/mean", (1, 3), "float32")
+    scores = writer.add_tensor("scores:0", (1, 2), "float32")
+    axes = writer.add_tensor("axes", (2,), "int32", np.array([1, 2], np.int32))
+    writer.add_builtin(
+        "CONV_2D", [image, constant("k", 3, 3, 3, 2), constant("b", 3)], [inner], "Conv2DOptions",
+        Padding=0, StrideH=1, StrideW=1, DilationHFactor=1, DilationWFactor=1, FusedActivationFunction=1,
+    )  # fmt: skip
+    writer.add_builtin("MEAN", [inner, axes], [means], "ReducerOptions", KeepDims=False)
+    writer.add_builtin("FULLY_CONNECTED", [means, constant("w", 2, 3), None], [scores], "FullyConnectedOptions")
+    return writer.finish([image], [scores])
 
 
 def _checkpoint() -> tuple[bytes, bytes]:

@@ -28,7 +28,7 @@ from tt_tflm.errors import InputError, expect_one_of, meant
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.keras_model import check_model
 from tt_tflm.frontend.layers import Layer
-from tt_tflm.frontend.loaders import adopt, load_model
+from tt_tflm.frontend.loaders import adopt, load_model, load_tflite
 from tt_tflm.frontend.objective import fitting_loss, output_of
 from tt_tflm.losses import Loss, SoftmaxLoss
 from tt_tflm.optimizers import SGD, Optimizer
@@ -145,6 +145,19 @@ class TrainableConverter:
         converter = cls(loaded.model)
         converter._compiled_loss = loaded.loss
         return converter
+
+    @classmethod
+    def from_tflite(cls, path: str | Path) -> TrainableConverter:
+        """For a float ``.tflite`` file, rebuilt as a Keras model whose layers are named after its tensors.
+
+        Of a fused name (``a;b``) the first part counts; what is no letter, digit, dot, dash or underscore becomes an
+        underscore. A model does not tell its loss there.
+
+        Raises:
+            InputError, UnsupportedLayerError: the file is of another kind, quantised, or has an operator that is not
+                translated; the message names it.
+        """
+        return cls(load_tflite(path).model)
 
     @property
     def layers(self) -> list[Layer]:

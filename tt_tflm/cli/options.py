@@ -30,6 +30,10 @@ MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
 INTERPRETER = "tflm"
+_MODELS = (
+    "a .keras or .h5 file of Keras 2 or 3, a SavedModel folder of Keras 2, a float .tflite file, or `starter` for the "
+    "model that comes with this."
+)
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
@@ -61,12 +65,8 @@ def model_file(name: str) -> Callable[[_Command], _Command]:
     """An argument that is a model; the command's help tells which files it may be."""
 
     def decorate(command: _Command) -> _Command:
-        told = (
-            f"{name.upper()} is a Keras model: a .keras or .h5 file of Keras 2 or 3, a SavedModel folder of Keras 2, or"
-        )
-        command.__doc__ = (
-            f"{inspect.cleandoc(command.__doc__ or '')}\n\n{told} `starter` for the one that comes with this."
-        )
+        about = inspect.cleandoc(command.__doc__ or "")
+        command.__doc__ = f"{about}\n\n{name.upper()} is {_MODELS}"
         decorated: _Command = click.argument(name, type=ModelPath(path_type=Path))(command)
         return decorated
 

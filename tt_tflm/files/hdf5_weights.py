@@ -78,5 +78,6 @@ def _measured(content: bytes, expected: str) -> dict[str, Any]:
         except (subprocess.TimeoutExpired, ValueError):
             answer = {}
     if "elements" not in answer:
-        raise InputError(f"{expected} with sound weights, received {answer.get('refused', 'some that HDF5 fails on')}")
+        reason = answer.get("refused", "some that HDF5 fails on")
+        raise InputError(f"{expected} with sound weights, received {reason}; save it again")
     return dict(answer)

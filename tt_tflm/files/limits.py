@@ -66,3 +66,6 @@ TENSOR_AXES = 32
 
 SHARDS = 1000
 """Data files of a checkpoint."""
+
+TFLITE_BYTES = 512 * MEBIBYTE
+"""Of a TensorFlow Lite model."""

@@ -14,18 +14,19 @@ from tt_tflm.files.keras_config import ModelParts
 from tt_tflm.files.limits import ARCHIVE_BYTES
 from tt_tflm.files.regular_file import is_folder, open_regular
 from tt_tflm.files.saved_model import GRAPH, read_saved_model
+from tt_tflm.files.tflite_model import TfliteModel, read_tflite
 from tt_tflm.files.zip_members import open_zip
 
-EXPECTED = "a Keras model (.keras, .h5 or a SavedModel folder)"
+EXPECTED = "a model (.keras, .h5, a SavedModel folder or a float .tflite)"
 _HEAD = 512
 _KERAS = "save the model that it was made of with model.save('model.keras')"
 _REBUILD = "rebuild the model in Keras with these weights, and save it with model.save('model.keras')"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
+_TFLITE = (4, b"TFL3")  # behind the offset of the root table
 
 # Where a file of another kind begins with what, what it is, and the way out.
 _OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (4, b"TFL3", "a TensorFlow Lite model", _KERAS),
     (0, b"\x08\x01\x12", "the graph of a SavedModel", "give the folder that it lies in"),
     (0, b"\x93NUMPY", "a NumPy array", _REBUILD),
     (0, b"GGUF", "a GGUF model", _REBUILD),
@@ -43,8 +44,8 @@ _MEMBERS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def read_model_file(path: str | os.PathLike[str]) -> ModelParts:
-    """What a file of a Keras model holds, or a SavedModel folder.
+def read_model_file(path: str | os.PathLike[str]) -> ModelParts | TfliteModel:
+    """What a file of a model holds, or a SavedModel folder.
 
     Raises:
         InputError: there is no such file, it is of another kind, which the message names, or damaged.
@@ -52,7 +53,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelParts:
     return reader_of(path)(path)
 
 
-def reader_of(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]], ModelParts]:
+def reader_of(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]], ModelParts | TfliteModel]:
     """What reads a file, told by its content; errors as for `read_model_file`."""
     folder = Path(path)
     if is_folder(folder):
@@ -65,6 +66,8 @@ def reader_of(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]]
         head = stream.read(_HEAD)
         if head.startswith(_HDF5):
             return read_hdf5_model
+        if head.startswith(_TFLITE[1], _TFLITE[0]):
+            return read_tflite
         if not head.startswith(_ZIP):
             _refuse_other(path, head)
         with open_zip(stream, f"{path}: expected a complete .keras file", ARCHIVE_BYTES) as archive:

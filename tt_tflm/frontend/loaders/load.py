@@ -7,6 +7,7 @@ import copy
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.files.keras_config import ModelParts
 from tt_tflm.files.limits import TENSOR_ELEMENTS
 from tt_tflm.files.model_file import read_model_file
+from tt_tflm.files.tflite_model import TfliteModel, read_tflite
 from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss_in
 from tt_tflm.frontend.loaders.float32 import in_float32
 from tt_tflm.frontend.loaders.legacy_config import in_keras_3, training_in_keras_3
+from tt_tflm.frontend.loaders.tflite import build_tflite
 from tt_tflm.frontend.loaders.weights import fill
 from tt_tflm.frontend.quiet import import_keras, most_telling_line, silence
 
@@ -46,7 +49,8 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedModel:
-    """Load a model that Keras 2 or 3 saved: a `.keras` or `.h5` file, or a SavedModel folder of Keras 2.
+    """Load a model that Keras 2 or 3 saved, a `.keras` or `.h5` file or a SavedModel folder of Keras 2; or a float
+    model of TensorFlow Lite.
 
     The format is told by the content. What computes in another precision is cast to float32, with a warning.
 
@@ -54,7 +58,22 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
         InputError: there is no such file, it is damaged, or it is no Keras model; other formats are named.
         UnsupportedLayerError: it holds a layer of its own, a Lambda, or one that Keras 3 has not.
     """
-    return build(read_model_file(path), str(path))
+    parts = read_model_file(path)
+    return build(parts, str(path)) if isinstance(parts, ModelParts) else _from_tflite(parts, str(path))
+
+
+def load_tflite(path: str | os.PathLike[str]) -> LoadedModel:
+    """Load a float model of TensorFlow Lite; no loss is told there.
+
+    Raises:
+        InputError, UnsupportedLayerError: as `load_model`.
+    """
+    return _from_tflite(read_tflite(path), str(path))
+
+
+def _from_tflite(parsed: TfliteModel, where: str) -> LoadedModel:
+    with _told(where), silence():
+        return LoadedModel(build_tflite(parsed, where), None)
 
 
 def build(parts: ModelParts, where: str) -> LoadedModel:
@@ -75,7 +94,7 @@ def build(parts: ModelParts, where: str) -> LoadedModel:
             )
     keras = import_keras()
     config = {**parts.config, "compile_config": None}
-    try:
+    with _told(where):
         if parts.keras < 3 or "module" not in config:
             config = in_keras_3(config, parts.keras, where)
         config = in_float32(config, where)
@@ -84,18 +103,23 @@ def build(parts: ModelParts, where: str) -> LoadedModel:
             model = keras.saving.deserialize_keras_object(config, safe_mode=True)
             if isinstance(model, keras.Model):
                 fill(model, parts.weights, where)
-    except InputError:
-        raise
-    except Exception as error:  # Keras raises whatever the parser of a damaged part raises.
-        # Keras wraps the cause in one message per nesting level, each with the whole configuration.
-        cause = str(error).rsplit("Exception encountered:", 1)[-1]
-        reason = most_telling_line(cause).split(". ")[0] or type(error).__name__
-        raise InputError(
-            f"{where}: expected a Keras model, received a file that cannot be loaded ({reason})"
-        ) from error
     if not isinstance(model, keras.Model):
         raise InputError(f"{where}: expected a Keras model, received {type(model).__name__}; save the whole model")
     return LoadedModel(model, compiled_loss_in({"compile_config": training_in_keras_3(parts.training)}))
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Turns what Keras raises inside of the block, which is whatever a damaged part makes it, into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        # Keras wraps the cause in one message per nesting level, each with the whole configuration.
+        cause = str(error).rsplit("Exception encountered:", 1)[-1]
+        reason = most_telling_line(cause).split(". ")[0] or type(error).__name__
+        raise InputError(f"{where}: expected a model, received a file that cannot be loaded ({reason})") from error
 
 
 def _check_sizes(config: dict[str, Any], held: int, expected: str) -> None:
