@@ -107,7 +107,7 @@ def scaling_of_pixels(model: keras.Model, given: ScalingChoice) -> InputScaling:
     if kinds == {"uint8"} and scaling != AS_THEY_ARE:
         raise InputError(
             f"input '{model.inputs[0].name}': expected input_scaling {NONE} for a model that takes uint8, received "
-            f"{given!r}: leave it out, or build the model on a float32 input"
+            f"{scaling.scale:g},{scaling.shift:g}: leave it out, or build the model on a float32 input"
         )
     return scaling
 
