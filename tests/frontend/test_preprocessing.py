@@ -29,7 +29,7 @@ def chain(*parts: object) -> Graph:
         ((L.Normalization(), L.Conv2D(2, 1)), "n0"),
         ((L.RandomFlip(), L.RandomRotation(0.1), L.Resizing(4, 4), L.Rescaling(1 / 255), L.Conv2D(2, 1)), "n3"),
         ((operation("Cast"), operation("TrueDivide"), operation("Subtract"), L.Conv2D(2, 1)), "n1"),
-        ((operation("GetItem"), operation("Subtract"), L.Conv2D(2, 1)), "n1"),
+        ((operation("GetItem"), operation("Stack"), operation("Add"), L.Conv2D(2, 1)), "n2"),
         ((L.Conv2D(2, 1), L.Rescaling(2.0)), None),
         ((L.BatchNormalization(), L.Conv2D(2, 1)), None),
         ((L.ZeroPadding2D(), L.Conv2D(2, 1), operation("Multiply")), None),

@@ -100,14 +100,14 @@ def scaling_of_pixels(model: keras.Model, given: ScalingChoice) -> InputScaling:
         InputError: what is given is no scaling, or scales the pixels of a model that takes uint8.
     """
     scaling = given_scaling(given)
-    kind = str(model.inputs[0].dtype) if getattr(model, "inputs", None) else "float32"
+    kinds = {str(tensor.dtype) for tensor in getattr(model, "inputs", None) or ()}
     if scaling is None:
-        as_they_are = _INTEGER.match(kind) or leading_preprocessing(model) is not None
-        return AS_THEY_ARE if as_they_are else InputScaling()
-    if kind == "uint8" and scaling != AS_THEY_ARE:
+        integers = bool(kinds) and all(map(_INTEGER.match, kinds))
+        return AS_THEY_ARE if integers or leading_preprocessing(model) is not None else InputScaling()
+    if kinds == {"uint8"} and scaling != AS_THEY_ARE:
         raise InputError(
             f"input '{model.inputs[0].name}': expected input_scaling {NONE} for a model that takes uint8, received "
-            f"{given!r}: leave it out, or build the model on a float32 input"
+            f"{scaling.scale:g},{scaling.shift:g}: leave it out, or build the model on a float32 input"
         )
     return scaling
 

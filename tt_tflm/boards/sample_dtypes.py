@@ -38,7 +38,7 @@ def _as_sample(name: str, array: np.ndarray) -> np.ndarray:
         raise InputError(
             f"{name}: expected uint8 or float32, or other real numbers to be cast to float32, received {array.dtype}"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         fitted = array.astype(np.float32)
     if array.dtype.kind == "f" and not np.array_equal(np.isfinite(fitted), np.isfinite(array)):
         raise InputError(

@@ -16,8 +16,9 @@ _SCALING_OPERATIONS = frozenset({"Add", "Subtract", "Multiply", "Divide", "TrueD
 # What leaves values what they are, or about so: it moves, picks, repeats or casts them, or does nothing at inference.
 _PASSING = frozenset(
     "ActivityRegularization AlphaDropout AugMix Cast CenterCrop Concatenate Copy Cropping1D Cropping2D Dropout "
-    "ExpandDims Flatten GaussianDropout GaussianNoise GetItem Identity Pad Permute RandAugment Reshape Resize Resizing "
-    "SpatialDropout1D SpatialDropout2D Squeeze Transpose UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D".split()
+    "ExpandDims Flatten Flip GaussianDropout GaussianNoise GetItem Identity Pad Permute RandAugment Repeat Reshape "
+    "Resize Resizing SpatialDropout1D SpatialDropout2D Squeeze Stack Tile Transpose UpSampling1D UpSampling2D "
+    "ZeroPadding1D ZeroPadding2D".split()
 )
 _AUGMENTING = "Random"  # begins the name of every random augmentation of Keras
 
