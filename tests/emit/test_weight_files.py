@@ -122,10 +122,8 @@ def starters(tmp_path_factory) -> list[tt_tflm.Build]:
     return loaded
 
 
-@pytest.mark.parametrize("device", ["host", "cortex-m7"])
+@pytest.mark.parametrize("device", ["host", pytest.param("cortex-m7", marks=pytest.mark.qemu)])
 def test_both_forms_compute_the_same_bits(starters, device):
-    if device != "host":
-        need("arm-none-eabi-gcc", "qemu-system-arm")
     x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype(np.float32)
     results = []
     for made in starters:

@@ -172,10 +172,10 @@ class Build:
 
     def _folder(self) -> tempfile.TemporaryDirectory[str]:
         folder = tempfile.TemporaryDirectory(prefix="tt-tflm-build-")
-        self._write(Path(folder.name) / "build")
+        self._write_sources(Path(folder.name) / "build")
         return folder
 
-    def _write(self, folder: Path) -> None:
+    def _write_sources(self, folder: Path) -> None:
         for name in self.files:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,6 +184,9 @@ class Build:
         if self.binary is not None:
             with (folder / weight_binary(self.binary.symbol)).open("wb") as file:
                 file.writelines(self.binary.content())
+
+    def _write(self, folder: Path) -> None:
+        self._write_sources(folder)
         for name, content in self.models.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
