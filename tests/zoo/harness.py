@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a model of the zoo: converted through the public interface, run and trained, and compared with Keras.
+
+A model converts when the build's output is that of Keras to 1e-4, and one step of SGD moves the first, the middle and
+the last trainable layer as tf.GradientTape says, to 1e-3. Otherwise its outcome is the one line that refuses it;
+whatever else happens is a fault.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from oracle.boards import check_updates, relative_error
+
+import tt_tflm
+from zoo.registry import CLASS_SCORES, ZooModel
+from zoo.rows import Row, UnknownRowError, match_rows
+from zoo.weights import batch, make_model
+
+CONVERTS = "converts"
+FORWARD_TOLERANCE = 1e-4
+UPDATE_TOLERANCE = 1e-3
+# int8 has no more than eight bits for each activation, and these weights were never trained to be told apart by them.
+INT8_TOLERANCE = 0.25
+TEMPERATURE = 10.0
+_CANDIDATES = 4
+# Where a change of weights in the last bit changes a gradient by more, a ReLU or a maximum is about to turn.
+_CALM = 1e-4
+_NORM_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model is built and run.
+
+    Attributes:
+        name: column of the table.
+        device: the build's target, and where it is simulated.
+        precision, backend: as the converter has them.
+    """
+
+    name: str
+    device: str = "host"
+    precision: str = "float32"
+    backend: str = "c"
+
+
+WAYS = (
+    Way("host"),
+    Way("M7", device="cortex-m7"),
+    Way("int8", precision="int8"),
+    Way("TFLM", backend="tflm"),
+)
+HOST = WAYS[0]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a model.
+
+    Attributes:
+        kind: "converts", "refused" or "wrong": the last is never right.
+        message: why, if it does not convert.
+        forward: error of the output, relative to its scale.
+        trained: the layers that were.
+        seconds: it took.
+    """
+
+    kind: str
+    message: str = ""
+    forward: float = 0.0
+    trained: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def judge(entry: ZooModel, way: Way = HOST) -> Outcome:
+    """Convert, run, train and compare one model."""
+    started = time.perf_counter()
+    model = make_model(entry)
+    try:
+        forward, trained = _compare(entry, way, model)
+        outcome = Outcome(CONVERTS, forward=forward, trained=trained)
+    except tt_tflm.TinyTrainError as error:
+        outcome = Outcome("refused", str(error))
+    except (AssertionError, UnknownRowError) as error:
+        outcome = Outcome("wrong", str(error).splitlines()[0] if str(error) else type(error).__name__)
+    except Exception as error:  # whatever a user would see as a traceback
+        outcome = Outcome("wrong", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    return Outcome(outcome.kind, outcome.message, outcome.forward, outcome.trained, time.perf_counter() - started)
+
+
+def _compare(entry: ZooModel, way: Way, model: keras.Model) -> tuple[float, tuple[str, ...]]:
+    rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + 1)
+    objective = Objective(entry, model, rng)
+    converter = tt_tflm.TrainableConverter.from_keras_model(model)
+    converter.target, converter.precision, converter.backend = way.device, way.precision, way.backend
+    converter.input_scaling = _scaling(entry)
+    converter.loss = tt_tflm.PrototypeLoss(2, TEMPERATURE) if objective.enrolled else tt_tflm.SoftmaxLoss()
+    if way.precision == "int8":
+        converter.representative_data = np.asarray(batch(entry, model, rng, 8)[0], np.float32)
+    layers = [layer.name for layer in converter.layers]
+    trained = tuple(dict.fromkeys((layers[0], layers[len(layers) // 2], layers[-1])))
+    converter.plan = tt_tflm.UpdatePlan(layers=dict.fromkeys(trained, "all"))
+    converter.optimizer = tt_tflm.SGD(1.0)
+    with _board(converter, way, objective) as board:
+        before = board.weights()
+        rows = match_rows(model, list(trained), before)
+        sample, noise = objective.calm_sample(rows)
+        gradients = objective.gradients(sample, rows)
+        rate = _speaking_rate(gradients, before)
+        board.set_learning_rate(rate)
+        output = board.embedding(sample[0]) if objective.enrolled else board.predict(sample[0])
+        expected = objective.output(sample[0])
+        forward = relative_error(output, expected)
+        tolerance = INT8_TOLERANCE if way.precision == "int8" else FORWARD_TOLERANCE
+        assert forward <= tolerance, f"forward: off by {forward:.2g} of {np.max(np.abs(expected)):.3g}"
+        board.train_step(sample[0], sample[1])
+        after = board.weights()
+    if way.precision != "int8":
+        changes = {key: after[key] - before[key] for key in rows}
+        expected_changes = {key: -rate * value for key, value in gradients.items()}
+        check_updates(
+            changes,
+            expected_changes,
+            before,
+            {key: rate * value for key, value in noise.items()},
+            tolerance=UPDATE_TOLERANCE,
+        )
+    return forward, trained
+
+
+@contextmanager
+def _board(converter: tt_tflm.TrainableConverter, way: Way, objective: Objective) -> Iterator:
+    with converter.convert().simulate(device=way.device) as board:
+        for label, x in enumerate(objective.enrolled):
+            board.enroll(x, label)
+        yield board
+
+
+def _scaling(entry: ZooModel) -> tuple[float, float]:
+    """That by which pixels of 0 to 255 come to lie in the range of a model's input."""
+    return ((entry.high - entry.low) / 255, entry.low)
+
+
+def _speaking_rate(gradients: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> float:
+    """A power of two by which every gradient moves its weights by about their size, so that subtracting weights does
+    not round the update away."""
+    largest = {key: float(np.max(np.abs(gradient))) for key, gradient in gradients.items()}
+    ratios = [
+        float(np.max(np.abs(weights[key]))) / value
+        for key, value in largest.items()
+        if value > 1e-6 * max(largest.values())
+    ]
+    return float(np.clip(2.0 ** np.round(np.log2(max(ratios, default=1.0))), 2.0**-10, 2.0**14))
+
+
+class Objective:
+    """What a model is trained for, as TensorFlow computes it: classes, or prototypes of two enrolled samples."""
+
+    def __init__(self, entry: ZooModel, model: keras.Model, rng: np.random.Generator) -> None:
+        self._model = model
+        self._entry = entry
+        samples = batch(entry, model, rng, _CANDIDATES + 2)
+        self._samples = [_sample(samples, i) for i in range(_CANDIDATES)]
+        self.enrolled = [] if entry.output in CLASS_SCORES else [_sample(samples, i) for i in (-1, -2)]
+        self._prototypes = [self._direction(self._output(x)) for x in self.enrolled]
+
+    def output(self, x) -> np.ndarray:
+        """Of the model, flat."""
+        return self._output(x).numpy()
+
+    def calm_sample(self, rows: dict[str, Row]) -> tuple[tuple[object, int], dict[str, float]]:
+        """The sample whose gradient is least disturbed by a change of weights in their last bits, and its label; and by
+        how much each tensor's gradient is."""
+        best, calmest = None, np.inf
+        for x in self._samples:
+            sample = (x, int(np.argmin(self._scores(x))))
+            calm, noise = self._disturbance(sample, rows)
+            if calm < calmest:
+                best, calmest = (sample, noise), calm
+            if calm < _CALM:
+                break
+        assert best is not None, "harness: no sample has a finite gradient"
+        return best
+
+    def gradients(self, sample: tuple[object, int], rows: dict[str, Row]) -> dict[str, np.ndarray]:
+        """Of the loss with respect to the board's tensors."""
+        x, label = sample
+        sources = {key: row.variable.value for key, row in rows.items()}
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(sources.values()))
+            loss = -self._log_scores(x)[label]
+        found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return {key: _dense(found[key]) * row.factor for key, row in rows.items()}
+
+    def _disturbance(self, sample: tuple[object, int], rows: dict[str, Row]) -> tuple[float, dict[str, float]]:
+        rng = np.random.default_rng(0)
+        calm = self.gradients(sample, rows)
+        if not all(np.all(np.isfinite(value)) for value in calm.values()):
+            return np.inf, {}
+        variables = {id(variable): variable for variable in self._model.trainable_variables}
+        variables.update({id(row.variable): row.variable for row in rows.values()})
+        kept = [(variable, variable.numpy()) for variable in variables.values()]
+        for variable, value in kept:
+            variable.assign(value * (1 + 1e-6 * rng.uniform(-1, 1, value.shape)))
+        disturbed = self.gradients(sample, rows)
+        for variable, value in kept:
+            variable.assign(value)
+        noise = {key: float(np.max(np.abs(disturbed[key] - calm[key]))) for key in rows}
+        scales = {key: float(np.max(np.abs(value))) for key, value in calm.items()}
+        speaking = [key for key, scale in scales.items() if scale > 1e-6 * max(scales.values())]
+        return max((noise[key] / scales[key] for key in speaking), default=np.inf), noise
+
+    def _output(self, x) -> tf.Tensor:
+        batched = [array[None] for array in x] if isinstance(x, list) else x[None]
+        output = self._model(batched, training=False)
+        return tf.reshape(output[0] if isinstance(output, (list, tuple)) else output, [-1])
+
+    def _direction(self, embedding: tf.Tensor) -> tf.Tensor:
+        return embedding / tf.maximum(tf.norm(embedding), _NORM_FLOOR)
+
+    def _log_scores(self, x) -> tf.Tensor:
+        output = self._output(x)
+        if self._prototypes:
+            output = TEMPERATURE * tf.linalg.matvec(tf.stack(self._prototypes), self._direction(output))
+        return tf.math.log(output) if self._entry.output == "softmax" else tf.nn.log_softmax(output)
+
+    def _scores(self, x) -> np.ndarray:
+        return self._log_scores(x).numpy()
+
+
+def _sample(samples: list[np.ndarray], index: int):
+    """One sample: an array, or a list of them where the model has several inputs."""
+    return [array[index] for array in samples] if len(samples) > 1 else samples[0][index]
+
+
+def _dense(gradient) -> np.ndarray:
+    return tf.convert_to_tensor(gradient).numpy().astype(np.float64)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which variable of Keras a row of a board is, and by what batch norm was folded into it: told from the values.
+
+No clone of the model is made, which would have to know every layer and every wiring. What is trained on a board is K s
+for a Keras kernel K and the scale s of the batch norm behind it, if one was folded; so dL/d(K s) is dL/dK / s.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from zoo.weights import all_layers
+
+_CLOSE = 1e-5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tensor of ``board.weights()``.
+
+    Attributes:
+        variable: of Keras; the board's gradient is that of this variable times `factor`.
+        factor: broadcasts against the variable.
+    """
+
+    variable: keras.Variable
+    factor: np.ndarray
+
+
+class UnknownRowError(Exception):
+    """A tensor of a board is none of the model's, as far as the zoo can tell."""
+
+
+def match_rows(model: keras.Model, names: list[str], weights: dict[str, np.ndarray]) -> dict[str, Row]:
+    """The tensors of some layers of a board, by their keys.
+
+    Args:
+        model: that was converted.
+        names: of the layers.
+        weights: as ``board.weights()`` gives them.
+
+    Raises:
+        UnknownRowError: one is not found.
+    """
+    rows = {}
+    for name in names:
+        layers = _candidates(model, name)
+        keys = sorted((key for key in weights if key.rsplit("/", 1)[0] == name), reverse=True)  # kernel before bias
+        scale: np.ndarray | None = None
+        for key in keys:
+            value = weights[key].astype(np.float64)
+            if value.ndim > 1:
+                rows[key], scale = _kernel(key, layers, value)
+                # Layers of nested models may share a name: what a kernel is from, its bias is from.
+                layers = [layer for layer in layers if any(rows[key].variable is own for own in layer.weights)]
+            else:
+                rows[key] = _vector(key, model, layers, value, scale)
+        if not keys:
+            raise UnknownRowError(f"{name}: none of its weights among {sorted(weights)[:4]}...")
+    return rows
+
+
+def _candidates(model: keras.Model, name: str) -> list[keras.layers.Layer]:
+    parts = name.split("/")
+    layers = [layer for layer in all_layers(model) if layer.name in parts]
+    # The innermost first: "model/dense" is the Dense, "separable/depthwise" the one layer of that name.
+    return sorted(layers, key=lambda layer: parts.index(layer.name), reverse=True) or list(all_layers(model))
+
+
+def _variables(layers: list[keras.layers.Layer]) -> list[keras.Variable]:
+    return [variable for layer in layers for variable in layer.weights]
+
+
+def _kernel(key: str, layers: list[keras.layers.Layer], value: np.ndarray) -> tuple[Row, np.ndarray]:
+    for variable in _variables(layers):
+        if math.prod(variable.shape) != value.size:
+            continue
+        own = np.asarray(variable, np.float64)
+        shape = own.shape
+        # A depthwise kernel has a channel for each of its last two axes.
+        for axes in (1, 2):
+            flat, channels = own.reshape(-1, math.prod(shape[-axes:])), math.prod(shape[-axes:])
+            ratio = _ratio(flat, value.reshape(-1, channels))
+            if ratio is not None:
+                return Row(variable, (1.0 / ratio).reshape(shape[-axes:])), ratio
+    raise UnknownRowError(f"{key}: no variable with these values up to a scale for each channel")
+
+
+def _ratio(own: np.ndarray, value: np.ndarray) -> np.ndarray | None:
+    """value = own * ratio, one for each column; None where it is not so."""
+    squares = np.sum(own * own, axis=0)
+    if np.any(squares == 0):
+        return None
+    ratio = np.sum(own * value, axis=0) / squares
+    error = np.max(np.abs(own * ratio - value))
+    return ratio if error <= _CLOSE * np.max(np.abs(value)) and np.all(ratio != 0) else None
+
+
+def _vector(
+    key: str, model: keras.Model, layers: list[keras.layers.Layer], value: np.ndarray, scale: np.ndarray | None
+) -> Row:
+    own = [variable for variable in _variables(layers) if "bias" in variable.name and len(variable.shape) <= 2]
+    for variable in own:
+        if math.prod(variable.shape) == value.size:
+            factor = np.ones(value.size) if scale is None or scale.size != value.size else 1.0 / scale
+            return Row(variable, factor.reshape(variable.shape))
+    for norm in all_layers(model):
+        if isinstance(norm, keras.layers.BatchNormalization) and norm.center and scale is not None:
+            factor = 1.0 / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
+            factor = factor * np.asarray(norm.gamma) if norm.scale else factor
+            if factor.shape == scale.shape and np.allclose(factor, scale, rtol=1e-4):
+                return Row(norm.beta, np.ones(value.size))
+    raise UnknownRowError(f"{key}: neither a bias of the layer nor the shift of a batch norm")
