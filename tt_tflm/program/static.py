@@ -156,9 +156,9 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths.values(), strict=True)]
     # A layer works as often as it is used.
     layers = [replace(layer, forward_macs=forward_macs[i]) for i, layer in enumerate(name_layers(model, ops))]
-    for layer in unreached_layers(module):
+    for number in unreached_layers(module):
         raise UnsupportedLayerError(
-            f"layer '{layers[layer].name}': expected an output that depends smoothly on it, received rounding or "
+            f"layer '{layers[number].name}': expected an output that depends smoothly on it, received rounding or "
             "conditions on every way between, which pass no gradient; compute it outside the model, or replace them"
         )
     digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
