@@ -11,6 +11,7 @@ from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss
 from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.loaders import load_model
 from tt_tflm.frontend.objective import fitting_loss, output_of
+from tt_tflm.frontend.outputs import with_output
 from tt_tflm.losses import PrototypeLoss, SoftmaxLoss
 
 L = keras.layers
@@ -145,3 +146,14 @@ def test_losses_of_the_users_own_are_no_cross_entropy() -> None:
         model = vector(L.Dense(3))
         model.compile("sgd", loss)
         assert not compiled_loss(model).is_cross_entropy
+
+
+def test_of_several_outputs_one_is_named() -> None:
+    image = keras.Input((4,))
+    hidden = L.Dense(4, name="hidden")(image)
+    model = keras.Model(image, [L.Dense(3, name="scores")(hidden), L.Dense(1, name="box")(hidden)])
+    assert with_output(model, "scores").output_shape == (None, 3)
+    with pytest.raises(
+        InputError, match=r"one of its outputs \(scores, box\), received 'score': did you mean 'scores'"
+    ):
+        with_output(model, "score")

@@ -30,6 +30,7 @@ from tt_tflm.frontend.keras_model import check_model
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.loaders import adopt, load_model, load_tflite
 from tt_tflm.frontend.objective import fitting_loss, output_of
+from tt_tflm.frontend.outputs import with_output
 from tt_tflm.losses import Loss, SoftmaxLoss
 from tt_tflm.optimizers import SGD, Optimizer
 from tt_tflm.plan.budget import Budget
@@ -96,11 +97,12 @@ class TrainableConverter:
         >>> converter.convert().save("out/")
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, output: str | None = None) -> None:
         adopted = adopt(model)
-        check_model(adopted.model)
-        self._model = adopted.model
-        self._compiled_loss = adopted.loss
+        self._model = adopted.model if output is None else with_output(adopted.model, output)
+        check_model(self._model)
+        # A model of several outputs is compiled with what weighs their losses.
+        self._compiled_loss = adopted.loss if output is None else None
         self._imported: ImportedModel | None = None
         self.target = "host"
         self.name = SYMBOL
@@ -126,24 +128,33 @@ class TrainableConverter:
         super().__setattr__(name, value)
 
     @classmethod
-    def from_keras_model(cls, model: keras.Model) -> TrainableConverter:
+    def from_keras_model(cls, model: keras.Model, *, output: str | None = None) -> TrainableConverter:
         """For a model in memory, of Keras 3 or of ``tf_keras``; one in another precision is cast, with a warning.
+
+        Args:
+            model: built.
+            output: of a model with several outputs, the layer that makes the one to train.
 
         Raises:
             InputError, UnsupportedLayerError: the model cannot be converted; the message names the layer.
         """
-        return cls(model)
+        return cls(model, output=output)
 
     @classmethod
-    def from_keras_file(cls, path: str | Path) -> TrainableConverter:
+    def from_keras_file(cls, path: str | Path, *, output: str | None = None) -> TrainableConverter:
         """For a file that Keras 2 or 3 saved: ``.keras``, ``.h5`` or a SavedModel folder, loaded in safe mode.
+
+        Args:
+            path: of the file or folder.
+            output: of a model with several outputs, the layer that makes the one to train.
 
         Raises:
             InputError, UnsupportedLayerError: the file cannot be read, or the model cannot be converted.
         """
         loaded = load_model(path)
-        converter = cls(loaded.model)
-        converter._compiled_loss = loaded.loss
+        converter = cls(loaded.model, output=output)
+        if output is None:
+            converter._compiled_loss = loaded.loss
         return converter
 
     @classmethod

@@ -32,15 +32,16 @@ def cli() -> None:
 
 @cli.command()
 @options.model_argument
+@options.model_output_option
 @options.json_option
-def summary(model: Path, json_path: Path | None) -> None:
+def summary(model: Path, model_output: str | None, json_path: Path | None) -> None:
     """List the layers of MODEL and what training each of them costs."""
     from tt_tflm import report
 
     with terminal.stages("loading the model") as stage:
         import tt_tflm
 
-        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter = tt_tflm.TrainableConverter.from_keras_file(model, output=model_output)
         layers = list(converter.layers)
         stage("costing each layer")
         costs = converter.layer_costs()
@@ -52,6 +53,7 @@ def summary(model: Path, json_path: Path | None) -> None:
 
 @cli.command()
 @options.model_argument
+@options.model_output_option
 @options.episode_option
 @options.budget_options
 @click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
@@ -69,6 +71,7 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.json_option
 def plan(
     model: Path,
+    model_output: str | None,
     episode_path: Path,
     limits: options.BudgetOptions,
     strategy: str,
@@ -90,7 +93,7 @@ def plan(
         from tt_tflm.build.planning import plan_on_host
 
         loss, optimizer = training.make()
-        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter = tt_tflm.TrainableConverter.from_keras_file(model, output=model_output)
         converter.loss, converter.optimizer = loss, optimizer
         converter.input_scaling = input_scaling
         episode = load_episode(episode_path, converter.input_shape, converter.input_scaling)
@@ -108,6 +111,7 @@ def plan(
 
 @cli.command()
 @options.model_argument
+@options.model_output_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="Folder to create.")
 @click.option(
     "--target",
@@ -171,6 +175,7 @@ def plan(
 @options.json_option
 def convert(
     model: Path,
+    model_output: str | None,
     output: Path,
     target: str,
     name: str | None,
@@ -201,7 +206,7 @@ def convert(
 
         plan = tt_tflm.UpdatePlan.load(plan_path) if plan_path else tt_tflm.UpdatePlan(layers) if layers else None
         loss, optimizer = training.make()
-        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter = tt_tflm.TrainableConverter.from_keras_file(model, output=model_output)
         converter.target, converter.loss, converter.optimizer = target, loss, optimizer
         converter.backend, converter.weights = backend, weights
         if name is not None:

@@ -74,6 +74,9 @@ def model_file(name: str) -> Callable[[_Command], _Command]:
 
 
 model_argument = model_file("model")
+model_output_option = click.option(
+    "--model-output", metavar="NAME", help="Of a model with several outputs, the layer that makes the one to train."
+)
 json_option = click.option(
     "--json",
     "json_path",

@@ -135,12 +135,12 @@ def flatten(model: keras.Model, obstacles: list[str] | None = None) -> Graph:
         UnsupportedLayerError: it is a subclassed model, or a call of it cannot be followed.
     """
     import_keras()
-    functional = _functional(model)
+    functional = functional_of(model)
     if len(functional.outputs) != 1:
         names = ", ".join(f"'{name}'" for name in output_names(functional))
         raise InputError(
             f"model '{model.name}': expected one output to train, received {len(functional.outputs)} ({names}); "
-            "build a keras.Model of the inputs and that output"
+            "name one: output=... (--model-output NAME)"
         )
     shapes = [_input_shape(image) for image in functional.inputs]
     one = len(shapes) == 1
@@ -173,7 +173,13 @@ def _input_shape(image: Any) -> Shape:
     return shape
 
 
-def _functional(model: keras.Model) -> keras.Model:
+def functional_of(model: keras.Model) -> keras.Model:
+    """The graph of a Functional or Sequential model.
+
+    Raises:
+        InputError: it is not built.
+        UnsupportedLayerError: it is a subclassed model.
+    """
     keras = import_keras()
     if isinstance(model, keras.Sequential):
         if not model.built or model._functional is None:
@@ -236,7 +242,7 @@ class _Walk:
                     )
                 sources = tuple(values[id(tensor)] for tensor in call.input_tensors)
                 if isinstance(operation, keras.Model):
-                    results = self.model(_functional(operation), sources, (*path, operation.name))
+                    results = self.model(functional_of(operation), sources, (*path, operation.name))
                 else:
                     results = self._append(operation, call.arguments, sources, path)
                 values.update({id(tensor): index for tensor, index in zip(call.outputs, results, strict=True)})
