@@ -135,9 +135,9 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
     kinds = [str(kind) for kind in function.attrs["kinds"]]
     ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths, strict=True)]
     layers = name_layers(model, ops)
-    for layer in unreached_layers(module):
+    for index in unreached_layers(module):
         raise UnsupportedLayerError(
-            f"layer '{layers[layer].name}': expected an output that depends smoothly on it, received rounding or "
+            f"layer '{layers[index].name}': expected an output that depends smoothly on it, received rounding or "
             "conditions on every way between, which pass no gradient; compute it outside the model, or replace them"
         )
     digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
