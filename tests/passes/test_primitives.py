@@ -4,9 +4,11 @@ gradient of it, against TensorFlow."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pytest
@@ -255,6 +257,27 @@ class _Draw:
         # Both are broadcast, each along an axis of its own.
         crossing = ((both[0], 1, both[2]), (both[0], both[1] + 1, 1))
         cases.append(Case("multiply across", crossing, _emitted(op.multiply), tf.multiply))
+        whole, slope = self.wide(4), self.array(5)
+        cases += [
+            Case(
+                f"prelu {whole}",
+                (whole, (prod(whole),)),
+                lambda emit, x, a: emit(nn.prelu(emit(op.reshape(x, (-1,))), a, 0)),
+                lambda x, a: tf.where(tf.reshape(x, [-1]) > 0, tf.reshape(x, [-1]), a * tf.reshape(x, [-1])),
+            ),
+            Case(
+                "prelu of slopes that are computed",
+                ((2, 3, 4), (4,)),
+                _emitted(lambda x, a: nn.prelu(x, a, 2)),
+                lambda x, a: tf.where(x > 0, x, a * x),
+            ),
+            Case(
+                "prelu of channels",
+                ((30,),),
+                _emitted(lambda x: nn.prelu(x, relax.const(np.tile(slope, 6)), 0)),
+                lambda x: tf.where(x > 0, x, tf.constant(np.tile(slope, 6), x.dtype) * x),
+            ),
+        ]
         for name, (own, theirs) in CONDITIONS.items():
             whole = self.wide(self.rank())
             for shapes in ((whole,) * 3, (whole, self.broadcast(whole), self.broadcast(whole))):
@@ -536,16 +559,18 @@ def check_cases(cases: Sequence[Case], rng: np.random.Generator, tiling: Tiling)
     module = _program(cases, inputs)
     loss = _loss(module)
     label = normal(rng, loss.label_elements)
-    planned = training_program(module, loss, _trained(inputs), SGD().spec())
+    # The gradients of a batch are kept as they are, those of a single sample are part of the update.
+    planned = training_program(module, loss, _trained(inputs), dataclasses.replace(SGD().spec(), batch_size=2))
     program = Program(planned, tiling, LOSS)
-    rows = [TrainedRows(np.stack([v.ravel(), np.zeros(v.size, np.float32)], 1), 1, tuple(range(v.size))) for v in flat]
+    weights = [np.stack([v.ravel(), np.zeros(v.size, np.float32)], 1) for v in flat]
     arguments: dict[str, object] = {"x": np.ones(1, np.float32), "label": label, "loss": np.zeros(1, np.float32)}
-    arguments |= {"scale": np.float32([-1]), **{f"rows_{i}": r for i, r in enumerate(rows)}}
-    arguments |= {f"pool_{i}": r.pool for i, r in enumerate(rows)}
-    before = [r.pool[:, 0].copy() for r in rows]
+    arguments |= {"scale": np.ones(1, np.float32)}
+    arguments |= {f"rows_{i}": TrainedRows(w, 1, tuple(range(len(w)))) for i, w in enumerate(weights)}
+    sums = [np.zeros_like(w) for w in weights]
+    arguments |= {f"gradient_{i}": total for i, total in enumerate(sums)}
     (output,) = program.run("predict", arguments)
     program.run("train_step", arguments)
-    gradients = iter([old - r.pool[:, 0] for old, r in zip(before, rows, strict=True)])
+    gradients = iter([total[:, 0] for total in sums])
     at = 0
     for case, values in zip(cases, inputs, strict=True):
         tensors = [tf.constant(value, tf.float64) for value in values]

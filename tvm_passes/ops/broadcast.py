@@ -47,6 +47,7 @@ def multiary(
     operator: str | None = None,
     *,
     fold: Fold | None = None,
+    lower: Callable[[Lowering, Any], bool] | None = None,
 ) -> None:
     """Register y = f(a, b, ...), for tensors of one shape ``name`` and for others ``<name>_broadcast``, and the kernels
     of their gradients.
@@ -57,6 +58,7 @@ def multiary(
         sides: operand -> its gradient, in the order of the operands; None where that is zero everywhere.
         operator: of an imported graph that it is.
         fold: the same of arrays, for constants.
+        lower: how that operator becomes a call of it; the default takes its operands as they come.
     """
     trained = {operand: side for operand, side in sides.items() if side is not None}
     blind = tuple(position for position, side in enumerate(sides.values()) if side is None)
@@ -64,7 +66,7 @@ def multiary(
     def suffixed(broadcasting: bool) -> str:
         return f"{name}_broadcast" if broadcasting else name
 
-    def lower(lowering: Lowering, binding: Any) -> bool:
+    def as_it_comes(lowering: Lowering, binding: Any) -> bool:
         return lower_as(lowering, binding, name, tuple(sides), fold)
 
     def kept(broadcasting: bool) -> Gradient:
@@ -80,7 +82,7 @@ def multiary(
         return Gradient(rule, saves, blind) if trained else NO_GRADIENT
 
     if name not in OPS:
-        lowers = {} if operator is None else {operator: Lower(lower)}
+        lowers = {} if operator is None else {operator: Lower(lower or as_it_comes)}
         OPS.register(Op(name, mapped(forward), forward, kept(False), lowers=lowers))
         for operand, side in trained.items():
             if side.rule is not None:
@@ -108,16 +110,20 @@ def lower_as(lowering: Lowering, binding: Any, name: str, operands: Sequence[str
     if fold is not None and all(value.array is not None for value in values):
         lowering.forward(binding, Value(None, shape, np.asarray(fold(*(value.array for value in values)))))
         return True
+    lowering.forward(binding, combined(lowering, name, dict(zip(operands, values, strict=True)), shape))
+    return True
+
+
+def combined(lowering: Lowering, name: str, operands: Mapping[str, Value], shape: tuple[int, ...]) -> Value:
+    """Emit ``name`` of those operands, which broadcast to ``shape``."""
     n = prod(shape)
-    tensors = [lowering.tensor(value) for value in values]
-    params = tuple(Param(o, value.elements) for o, value in zip(operands, values, strict=True))
+    params = [Param(operand, value.elements) for operand, value in operands.items()]
     whole = tuple(param.name for param in params if param.elements == n)
-    places = [broadcast(value.shape, shape) for value in values]
+    places = [broadcast(value.shape, shape) for value in operands.values()]
     flat = len(whole) == len(params)
     attrs = {} if flat else Space(shape, (*places, row_major(shape))).attrs()
     kernel = Kernel(name if flat else f"{name}_broadcast", (*params, Param("y", n, OUT)), attrs, whole)
-    lowering.define(binding, kernel, tensors)
-    return True
+    return Value(lowering.emit(kernel, [lowering.tensor(value) for value in operands.values()]), shape)
 
 
 def _add_side(tape: Tape, step: Step, g: relax.Var, name: str, operand: str, side: Side) -> None:
@@ -225,6 +231,37 @@ def register() -> None:
         "relax.where",
         fold=np.where,
     )
+    multiary(
+        "prelu",
+        lambda _kernel, a, b: tirx.Select(a > 0.0, a, a * b),
+        {
+            "a": Side(
+                lambda _kernel, g, a, b: tirx.Select(a > 0.0, g, tirx.Select(a < 0.0, g * b, constant(0))), ("a", "b")
+            ),
+            "b": Side(lambda _kernel, g, a: tirx.Select(a < 0.0, g * a, constant(0)), ("a",)),
+        },
+        "relax.nn.prelu",
+        lower=_lower_prelu,
+    )
+
+
+def _lower_prelu(lowering: Lowering, binding: Any) -> bool:
+    """The importer spreads slopes over the whole tensor; what repeats itself in them is kept once."""
+    x, slope = real_operands(lowering, binding, 2)
+    axis, shape = int(binding.value.attrs.axis) % len(x.shape), shape_of(binding.var)
+    slope = Value(slope.var, tuple(n if a == axis else 1 for a, n in enumerate(shape)), slope.array)
+    if slope.array is not None:
+        values = np.broadcast_to(slope.array.reshape(slope.shape), shape).ravel()
+        period = next(p for p in range(1, values.size + 1) if values.size % p == 0 and _repeats(values, p))
+        x = Value(x.var, (values.size // period, period), x.array)
+        slope = Value(None, (period,), values[:period])
+    result = combined(lowering, "prelu", {"a": x, "b": slope}, x.shape)
+    lowering.forward(binding, Value(result.var, shape))
+    return True
+
+
+def _repeats(values: np.ndarray, period: int) -> bool:
+    return bool((values.reshape(-1, period) == values[:period]).all())
 
 
 register()
