@@ -159,8 +159,9 @@ class _Call:
     def places(self) -> range:
         return range(len(self._operator.inputs))
 
-    def name(self) -> str:
-        return self._builder._name(self.output.name)
+    def name(self, base: str | None = None) -> str:
+        """Of the layer that is made, which is the output's unless told."""
+        return self._builder._name(self.output.name if base is None else base)
 
     def refuse(self, expected: str, received: str) -> NoReturn:
         self._builder._refuse(self._operator, expected, received)
@@ -174,11 +175,7 @@ class _Call:
     def activated(self, value: Any, name: str) -> Any:
         """With the operator's own activation, in a layer of its own."""
         fused = self.activation()
-        return (
-            value
-            if fused is None
-            else self.layers.Activation(fused, name=self._builder._name(f"{name}_{fused}"))(value)
-        )
+        return value if fused is None else self.layers.Activation(fused, name=self.name(f"{name}_{fused}"))(value)
 
     def layer(self, layer: Any, value: Any, weights: Sequence[np.ndarray] = ()) -> Any:
         """The output of a layer that has these weights."""
@@ -233,7 +230,7 @@ def _fully_connected(call: _Call) -> Any:
         call.refuse("weights in their plain order", "shuffled ones")
     name = call.name()
     if len(value.shape) > 2 and not call.option("KeepNumDims"):
-        value = call.layers.Flatten(name=call._builder._name(f"{name}_flatten"))(value)
+        value = call.layers.Flatten(name=call.name(f"{name}_flatten"))(value)
     if kernel.shape[:1] != (value.shape[-1],):
         call.refuse(f"weights for {value.shape[-1]} inputs", f"weights for {kernel.shape[0]}")
     layer = call.layers.Dense(kernel.shape[1], use_bias=bool(bias), activation=call.activation(), name=name)
