@@ -153,7 +153,5 @@ def test_of_several_outputs_one_is_named() -> None:
     hidden = L.Dense(4, name="hidden")(image)
     model = keras.Model(image, [L.Dense(3, name="scores")(hidden), L.Dense(1, name="box")(hidden)])
     assert with_output(model, "scores").output_shape == (None, 3)
-    with pytest.raises(
-        InputError, match=r"\(scores, box\), received 'score': did you mean 'scores'"
-    ):
+    with pytest.raises(InputError, match=r"\(scores, box\), received 'score': did you mean 'scores'"):
         with_output(model, "score")
