@@ -100,7 +100,7 @@ def measure(settings: Settings, progress: Progress = lambda _stage: None) -> dic
 def support_of(settings: Settings, scaling: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """The first samples of every class of the episode."""
     from tt_tflm.boards.episode import load_episode
-    from tt_tflm.frontend.keras_model import load_keras
+    from tt_tflm.frontend.loaders import load_keras
 
     episode = load_episode(settings.episode, tuple(load_keras(settings.model).input_shape[1:]), scaling)
     labels = episode.support_y

@@ -111,7 +111,7 @@ def main(data: Path | None, target: str, json_path: Path | None) -> None:
     """Print the longest slices, and compare what is between two signs of life with a watchdog's time."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    from tt_tflm.frontend.keras_model import load_keras
+    from tt_tflm.frontend.loaders import load_keras
     from tt_tflm.models import starter
 
     if data is None and "TT_DATA" in os.environ:

@@ -110,7 +110,7 @@ def main(model_path: Path | None, target: str, json_path: Path | None) -> None:
         model_path = Path(os.environ["TT_DATA"]) / DEFAULT_MODEL
     results = [measure(small_model(), target, None)]
     if model_path is not None:
-        from tt_tflm.frontend.keras_model import load_keras
+        from tt_tflm.frontend.loaders import load_keras
 
         results.append(measure(load_keras(model_path), target, TAIL))
     console = Console()

@@ -24,7 +24,7 @@ def builds(folder: Path) -> dict[str, Any]:
     """The builds of both backends, trained in the last three blocks."""
     import tt_tflm
     from benchmarks.host_train_step import last_blocks
-    from tt_tflm.frontend.keras_model import load_keras
+    from tt_tflm.frontend.loaders import load_keras
 
     model = load_keras(folder / "models" / "mcunet-5fps_backbone.keras")
     made = {}

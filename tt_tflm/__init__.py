@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from tt_tflm.boards.simulated.task import Augment
     from tt_tflm.build.artefact import Build, load_build
     from tt_tflm.build.converter import TrainableConverter
-    from tt_tflm.errors import DeviceError, InputError, TinyTrainError, ToolchainError, UnsupportedLayerError
+    from tt_tflm.errors import (
+        DeviceError,
+        InputError,
+        InputWarning,
+        TinyTrainError,
+        ToolchainError,
+        UnsupportedLayerError,
+    )
     from tt_tflm.losses import Loss, PrototypeLoss, SoftmaxLoss, register_loss
     from tt_tflm.optimizers import SGD, Adam, Momentum, Optimizer, register_optimizer
     from tt_tflm.plan import Budget, UpdatePlan
@@ -27,6 +34,7 @@ __all__ = [
     "Build",
     "DeviceError",
     "InputError",
+    "InputWarning",
     "Loss",
     "Momentum",
     "Optimizer",
@@ -47,7 +55,14 @@ _HOMES = {
     "boards.simulated.task": ("Augment",),
     "build.artefact": ("Build", "load_build"),
     "build.converter": ("TrainableConverter",),
-    "errors": ("DeviceError", "InputError", "TinyTrainError", "ToolchainError", "UnsupportedLayerError"),
+    "errors": (
+        "DeviceError",
+        "InputError",
+        "InputWarning",
+        "TinyTrainError",
+        "ToolchainError",
+        "UnsupportedLayerError",
+    ),
     "losses": ("Loss", "PrototypeLoss", "SoftmaxLoss", "register_loss"),
     "optimizers": ("SGD", "Adam", "Momentum", "Optimizer", "register_optimizer"),
     "plan": ("Budget", "UpdatePlan"),

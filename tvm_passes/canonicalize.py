@@ -15,7 +15,8 @@ After::
 
 Padding moves into the window, bias and clip into the convolution, kernels and biases into rows (parameters
 ``rows_0``, ``rows_1``, ... of the function ``predict``), reshapes vanish. Attributes of ``predict``, one entry per
-weighted operator: ``params`` (its rows, flat), ``strides`` (floats of a row) and ``kinds`` (conv2d, depthwise, dense).
+layer: ``params`` (its rows, flat), ``strides`` (floats of a row) and ``kinds`` (conv2d, depthwise, dense). Operators
+that read one and the same constant are uses of one layer, numbered by the first of them (``shared_weights``).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from tvm.relax.dpl import wildcard
 
 from .imported_graph import ImportedGraph, UnsupportedGraphError, Value, shape_of
 from .kernel import OUT, Kernel, Param, emit, flat
-from .kernels.geometry import Window, row_stride
+from .kernels.geometry import Window
 from .ops import OPS
+from .shared_weights import LayerUses
 
 
 @tvm.transform.module_pass(opt_level=0, name="Canonicalize")
@@ -38,7 +40,8 @@ class Canonicalize:
     """The pass: ``main`` of the imported module becomes ``predict``.
 
     Raises:
-        UnsupportedGraphError: see there.
+        UnsupportedGraphError: see there; a line for each operator that has no kernel, which begins with ``at NAME:``
+            where the graph has a name for what it is part of.
     """
 
     def transform_module(self, module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
@@ -54,9 +57,10 @@ class _Rewriter:
         self._builder = relax.BlockBuilder()
         self._values: dict[relax.Var, Value] = {}
         self._covered: set[relax.Var] = set()
-        self._rows: list[np.ndarray] = []
+        self._uses = LayerUses(self.graph)
         self._row_vars: list[relax.Var] = []
-        self._kinds: list[str] = []
+        self._lowered: relax.Var | None = None
+        self._problems: list[str] = []
         self._fused = self._match_patterns()
 
     def run(self) -> tvm.IRModule:
@@ -73,19 +77,19 @@ class _Rewriter:
                 for binding in self.graph.bindings:
                     if binding.var in self._covered:
                         continue
-                    if isinstance(binding.value, relax.Var):
-                        self._values[binding.var] = self._values[binding.value]
-                    elif isinstance(binding.value, relax.Call):
-                        self._operator(binding)
-                    elif not isinstance(binding.value, relax.Tuple):
-                        raise UnsupportedGraphError(f"expected an operator, received {binding.value}")
+                    self._try(binding)
+                if self._problems:
+                    raise UnsupportedGraphError("\n".join(self._problems))
                 result = self.pad(self._values[self.graph.result])
+                if result.var is None:
+                    raise UnsupportedGraphError("expected an output that depends on the input, received a constant")
                 output = builder.emit_output(result.var)
             builder.emit_func_output(output)
         module = builder.get()
         params = [tvm.runtime.tensor(rows.ravel()) for rows in weights]
         function = module["predict"].with_attr("params", params)
-        module["predict"] = function.with_attr("strides", [r.shape[1] for r in weights]).with_attr("kinds", self._kinds)
+        kinds = [layer.kind for layer in self._uses.layers]
+        module["predict"] = function.with_attr("strides", [r.shape[1] for r in weights]).with_attr("kinds", kinds)
         return module
 
     def _match_patterns(self) -> dict[relax.Var, tuple[str, relax.Var]]:
@@ -101,37 +105,56 @@ class _Rewriter:
                     self.cover(*between)
         return fused
 
-    def _operator(self, binding: Any) -> None:
+    def _try(self, binding: Any) -> None:
+        try:
+            self._binding(binding)
+        except UnsupportedGraphError as error:
+            owner = self.graph.named_after(binding.var)
+            self._problems.append(f"at {owner}: {error}" if owner else str(error))
+            # Something of its shape in its place, so that whatever else is wrong is told too.
+            (x, *_), n = self._values.values(), int(np.prod(shape_of(binding.var)))
+            kernel = Kernel("unsupported", (Param("x", x.elements), Param("y", n, OUT)))
+            self.define(binding, kernel, [x.var])
+
+    def _binding(self, binding: Any) -> None:
+        value = binding.value
+        if isinstance(value, relax.TupleGetItem):
+            tuple_value = self.graph.definition(value.tuple_value)
+            if isinstance(tuple_value, relax.Call):
+                # Of what gives several tensors only those that are read become kernels.
+                self._operator(binding, str(tuple_value.op.name))
+                return
+            value = tuple_value.fields[value.index]
+        if isinstance(value, relax.Call):
+            if not isinstance(binding.var.ty, relax.TupleType):
+                self._operator(binding, str(value.op.name))
+        elif isinstance(value, relax.Var) or hasattr(value, "value"):
+            self._values[binding.var] = self.operand(value)
+        elif not isinstance(value, relax.Tuple):
+            raise UnsupportedGraphError(f"expected an operator, received {value}")
+
+    def _operator(self, binding: Any, name: str) -> None:
         if binding.var in self._fused:
             op, source = self._fused[binding.var]
             self._unary(binding, op, source, {})
             return
-        name = str(binding.value.op.name)
+        self._lowered = binding.var
         if not any(lower.lower(self, binding) for lower in OPS.lowerings(name)):
             raise UnsupportedGraphError(f"expected an operator that has a kernel, received {name}")
 
     def _collect_rows(self) -> list[np.ndarray]:
-        """The rows of every weighted operator, in order (the function's parameters must be known before its body)."""
-        rows: list[np.ndarray] = []
+        """The rows of every layer, in order (the function's parameters must be known before its body)."""
         for binding in self.graph.bindings:
             if not isinstance(binding.value, relax.Call):
                 continue
             for lower in OPS.lowerings(str(binding.value.op.name)):
-                if lower.early and not isinstance(binding.value.args[0], relax.Var):
+                if lower.early and self.constant(binding.value.args[0]) is not None:
                     lower.lower(self, binding)
-                elif lower.rows is not None:
-                    rows.append(self._with_bias(binding, lower.rows(self, binding)))
-        self._rows = list(rows)
-        return rows
-
-    def _with_bias(self, binding: Any, weights: np.ndarray) -> np.ndarray:
-        channels, length = weights.shape
-        rows = np.zeros((channels, row_stride(length)), np.float32)
-        rows[:, :length] = weights
-        bias = self.graph.bias(binding, channels)
-        if bias is not None:
-            rows[:, length] = bias[1]
-        return rows
+                    break
+                weights = None if lower.rows is None else lower.rows(self, binding)
+                if weights is not None:
+                    self._uses.add(binding, binding.value.args[lower.weights], weights)
+        return [layer.rows for layer in self._uses.layers]
 
     # -------------------------------------------------------------- Lowering
 
@@ -159,10 +182,17 @@ class _Rewriter:
         kernel = Kernel("pad2d", (Param("x", value.elements), Param("y", elements, OUT)), window.attrs())
         return Value(emit(self._builder, kernel, [value.var]), out)
 
+    def tensor(self, value: Value) -> relax.Expr:
+        if value.array is None:
+            return self.pad(value).var
+        return relax.const(np.ascontiguousarray(value.array, np.float32).ravel())
+
+    def emit(self, kernel: Kernel, args: list[relax.Expr]) -> relax.Var:
+        return emit(self._builder, kernel, args)
+
     def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
-        self._kinds.append(kind)
-        index = len(self._row_vars) - len(self._rows)
-        return self._row_vars[index], self._rows.pop(0)
+        number, layer = self._uses.use(self._lowered, kind)
+        return self._row_vars[number], layer.rows
 
     def define(self, binding: Any, kernel: Kernel, args: list[relax.Expr], result: relax.Var | None = None) -> None:
         var = emit(self._builder, kernel, args)
@@ -175,7 +205,8 @@ class _Rewriter:
     def _unary(self, binding: Any, op: str, operand: relax.Expr, attrs: dict[str, Any]) -> None:
         source = self.plain(operand)
         n = source.elements
-        self.define(binding, Kernel(op, (Param("x", n), Param("y", n, OUT)), attrs, ("x",)), [source.var])
+        kernel = Kernel(op, (Param("x", n), Param("y", n, OUT)), attrs, ("x",))
+        self.define(binding, kernel, [self.tensor(source)])
 
     def forward(self, binding: Any, value: Value) -> None:
         self._values[binding.var] = value

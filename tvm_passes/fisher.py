@@ -13,6 +13,15 @@ After (``train_step`` stays)::
 ``potential[o] += (sum over positions of v * g)^2``, v being the output of the layer after its activation (Kwon et al.,
 2024). No weight gradient is computed and no weight is changed. Divided by twice the number of samples, the sum over
 the support set is the potential.
+
+The positions of a layer that is used in several places are those of all its uses, whose sums come together before they
+are squared::
+
+        s = R.call_tir(cls.channel_dot, (v, g), ...)               # of the last use
+        t = R.call_tir(cls.channel_dot, (w, h), ...)               # of another
+        u = R.call_tir_inplace(cls.accumulate, (t, s), ...)
+        q = R.call_tir(cls.multiply, (u, u), ...)
+        _ = R.call_tir_inplace(cls.accumulate, (q, potential_0), ...)
 """
 
 from __future__ import annotations
@@ -23,9 +32,9 @@ import tvm
 from tvm import relax
 
 from .choice import Trained
-from .kernel import INOUT, Kernel, Param, Step, flat
+from .kernel import INOUT, OUT, Kernel, Param, Step, flat
 from .ops import ACTIVATIONS
-from .sparse_gradient import ReverseWalk, layer_of, replace_function
+from .sparse_gradient import ReverseWalk, layer_of, replace_function, uses_of
 
 
 def Fisher(layers: Sequence[int]) -> tvm.transform.Pass:
@@ -45,6 +54,8 @@ class _FisherWalk(ReverseWalk):
         super().__init__(module, trained)
         self._inspected = self._find_inspected()
         self._saved |= set(self._inspected)
+        self._uses = uses_of(self._steps)
+        self._sums: dict[int, relax.Var] = {}
         self._potentials = {
             layer: relax.Var(f"potential_{layer}", flat(step.kernel["O"]))
             for step in self._steps
@@ -75,11 +86,35 @@ class _FisherWalk(ReverseWalk):
     def _visit(self, step: Step, gradient: relax.Var) -> None:
         layer_step = self._inspected.get(step.var)
         if layer_step is not None:
-            layer = layer_of(layer_step)
-            n, channels = int(gradient.ty.shape[0]), layer_step.kernel["O"]
-            a = Param("a", n, dtype=step.kernel.params[-1].dtype)
-            attrs = {key: step.kernel[key] for key in ("y_scale", "y_zero") if a.dtype == "int8"}
-            kernel = Kernel("fisher_potential", (a, Param("g", n), Param("potential", channels, INOUT)), attrs)
-            self._gradients.append((layer, self.emit(kernel, [step.var, gradient, self._potentials[layer]])))
+            layer, channels = layer_of(layer_step), layer_step.kernel["O"]
+            if self._uses[layer] > 1:
+                self._add_sums(layer, channels, step.var, gradient)
+            else:
+                self._add_potential(layer, channels, step, gradient)
         if any(self.active(a) for a in step.args):
             super()._visit(step, gradient)
+
+    def _add_potential(self, layer: int, channels: int, step: Step, gradient: relax.Var) -> None:
+        n = int(gradient.ty.shape[0])
+        a = Param("a", n, dtype=step.kernel.params[-1].dtype)
+        attrs = {key: step.kernel[key] for key in ("y_scale", "y_zero") if a.dtype == "int8"}
+        kernel = Kernel("fisher_potential", (a, Param("g", n), Param("potential", channels, INOUT)), attrs)
+        self._gradients[layer] = self.emit(kernel, [step.var, gradient, self._potentials[layer]])
+
+    def _add_sums(self, layer: int, channels: int, activation: relax.Var, gradient: relax.Var) -> None:
+        n = int(gradient.ty.shape[0])
+        kernel = Kernel("channel_dot", (Param("a", n), Param("b", n), Param("y", channels, OUT)))
+        sums = self.emit(kernel, [activation, gradient])
+        so_far = self._sums.get(layer)
+        self._sums[layer] = sums if so_far is None else self._accumulated(sums, so_far)
+
+    def _finish(self) -> None:
+        for layer, sums in self._sums.items():
+            n = int(sums.ty.shape[0])
+            kernel = Kernel("multiply", (Param("a", n), Param("b", n), Param("y", n, OUT)))
+            squares = self.emit(kernel, [sums, sums])
+            self._gradients[layer] = self._accumulated(squares, self._potentials[layer])
+
+    def _accumulated(self, value: relax.Var, target: relax.Var) -> relax.Var:
+        n = int(value.ty.shape[0])
+        return self.emit(Kernel("accumulate", (Param("g", n), Param("acc", n, INOUT))), [value, target])

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from tvm import relax
 
 from .kernel import INOUT, LOSS, Step
-from .liveness import root_names
+from .liveness import LOCAL, root_names
 
 ALWAYS = -1
 
@@ -35,7 +35,9 @@ def guards(steps: Sequence[Step], bits: Mapping[int, int]) -> list[int]:
             guard = ALWAYS
         for argument, param in zip(step.args, step.kernel.params, strict=False):
             if param.role == INOUT and isinstance(argument, relax.Var):
-                layer = str(argument.name).rpartition("_")[2]
+                # The gradient of a layer that is used in several places goes from one call to the next.
+                parameter = "" if LOCAL in roots[argument] else roots[argument]
+                layer = parameter.rpartition("_")[2]
                 guard |= bits.get(int(layer), 0) if layer.isdigit() and guard != ALWAYS else 0
         if step.alias is None:
             needed.pop(roots[step.var], None)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -54,12 +55,29 @@ class ImportedGraph:
         self._function = function
         self.bindings = [b for block in function.body.blocks for b in block.bindings]
         self.consumers: dict[relax.Var, list[Any]] = {}
+        self._definitions = {binding.var: binding.value for binding in self.bindings}
         for binding in self.bindings:
             for argument in arguments_of(binding.value):
                 if isinstance(argument, relax.Var):
                     self.consumers.setdefault(argument, []).append(binding)
         body = function.body.body
         self.result = body if isinstance(body, relax.Var) else body.fields[0]
+
+    def definition(self, var: relax.Var) -> Any:
+        """What a binding sets ``var`` to; None for a parameter."""
+        return self._definitions.get(var)
+
+    def named_after(self, var: relax.Var) -> str | None:
+        """The name of the nearest variable from ``var`` on that has one of its own: importers number the others."""
+        pending, met = [var], {var}
+        while pending:
+            var = pending.pop(0)
+            if not re.fullmatch(r"(lv|gv)\d*", str(var.name)):
+                return str(var.name)
+            readers = [reader.var for reader in self.consumers.get(var, []) if reader.var not in met]
+            pending += readers
+            met.update(readers)
+        return None
 
     def only_consumer(self, var: relax.Var, op: str) -> Any | None:
         """The one binding that reads ``var``, if there is just one and it is a call of Relax operator ``op``."""
@@ -114,6 +132,8 @@ def arguments_of(value: Any) -> list[Any]:
         return [value]
     if isinstance(value, relax.Tuple):
         return [a for field in value.fields for a in arguments_of(field)]
+    if isinstance(value, relax.TupleGetItem):
+        return [value.tuple_value]
     if not isinstance(value, relax.Call):
         return []
     return [a for arg in value.args for a in (arg.fields if isinstance(arg, relax.Tuple) else [arg])]
@@ -142,15 +162,9 @@ def clip_bounds(call: relax.Call) -> tuple[float | None, float | None]:
 
 
 def conv_rows(call: relax.Call) -> np.ndarray:
-    """Kernel constants as (channels, kh * kw * cin of the group)."""
+    """Kernel constants of a convolution, in whatever layout, as (channels, kh * kw * cin of the group)."""
     if isinstance(call.args[1], relax.Var):
         raise UnsupportedGraphError("expected a convolution with constant weights, received two activations")
-    weights = call.args[1].value.numpy()
-    layout, groups = str(call.attrs.kernel_layout), int(call.attrs.groups)
-    if layout == "HWIO" and groups == 1:
-        return np.ascontiguousarray(weights.transpose(3, 0, 1, 2).reshape(weights.shape[3], -1))
-    if layout == "HWOI" and weights.shape[3] == 1:
-        return np.ascontiguousarray(weights[..., 0].transpose(2, 0, 1).reshape(weights.shape[2], -1))
-    raise UnsupportedGraphError(
-        f"expected a dense or depthwise convolution, received {groups} groups in layout {layout}"
-    )
+    layout = str(call.attrs.kernel_layout)
+    weights = call.args[1].value.numpy().transpose([layout.index(axis) for axis in "OHWI"])
+    return np.ascontiguousarray(weights.reshape(weights.shape[0], -1))

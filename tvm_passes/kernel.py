@@ -17,13 +17,15 @@ int8 program (``quantize``) activations and rows are int8; gradients and trained
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tvm
 from tvm import relax, tirx
 from tvm.ir import PrimType
+
+from .kernels.geometry import Window
 
 IN, OUT, INOUT, ROWS = "in", "out", "inout", "rows"
 AT_RUN_TIME = 0  # number of chosen channels that the build does not fix
@@ -76,7 +78,8 @@ class Kernel:
 
 def row_length(kernel: Kernel) -> int:
     """Weights of one row of a weighted kernel or of its gradient, the bias not counted."""
-    return kernel["kh"] * kernel["kw"] * (1 if kernel.op.startswith("depthwise") else kernel["C"])
+    w = Window.of(kernel.attrs)
+    return w.taps * (1 if kernel.op.startswith("depthwise") else w.depth)
 
 
 def int8_row_bytes(kernel: Kernel) -> int:
@@ -86,6 +89,22 @@ def int8_row_bytes(kernel: Kernel) -> int:
 
 def declare(kernel: Kernel) -> tirx.PrimFunc:
     """The PrimFunc without a body that stands for ``kernel``."""
+    # By their text: 1, 1.0 and True are equal, and so are the two zeros.
+    attrs = tuple((key, repr(value)) for key, value in kernel.attrs.items())
+    key = kernel.op, kernel.params, kernel.overlay, attrs
+    if key not in _DECLARED:
+        if len(_DECLARED) >= _MOST_DECLARED:
+            _DECLARED.clear()
+        _DECLARED[key] = _declaration(kernel)
+    return _DECLARED[key]
+
+
+# An unrolled recurrence calls the same few kernels thousands of times, in every pass.
+_DECLARED: dict[Hashable, tirx.PrimFunc] = {}
+_MOST_DECLARED = 1024
+
+
+def _declaration(kernel: Kernel) -> tirx.PrimFunc:
     buffers = [tirx.decl_buffer((p.elements,), p.dtype, p.name) for p in kernel.params]
     func = tirx.PrimFunc(buffers, tirx.Evaluate(0), PrimType("void"))
     attrs = {

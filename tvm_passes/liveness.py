@@ -11,6 +11,7 @@ from tvm import relax
 from .kernel import Step
 
 ALIGNMENT = 16
+LOCAL = ":"  # in the names of memory that is no parameter
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def root_names(steps: Iterable[Step]) -> dict[relax.Expr, str]:
         for argument in step.args:
             if isinstance(argument, relax.Var) and argument not in names:
                 names[argument] = str(argument.name)
-        names[step.var] = names[step.alias] if step.alias is not None else f"t{index}:{step.var.name}"
+        names[step.var] = names[step.alias] if step.alias is not None else f"t{index}{LOCAL}{step.var.name}"
     return names
 
 
@@ -50,11 +51,7 @@ def memory_of(steps: list[Step], outputs: Iterable[relax.Expr]) -> dict[relax.Ex
     for var in outputs:
         last_read[names[var]] = len(steps)
     merged: dict[str, str] = {}
-
-    def final(name: str) -> str:
-        while name in merged:
-            name = merged[name]
-        return name
+    group_read = dict(last_read)  # when anything that shares a memory is read last
 
     for index, step in enumerate(steps):
         if step.alias is not None or not step.kernel.overlay:
@@ -63,26 +60,12 @@ def memory_of(steps: list[Step], outputs: Iterable[relax.Expr]) -> dict[relax.Ex
         for argument, param in zip(step.args, step.kernel.params, strict=False):
             if param.name not in step.kernel.overlay or not isinstance(argument, relax.Var):
                 continue
-            source = final(names[argument])
-            if (
-                names[argument] in local
-                and last_read[names[argument]] == index
-                and _group_free(source, merged, last_read, index)
-            ):
+            source = merged.get(names[argument], names[argument])
+            if names[argument] in local and last_read[names[argument]] == index and group_read[source] <= index:
                 merged[out] = source
+                group_read[source] = max(group_read[source], last_read.get(out, -1))
                 break
-    return {var: final(name) for var, name in names.items()}
-
-
-def _group_free(root: str, merged: dict[str, str], last_read: dict[str, int], index: int) -> bool:
-    """Whether nothing that already shares the memory ``root`` is read after step ``index``."""
-
-    def final(name: str) -> str:
-        while name in merged:
-            name = merged[name]
-        return name
-
-    return all(last_read.get(name, -1) <= index for name in {root, *merged} if final(name) == root)
+    return {var: merged.get(name, name) for var, name in names.items()}
 
 
 def buffers_of(steps: list[Step], outputs: Iterable[relax.Expr]) -> list[Buffer]:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from .kernel import Kernel
 from .kernels.geometry import Window
+from .kernels.space import Space
 from .ops import OPS
 
 
 def nominal(kernel: Kernel) -> int:
-    """Multiply-accumulates as the field counts them: output positions x taps x channels, padding included."""
+    """Multiply-accumulates as the field counts them: positions of the window x taps x channels, padding included."""
     return _count(kernel, lambda window: window.pixels * window.taps)
 
 
@@ -21,9 +22,11 @@ def executed(kernel: Kernel) -> int:
 
 
 def _count(kernel: Kernel, positions: Callable[[Window], int]) -> int:
-    """``positions``: pairs of output position and tap."""
-    macs = OPS[kernel.op].macs
-    if macs is None:
+    """``positions``: pairs of window position and tap."""
+    op = OPS[kernel.op]
+    if op.macs is None:
         return 0
+    if Space.described_by(kernel.attrs):
+        return Space.of(kernel.attrs).points
     window = Window.of(kernel.attrs)
-    return positions(window) * macs(kernel, window)
+    return positions(window.transposed() if op.transposed else window) * op.macs(kernel, window)

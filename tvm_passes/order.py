@@ -17,6 +17,8 @@ If the result is no better than the order given, that stays. Rows that are updat
 
 from __future__ import annotations
 
+from collections import Counter
+
 import tvm
 from tvm import relax
 
@@ -77,13 +79,11 @@ def _greedy(steps: list[Step], outputs: list[relax.Expr]) -> list[Step]:
         for other in needs:
             after[other].add(index)
     roots = root_names(steps)
-    sizes: dict[str, int] = {}
-    readers: dict[str, int] = {}
-    for step in steps:
-        if step.alias is None:
-            sizes[roots[step.var]] = step.kernel.params[-1].bytes
-        for name in {roots[a] for a in step.args if isinstance(a, relax.Var)}:
-            readers[name] = readers.get(name, 0) + 1
+    # Looked up once: steps are compared many times where many of them are ready.
+    operands = [{roots[a] for a in step.args if isinstance(a, relax.Var)} for step in steps]
+    own = [step.kernel.params[-1].bytes if step.alias is None else 0 for step in steps]
+    sizes = {roots[step.var]: step.kernel.params[-1].bytes for step in steps if step.alias is None}
+    readers = Counter(name for names in operands for name in names)
     kept = {roots[v] for v in outputs if isinstance(v, relax.Var)}
     waiting = [len(needs) for needs in before]
     ready = [i for i, count in enumerate(waiting) if count == 0]
@@ -91,15 +91,13 @@ def _greedy(steps: list[Step], outputs: list[relax.Expr]) -> list[Step]:
     while ready:
 
         def growth(index: int) -> int:
-            step = steps[index]
-            own = sizes.get(roots[step.var], 0) if step.alias is None else 0
-            operands = {roots[a] for a in step.args if isinstance(a, relax.Var)}
-            return own - sum(sizes.get(n, 0) for n in operands if readers[n] == 1 and n not in kept)
+            freed = (sizes.get(n, 0) for n in operands[index] if readers[n] == 1 and n not in kept)
+            return own[index] - sum(freed)
 
         index = min(ready, key=lambda i: (growth(i), i))
         ready.remove(index)
         order.append(steps[index])
-        for name in {roots[a] for a in steps[index].args if isinstance(a, relax.Var)}:
+        for name in operands[index]:
             readers[name] -= 1
         for other in after[index]:
             waiting[other] -= 1

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from .liveness import Buffer, lower_bound
 
 _SHUFFLES = 200
+_MOST_PLACED = 200_000  # buffers, in all orders together
 
 
 def pack(buffers: Sequence[Buffer]) -> tuple[dict[str, int], int]:
@@ -26,7 +29,7 @@ def pack(buffers: Sequence[Buffer]) -> tuple[dict[str, int], int]:
     )
     best_order, (offsets, size) = min(((o, _first_fit(o)) for o in orders), key=lambda found: found[1][1])
     generator = random.Random(0)
-    for _ in range(_SHUFFLES):
+    for _ in range(min(_SHUFFLES, max(1, _MOST_PLACED // max(1, len(buffers))))):
         if size <= bound:
             break
         order = list(best_order)
@@ -38,17 +41,22 @@ def pack(buffers: Sequence[Buffer]) -> tuple[dict[str, int], int]:
     return offsets, size
 
 
-def _first_fit(order: Iterable[Buffer]) -> tuple[dict[str, int], int]:
-    placed: list[tuple[int, Buffer]] = []
+def _first_fit(order: Sequence[Buffer]) -> tuple[dict[str, int], int]:
+    # Sorted by offset, as far as they are placed: a row each of offset, end, and the first and last step alive.
+    placed = np.empty((4, len(order)), np.int64)
+    offsets: dict[str, int] = {}
     size = 0
-    for buffer in order:
+    for count, buffer in enumerate(order):
+        there = placed[:, :count]
+        alive = (there[2] <= buffer.last) & (there[3] >= buffer.first)
         offset = 0
-        for start, other in placed:
-            if buffer.overlaps(other):
-                if offset + buffer.size <= start:
-                    break
-                offset = max(offset, start + other.size)
-        placed.append((offset, buffer))
-        placed.sort(key=lambda entry: entry[0])
+        for start, end in there[:2, alive].T.tolist():
+            if offset + buffer.size <= start:
+                break
+            offset = max(offset, end)
+        at = int(np.searchsorted(there[0], offset, "right"))
+        placed[:, at + 1 : count + 1] = there[:, at:].copy()
+        placed[:, at] = offset, offset + buffer.size, buffer.first, buffer.last
+        offsets[buffer.name] = offset
         size = max(size, offset + buffer.size)
-    return {buffer.name: offset for offset, buffer in placed}, size
+    return offsets, size

@@ -15,7 +15,7 @@ from .choice import Trained
 from .fisher import Fisher
 from .kernels.tiling import Tiling
 from .order import Order
-from .plan_arena import PlanArena, PlannedFunction, read_plan
+from .plan_arena import PlanArena, PlannedFunction, called_kernels, read_plan
 from .print_c import print_c
 from .schedule import Schedule
 from .sparse_gradient import SparseGradient
@@ -109,7 +109,7 @@ class CKernels:
 
 def lower_to_c(module: tvm.IRModule, tiling: Tiling, prefix: str) -> CKernels:
     """Loop nests of the kernels that the planned functions of ``module`` call, as C99, their names behind a prefix."""
-    called = {call.name for function in planned_functions(module).values() for call in function.calls}
+    called = set().union(*(called_kernels(f) for f in module.functions.values() if not isinstance(f, tirx.PrimFunc)))
     kernels = tvm.IRModule({gv: f for gv, f in module.functions.items() if gv.name_hint in called})
     lowered = unpacked_api(Schedule(tiling)(kernels))
     declarations, definitions = [], []

@@ -129,6 +129,13 @@ class PlannedFunction:
     arena_lower_bound_bytes: int
 
 
+def called_kernels(function: relax.Function) -> set[str]:
+    """Names of the kernels that a planned function calls."""
+    values = [binding.value for block in function.body.blocks for binding in block.bindings]
+    calls = [value for value in values if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.GlobalVar)]
+    return {str(call.op.name_hint) for call in calls}
+
+
 def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
     """The planned function ``name`` as plain data."""
     function = module[name]
@@ -136,6 +143,7 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
     calls: list[PlannedCall] = []
     alloc_tensor = tvm.ir.Op.get("relax.memory.alloc_tensor")
     params = {p: str(p.name) for p in function.params}
+    kernels: dict[str, Kernel] = {}  # most are called several times
     masks = [int(str(g), 16) for g in function.attrs["guards"]] if "guards" in function.attrs else None
 
     def operand(expr: relax.Expr) -> str | Place | relax.Constant:
@@ -149,9 +157,12 @@ def read_plan(module: tvm.IRModule, name: str) -> PlannedFunction:
             if not isinstance(value, relax.Call):
                 continue
             if isinstance(value.op, tvm.ir.GlobalVar):
-                kernel = kernel_of(module[value.op])
+                name_of_kernel = str(value.op.name_hint)
+                if name_of_kernel not in kernels:
+                    kernels[name_of_kernel] = kernel_of(module[value.op])
                 guard = masks[len(calls)] if masks is not None else ALWAYS
-                calls.append(PlannedCall(value.op.name_hint, kernel, tuple(operand(a) for a in value.args), guard))
+                operands = tuple(operand(a) for a in value.args)
+                calls.append(PlannedCall(name_of_kernel, kernels[name_of_kernel], operands, guard))
             elif value.op == alloc_tensor:
                 shape, dtype = value.args[2], value.args[3]
                 places[binding.var] = Place(_integer(value.args[1]), int(shape.values[0]), str(dtype.value))

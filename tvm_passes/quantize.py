@@ -38,7 +38,7 @@ from .kernel import OUT, ROWS, Kernel, Param, Step, emit, flat, row_length, step
 from .kernels.geometry import int8_row_stride
 from .kernels.int8 import fixed_point
 from .ops import QUANTIZERS, WEIGHTED
-from .sparse_gradient import layer_of
+from .sparse_gradient import layer_of, uses_of
 
 LOWEST, HIGHEST = -128, 127
 _BOUNDS = ("low", "high")
@@ -78,16 +78,22 @@ def quantized_steps(module: tvm.IRModule) -> list[Step]:
     """The calls of a canonical ``predict`` that become integer: all but a softmax at the end.
 
     Raises:
-        UnsupportedGraphError: one of them has no int8 kernel.
+        UnsupportedGraphError: one of them has no int8 kernel, or a layer is used in several places, where it would want
+            codes of several scales.
     """
     steps, (output,) = steps_of(module, "predict")
     steps = [s for s in steps if not (s.kernel.op == "softmax" and s.var.same_as(output))]
     layer = None
+    for shared, count in uses_of(steps).items():
+        if count > 1:
+            raise UnsupportedGraphError(f"expected a layer that is used in one place, received {count} uses", shared)
     for step in steps:
         layer = layer_of(step) if step.kernel.op in WEIGHTED else layer
         if step.kernel.op not in QUANTIZERS:
             known = f"{', '.join(QUANTIZERS)}, a softmax at the end"
             raise UnsupportedGraphError(f"expected operations of int8 ({known}), received {step.kernel.op}", layer)
+        if not all(isinstance(argument, relax.Var) for argument in step.args):
+            raise UnsupportedGraphError(f"expected activations, received a constant operand of {step.kernel.op}", layer)
     return steps
 
 

@@ -22,12 +22,14 @@ After, with 3 channels of layer 0 chosen and layer 1 frozen::
         return d0
 
 Only what lies between the loss and the earliest chosen layer is walked; a frozen layer on the way passes the gradient
-on and gets no weight gradient. Forward kernels are left as they are, with their fused clips.
+on and gets no weight gradient. Forward kernels are left as they are, with their fused clips. A layer that is used in
+several places gets one gradient: that of its last use, to which the kernels of the others add in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 import tvm
 from tvm import relax
@@ -35,15 +37,15 @@ from tvm import relax
 from .choice import Trained
 from .imported_graph import UnsupportedGraphError
 from .kernel import INOUT, OUT, ROWS, Kernel, Param, Step, emit, flat, steps_of
-from .ops import GRADIENTS, Gradient
+from .ops import GRADIENTS, WEIGHTED, Gradient
 from .ops.clip import clip_mask, clips
 
 
 def SparseGradient(trained: Mapping[int, Trained]) -> tvm.transform.Pass:
     """The pass for that choice: number of the layer (of its parameter ``rows_<number>``) -> what is trained of it.
 
-    The weight gradients are returned in the order of the walk; the attribute ``gradients`` of the function lists the
-    layers they belong to.
+    The weight gradients are returned in the order in which the walk completes them; the attribute ``gradients`` of the
+    function lists the layers they belong to.
     """
 
     @tvm.transform.module_pass(opt_level=0, name="SparseGradient")
@@ -63,6 +65,11 @@ def layer_of(step: Step) -> int | None:
     return None
 
 
+def uses_of(steps: Iterable[Step]) -> Counter[int]:
+    """How many forward steps read the rows of each layer."""
+    return Counter(layer for s in steps if s.kernel.op in WEIGHTED and (layer := layer_of(s)) is not None)
+
+
 def _gradient_of(step: Step) -> Gradient:
     gradient = GRADIENTS.get(step.kernel.op)
     if gradient is None:
@@ -71,6 +78,23 @@ def _gradient_of(step: Step) -> Gradient:
             f"{step.kernel.op}"
         )
     return gradient
+
+
+def _passes_to(step: Step) -> list[relax.Expr]:
+    """The operands that a step passes gradients to; of what has no gradient all, until somebody asks for it."""
+    gradient = GRADIENTS.get(step.kernel.op)
+    return [a for a in (step.args if gradient is None else gradient.passes_to(step)) if isinstance(a, relax.Var)]
+
+
+def unreached_layers(module: tvm.IRModule) -> list[int]:
+    """The layers of a canonical module that no gradient of its output reaches, as rounding or conditions lie on every
+    way between."""
+    steps, outputs = steps_of(module, "predict")
+    reached = set(outputs)
+    for step in reversed(steps):
+        if step.var in reached:
+            reached.update(_passes_to(step))
+    return [layer for step in steps if (layer := layer_of(step)) is not None and step.var not in reached]
 
 
 class ReverseWalk:
@@ -86,7 +110,7 @@ class ReverseWalk:
         self._values: dict[relax.Var, relax.Expr] = dict(self._params)
         self._masks: dict[relax.Var, relax.Var] = {}
         self._pending: dict[relax.Var, relax.Var] = {}
-        self._gradients: list[tuple[int, relax.Var]] = []
+        self._gradients: dict[int, relax.Var] = {}
         self._in_use: relax.Var | None = None
         # The rows of an int8 layer are codes; where its trained rows lie, which are float32, is another parameter.
         self._float_rows = {
@@ -114,7 +138,9 @@ class ReverseWalk:
                     if step.var in self._pending and step.var in self._active:
                         self._in_use = self._pending.pop(step.var)
                         self._visit(step, self._in_use)
-                outputs = [builder.emit_output(var) for _, var in self._gradients]
+                self._finish()
+                self._check_reached()
+                outputs = [builder.emit_output(var) for var in self._gradients.values()]
             builder.emit_func_output(relax.Tuple(outputs))
         return builder.get()["rebuilt"]
 
@@ -126,7 +152,7 @@ class ReverseWalk:
     @property
     def layers(self) -> list[int]:
         """The layers of the function's outputs."""
-        return [layer for layer, _ in self._gradients]
+        return list(self._gradients)
 
     def _extra_params(self) -> list[relax.Var]:
         return [self._scale, *self._float_rows.values()]
@@ -134,14 +160,26 @@ class ReverseWalk:
     def _visit(self, step: Step, gradient: relax.Var) -> None:
         _gradient_of(step).rule(self, step, gradient)
 
+    def _finish(self) -> None:
+        """What follows the walk."""
+
     # -------------------------------------------------------------- what is needed
 
     def _find_active(self) -> set[relax.Var]:
         active: set[relax.Var] = set()
         for step in self._steps[:-1]:
-            if layer_of(step) in self._trained or any(a in active for a in step.args if isinstance(a, relax.Var)):
+            if layer_of(step) in self._trained or any(a in active for a in _passes_to(step)):
                 active.add(step.var)
         return active
+
+    def _check_reached(self) -> None:
+        """A layer that lies behind rounding or conditions alone would be trained by nothing, in silence."""
+        for layer in self._trained:
+            if layer not in self.layers:
+                raise UnsupportedGraphError(
+                    f"expected a gradient for every trained layer, received none for layer {layer} (counted from 0): "
+                    "rounding or conditions lie between it and the output; leave it frozen"
+                )
 
     def _forward_active(self) -> list[Step]:
         return [step for step in self._steps[:-1] if step.var in self._active]
@@ -200,18 +238,20 @@ class ReverseWalk:
         positions = step.kernel.param("y").elements
         # The gradient of a bias reads no input: one that nobody else needs must not be kept for it.
         x, source = (step.args[0], step.kernel.param("x")) if choice.weights else (gradient, Param("x", positions))
+        so_far = self._gradients.pop(layer, None)
+        role, more = (OUT, []) if so_far is None else (INOUT, [so_far])
         params = (
             Param("x", source.elements, dtype=source.dtype),
             Param("g", positions),
             Param("rows", step.kernel["O"] * stride, ROWS),
             Param("scale", 1),
-            Param("d", (choice.channels or step.kernel["O"]) * stride, OUT),
+            Param("d", (choice.channels or step.kernel["O"]) * stride, role),
         )
         attrs = {k: v for k, v in step.kernel.attrs.items() if k not in ("low", "high")}
         attrs |= {"trained": choice.channels, "bias": int(choice.bias), "weights": int(choice.weights)}
         kernel = Kernel(f"{step.kernel.op}_grad_weights", params, attrs)
         rows = self._float_rows.get(layer, step.args[1])
-        self._gradients.append((layer, self.emit(kernel, [x, gradient, rows, self._scale])))
+        self._gradients[layer] = self.emit(kernel, [x, gradient, rows, self._scale, *more])
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         return self._masks.get(var)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 CLASS, VECTOR = "class", "vector"
 
@@ -75,3 +75,7 @@ class OptimizerSpec:
     def state(self) -> tuple[str, ...]:
         """The buffers that persist for every trained layer beside its rows."""
         return self.moments + (("gradient",) if self.accumulates else ())
+
+    def keeping_gradients(self) -> OptimizerSpec:
+        """The same optimiser with updates that are no part of gradient kernels."""
+        return replace(self, fusible=False)

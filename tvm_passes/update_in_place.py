@@ -17,6 +17,13 @@ After, for an optimiser with state: ``d0`` lives in the arena until ``optimizer_
 pool_0)`` has used it. With gradients accumulated over a batch, ``train_step`` adds to ``gradient_0`` (``scale`` holds
 one over the batch size) and a function ``apply_update`` holds the optimiser's steps.
 
+The rows of a layer that is used in several places must rest until the gradients of all its uses are known, so that the
+gradient is summed in the arena where plain SGD would go into the kernel::
+
+        d0 = R.call_tir(cls.conv2d_grad_weights, (x, g, rows_0, scale), ...)
+        d1 = R.call_tir_inplace(cls.conv2d_grad_weights, (v, h, rows_0, scale, d0), inplace_indices=[4], ...)
+        p0 = R.call_tir_inplace(cls.accumulate, (d1, pool_0), inplace_indices=[1], ...)
+
 The optimisers take ``rows_<layer>`` for the number of trained rows. ``pool_<layer>`` is where the rows of
 ``rows_<layer>`` that are trained live, so an update must follow every reader.
 """
@@ -34,7 +41,12 @@ from .specs import OptimizerSpec
 
 
 def UpdateInPlace(optimizer: OptimizerSpec) -> tvm.transform.Pass:
-    """The pass for that optimiser."""
+    """The pass for that optimiser.
+
+    Raises:
+        ValueError: channels are chosen on the board, and plain SGD is to be part of the gradient kernels of a layer of
+            several uses (see ``OptimizerSpec.keeping_gradients``).
+    """
 
     @tvm.transform.module_pass(opt_level=0, name="UpdateInPlace")
     def update(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
@@ -51,6 +63,13 @@ class _Update:
         self._old = module["train_step"]
         self._layers = [int(layer) for layer in self._old.attrs["gradients"]]
         self._builder = relax.BlockBuilder(module)
+        # Of each layer the steps that make its gradient: one for every use.
+        self._gradients: dict[int | None, list[int]] = {}
+        for index, step in enumerate(self._steps):
+            if step.kernel.has("d"):
+                self._gradients.setdefault(layer_of(step), []).append(index)
+        if optimizer.fused and optimizer.at_run_time and any(len(uses) > 1 for uses in self._gradients.values()):
+            raise ValueError("expected an optimiser that keeps gradients, received one that is part of their kernels")
 
     def run(self) -> tvm.IRModule:
         sizes = {layer_of(s): s.kernel.param("d").elements for s in self._steps if s.kernel.has("d")}
@@ -75,24 +94,31 @@ class _Update:
         hyper = [] if optimizer.fused or optimizer.accumulates else [_hyper(optimizer)]
         params = {p: relax.Var(str(p.name), p.ty) for p in self._old.params}
         values: dict[relax.Var, relax.Expr] = dict(params)
-        results = []
+        results: dict[int | None, relax.Var] = {}
         with builder.function(
             "train_step_new", [*params.values(), *hyper, *state.values()], attrs={"global_symbol": "train_step"}
         ):
             with builder.dataflow():
-                for step in self._steps:
+                for index, step in enumerate(self._steps):
                     args = [values.get(a, a) for a in step.args]
+                    layer = layer_of(step)
                     if not step.kernel.has("d"):
                         values[step.var] = emit(builder, step.kernel, args)
                         continue
-                    layer = layer_of(step)
-                    if optimizer.fused or optimizer.accumulates:
-                        target = state["pool" if optimizer.fused else "gradient", layer]
-                        results.append(emit(builder, _accumulating(step.kernel), [*args, target]))
+                    uses = self._gradients[layer]
+                    fused = optimizer.fused and len(uses) == 1
+                    if (fused or optimizer.accumulates) and index == uses[0]:
+                        target = state["pool" if fused else "gradient", layer]
+                        values[step.var] = emit(builder, _accumulating(step.kernel), [*args, target])
                     else:
-                        gradient = emit(builder, step.kernel, args)
-                        results.append(self._optimise(gradient, args[2], hyper[0], state, layer))
-                outputs = [builder.emit_output(var) for var in results]
+                        values[step.var] = emit(builder, step.kernel, args)
+                    if index == uses[-1]:
+                        results[layer] = values[step.var]
+                        if optimizer.fused and not fused:
+                            results[layer] = self._add_to_pool(values[step.var], state["pool", layer])
+                        elif not optimizer.fused and not optimizer.accumulates:
+                            results[layer] = self._optimise(values[step.var], args[2], hyper[0], state, layer)
+                outputs = [builder.emit_output(results[layer]) for layer in self._layers]
             builder.emit_func_output(relax.Tuple(outputs))
         return params
 
@@ -109,6 +135,10 @@ class _Update:
                 ]
                 outputs = [builder.emit_output(var) for var in results]
             builder.emit_func_output(relax.Tuple(outputs))
+
+    def _add_to_pool(self, change: relax.Var, pool: relax.Var) -> relax.Var:
+        n = int(change.ty.shape[0])
+        return emit(self._builder, Kernel("accumulate", (Param("g", n), Param("acc", n, INOUT))), [change, pool])
 
     def _optimise(
         self,

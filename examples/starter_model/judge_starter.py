@@ -23,7 +23,7 @@ from sklearn.datasets import load_digits
 
 import tt_tflm
 from tt_tflm import report
-from tt_tflm.frontend.keras_model import load_keras
+from tt_tflm.frontend.loaders import load_keras
 from tt_tflm.meta import EvaluationSettings, evaluate
 from tt_tflm.meta.fake_quantization import fake_quantized, linear_kernels
 from tt_tflm.models import STARTER

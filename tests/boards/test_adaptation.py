@@ -19,7 +19,7 @@ class RecordingBoard:
         self.calls: list[tuple[str, float, int]] = []
         self.instructions = instructions or {}
         self.stack_bytes: dict[str, int] = {}
-        self.input_range = InputRange(-1, 1)
+        self.input_range, self.calibrated = InputRange(-1, 1), None
         self._trained = 0
 
     def enroll(self, x: np.ndarray, label: int) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tt_tflm.boards.episode import load_episode, resize_bilinear
 from tt_tflm.boards.input_range import InputScaling
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, InputWarning
 
 SHAPE = (6, 5, 3)
 
@@ -149,15 +149,31 @@ def test_values_that_are_not_finite(save, arrays, value: float) -> None:
     check_refused(save(arrays), "support_x", "finite")
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.int32, bool])
-def test_samples_of_another_type(save, arrays, dtype: type) -> None:
-    arrays["support_x"] = arrays["support_x"].astype(dtype)
-    check_refused(save(arrays), "support_x", np.dtype(dtype).name)
+@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i2", "u4", "i4", "i8", "f2", "f8", ">f4"])
+def test_other_numbers_are_cast_and_told_of_once(save, arrays, dtype: str) -> None:
+    x = {name: (arrays[name].reshape(-1, 90) // 2).astype(dtype) for name in ("support_x", "query_x")}
+    with pytest.warns(InputWarning) as told:
+        episode = load_episode(save(arrays | x), (90,))
+    (warning,) = told
+    text = f"expected uint8 or float32, received {np.dtype(dtype)}: cast to float32, values as they are"
+    assert text in str(warning.message) and "\n" not in str(warning.message)
+    for name, values in x.items():
+        fitted = getattr(episode, name)
+        assert fitted.dtype == np.float32
+        np.testing.assert_array_equal(fitted, values.astype(np.float32))
 
 
-def test_images_without_a_channel_axis(save, arrays) -> None:
-    arrays["support_x"] = arrays["support_x"][..., 0]
-    check_refused(save(arrays), "support_x", "(N, H, W, C)")
+@pytest.mark.parametrize("x", [np.full((6, *SHAPE), 1j), np.full((6, *SHAPE), "a"), np.full((6, *SHAPE), 1e39)])
+def test_what_cannot_be_cast(save, arrays, x: np.ndarray) -> None:
+    check_refused(save(arrays | {"support_x": x}), "support_x", str(x.dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_without_a_channel_axis(save, arrays, dtype: type) -> None:
+    arrays["support_x"] = arrays["support_x"][..., 0].astype(dtype)
+    check_refused(save(arrays), "support_x", "expected", str(arrays["support_x"].shape[1:])[1:-1])
+    with pytest.raises(InputError, match="add the axis of channels"):
+        load_episode(save(arrays), (*arrays["support_x"].shape[1:], 1))
 
 
 def test_images_of_four_channels(save, arrays) -> None:

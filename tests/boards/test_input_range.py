@@ -2,6 +2,7 @@
 """Samples of another scale than the model's: which are refused, and that the remedy works."""
 
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -9,9 +10,17 @@ import numpy as np
 import pytest
 
 from tt_tflm.boards.episode import load_episode
-from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale, check_support, scaling_of_pixels
+from tt_tflm.boards.input_range import (
+    InputRange,
+    InputScaling,
+    check_image_scale,
+    check_support,
+    given_scaling,
+    scaling_of_pixels,
+    warn_of_outliers,
+)
 from tt_tflm.boards.simulated.task import Augment
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, InputWarning
 
 IMAGE, VECTOR = (6, 8, 8, 3), (6, 64, 3)
 DEFAULT, UNIT, PIXELS = InputScaling(), InputScaling(1 / 255, 0.0), InputScaling(1.0, 0.0)
@@ -37,6 +46,7 @@ CASES = {
     "-1 to 1 where 0 to 1 is right": (IMAGE, -1, 1, UNIT, False, True),
     "0 to 255 where that is right": (IMAGE, 0, 255, PIXELS, False, False),
     "0 to 1 where 0 to 255 is right": (IMAGE, 0, 1, PIXELS, True, True),
+    "-1 to 1 where 0 to 255 is right": (IMAGE, -1, 1, PIXELS, True, True),
     "metres per second squared": (VECTOR, -19.6, 21.3, DEFAULT, False, True),
     "a vector from 0 to 1": (VECTOR, 0, 1, DEFAULT, False, False),
     "decibels as an image": (IMAGE, -80.0, 3.0, DEFAULT, False, True),
@@ -74,6 +84,10 @@ def test_bright_pixels_are_no_images_of_another_scale() -> None:
     check_support("support_x", (pixels / 127.5 - 1).astype(np.float32), InputRange.of(DEFAULT))
 
 
+def test_a_mask_may_be_what_a_model_of_pixels_takes() -> None:
+    check_support("support_x", np.random.default_rng(0).integers(0, 2, IMAGE).astype(np.float32), InputRange.of(PIXELS))
+
+
 def test_an_episode_of_floats_is_checked_and_one_of_pixels_is_scaled(tmp_path: Path) -> None:
     labels = np.arange(6) % 2
     for dtype, refused in ((np.uint8, False), (np.float32, True)):
@@ -87,16 +101,58 @@ def test_an_episode_of_floats_is_checked_and_one_of_pixels_is_scaled(tmp_path: P
             assert load_episode(tmp_path / "e.npz", IMAGE[1:]).support_x.min() == -1
 
 
-def test_a_model_that_rescales_its_input_has_to_be_told_what_pixels_are() -> None:
-    layers = [keras.layers.Rescaling(1 / 255, name="own"), keras.layers.Flatten(), keras.layers.Dense(2)]
-    model = keras.Sequential([keras.Input(IMAGE[1:]), *layers])
-    with pytest.raises(
-        InputError, match=r"layer 'own' \(Rescaling\): expected .*, received no input_scaling: set it to"
-    ):
-        scaling_of_pixels(model, None)
-    assert scaling_of_pixels(model, (1, 0)) == PIXELS
-    behind = keras.Sequential([keras.Input(IMAGE[1:]), *layers[1:], keras.layers.Rescaling(2.0)])
-    assert scaling_of_pixels(behind, None) == DEFAULT
-    for wrong in (1, (1, 2, 3), "ab", (0, 1), (float("nan"), 0)):
-        with pytest.raises(InputError, match="input_scaling: expected"):
-            scaling_of_pixels(behind, wrong)
+def of_dtype(*layers: keras.layers.Layer, dtype: str = "float32") -> keras.Model:
+    return keras.Sequential([keras.Input(IMAGE[1:], dtype=dtype), *layers])
+
+
+def test_a_model_that_scales_its_input_takes_pixels_as_they_are() -> None:
+    L = keras.layers
+    own, rest = L.Rescaling(1 / 255), lambda: [L.GlobalAveragePooling2D(), L.Dense(2)]
+    assert scaling_of_pixels(of_dtype(own, *rest()), None) == PIXELS
+    assert scaling_of_pixels(of_dtype(L.Dropout(0.1), L.ZeroPadding2D(), own, *rest()), "model") == PIXELS
+    assert scaling_of_pixels(of_dtype(L.Conv2D(2, 1), L.Rescaling(2.0), *rest()), None) == DEFAULT
+    assert scaling_of_pixels(of_dtype(own, *rest()), (2, 3)) == (2, 3)
+    assert scaling_of_pixels(of_dtype(*rest()), "none") == PIXELS
+
+
+def test_a_model_that_takes_integers_takes_them_as_they_are() -> None:
+    for dtype in ("uint8", "int16", "int32"):
+        assert scaling_of_pixels(of_dtype(keras.layers.Flatten(), dtype=dtype), None) == PIXELS
+    pixels = of_dtype(keras.layers.Flatten(), dtype="uint8")
+    with pytest.raises(InputError, match=r"^input .* expected input_scaling none for a model that takes uint8, rec"):
+        scaling_of_pixels(pixels, tuple(DEFAULT))
+    assert scaling_of_pixels(pixels, (1, 0)) == PIXELS
+
+
+@pytest.mark.parametrize("wrong", [1, (1, 2, 3), "ab", "1", (1,), "nan,0", (0, 1), (float("nan"), 0), True, "modle"])
+def test_what_is_no_scaling_is_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match="input_scaling: expected"):
+        given_scaling(wrong)
+
+
+# Shape, range of the samples, scaling, range of the representative data; whether it is told.
+FAR = {
+    "images in the range": (IMAGE, -1, 1, DEFAULT, None, False),
+    "images of other contrast": (IMAGE, -1.9, 1.9, DEFAULT, None, False),
+    "standardised images": (IMAGE, -4.5, 4.5, DEFAULT, None, False),
+    "decibels as an image": (IMAGE, -80, 3, DEFAULT, None, True),
+    "a vector of any unit": (VECTOR, -2000, 2000, DEFAULT, None, False),
+    "a vector beyond what was said": (VECTOR, -2000, 2000, UNIT, None, True),
+    "a vector as the representative data": (VECTOR, -2000, 2000, DEFAULT, (-1900, 1800), False),
+    "a vector beyond the representative data": (VECTOR, -2000, 2000, DEFAULT, (-2, 2), True),
+}
+
+
+@pytest.mark.parametrize("case", FAR.values(), ids=FAR)
+def test_samples_far_outside_are_told_of(case) -> None:
+    shape, low, high, scaling, calibrated, tells = case
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        warn_of_outliers("episode", spread(shape, low, high), InputRange.of(scaling), calibrated)
+        if tells and calibrated is None:
+            scale, shift = re.search(r"--input-scaling (\S+),(\S+) \(", str(told[0].message)).groups()
+            warn_of_outliers("again", spread(shape, low, high), InputRange.of((float(scale), float(shift))), None)
+    assert len(told) == tells
+    for warning in told:
+        assert warning.category is InputWarning
+        assert f"episode: values from {low:g} to {high:g} lie far outside of" in str(warning.message)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The converter's properties, and what a build prints as."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 import tt_tflm
-from tt_tflm.boards.adaptation import AdaptationResult
+from tt_tflm.boards.adaptation import AdaptationResult, adapt
+from tt_tflm.boards.episode import Episode
 from tt_tflm.errors import InputError
 
 L = keras.layers
@@ -57,13 +60,50 @@ def test_builds_plans_and_results_print_in_a_line(classifier: keras.Model) -> No
         assert "\n" not in repr(printed) and len(repr(printed)) < 400
 
 
-def test_a_model_that_rescales_its_input_is_told_what_pixels_are_before_it_is_converted() -> None:
+def test_a_model_that_rescales_its_input_is_given_pixels_as_they_are() -> None:
     model = keras.Sequential([keras.Input((4, 4, 3)), L.Rescaling(1 / 255), L.Flatten(), L.Dense(3, "softmax")])
     converter = tt_tflm.TrainableConverter.from_keras_model(model)
-    with pytest.raises(InputError, match=r"\(Rescaling\): .*, received no input_scaling: set it to \(1, 0\)"):
-        converter.convert()
-    converter.input_scaling = (1, 0)
     x = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.float32)
-    with converter.convert().simulate() as board:
+    build = converter.convert()
+    assert build.simulation["input_scaling"] == build.report["input_scaling"] == [1, 0]
+    with build.simulate() as board:
         np.testing.assert_allclose(board.predict(x), np.asarray(model(x[None]))[0], atol=1e-5)
         assert board.input_range == (0, 255)
+
+
+def test_scalings_that_can_be_set(classifier: keras.Model) -> None:
+    converter = tt_tflm.TrainableConverter.from_keras_model(classifier)
+    default = converter.input_scaling
+    for given, scaling in ((None, default), ("model", default), ("none", (1, 0)), ((2, 3), (2, 3)), ("2,3", (2, 3))):
+        converter.input_scaling = given
+        assert converter.input_scaling == scaling
+    with pytest.raises(InputError, match="received 'modle': did you mean 'model'"):
+        converter.input_scaling = "modle"
+    assert converter.input_scaling == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "near"),
+    [("mode", "dinamic", "dynamic"), ("precision", "int-8", "int8"), ("backend", "tfml", "tflm")],
+)
+def test_names_that_may_be_meant(classifier: keras.Model, name: str, value: str, near: str) -> None:
+    converter = tt_tflm.TrainableConverter.from_keras_model(classifier)
+    setattr(converter, name, value)
+    with pytest.raises(InputError, match=f"^{name}: expected one of .*, received '{value}': did you mean '{near}'"):
+        converter.convert()
+
+
+def test_data_far_from_the_representative_is_told_of_once(classifier: keras.Model) -> None:
+    converter = tt_tflm.TrainableConverter.from_keras_model(classifier)
+    draw = np.random.default_rng(0)
+    converter.precision, converter.input_scaling = "int8", (1, -128)
+    converter.representative_data = draw.uniform(-1, 1, (8, 4, 4, 3)).astype(np.float32)
+    labels = np.arange(8) % 2
+    build = converter.convert()
+    for scale, tells in ((1, False), (50, True)):
+        x = (draw.uniform(-1, 1, (8, 4, 4, 3)) * scale).astype(np.float32)
+        with build.simulate() as board, warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            adapt(board, Episode(x, labels, x, labels), 0, prototypes=False)
+        assert [w.category for w in told] == [tt_tflm.InputWarning] * tells
+        assert not told or "the range of the representative data" in str(told[0].message)

@@ -165,9 +165,9 @@ def test_plans_that_are_whole_or_nothing(converter, support, strategy) -> None:
             {"support": (np.zeros((2, 4, 4, 3), np.float32), np.arange(2))},
             r"samples \(16, 16, 3\), received \(4, 4, 3\)",
         ),
-        ({"support": (np.zeros((2, *SHAPE)), np.arange(2))}, "float32"),
+        ({"support": (np.zeros((2, *SHAPE), complex), np.arange(2))}, "float32"),
         ({"support": (np.full((2, *SHAPE), np.nan, np.float32), np.arange(2))}, "finite"),
-        ({"support": (np.array([None, None]), np.arange(2))}, "uint8 or float32, received object"),
+        ({"support": (np.array([None, None]), np.arange(2))}, "uint8 or float32, .* received object"),
         ({"support": (np.zeros((2, *SHAPE), np.float32), np.arange(2))}, "expected images from -1 to 1"),
         (
             {"support": (np.linspace(-1, 1, 5 * 768, dtype=np.float32).reshape(5, *SHAPE), np.arange(5))},

@@ -94,7 +94,7 @@ def test_convert_from_a_plan(run, embedding_model: Path, prototype_build: Path, 
 @pytest.mark.parametrize(
     ("options", "loss", "optimizer", "rate"),
     [
-        (["--loss", "prototype", "--optimizer", "adam"], "prototype", "adam", 0.001),
+        (["--loss", "prototype", "--optimizer", "adam", "--weights", "binary"], "prototype", "adam", 0.001),
         (["--loss", "softmax", "--optimizer", "momentum", "--learning-rate", 0.5], "softmax", "momentum", 0.5),
     ],
 )
@@ -104,6 +104,7 @@ def test_convert_options(run, embedding_model: Path, tmp_path: Path, options, lo
     report = load_build(folder).report
     assert (report["loss"], report["optimizer"], report["target"]) == (loss, optimizer, "cortex-m4")
     assert c_float(rate) in (folder / "src" / "tt_model.c").read_text()
+    assert (folder / "src" / "tt_model_weights.bin").exists() == ("binary" in options)
 
 
 def test_convert_to_int8(run, embedding_model: Path, episode: Path, tmp_path: Path) -> None:

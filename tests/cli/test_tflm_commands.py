@@ -69,6 +69,9 @@ def test_what_is_refused(run, build: Path, episode: Path, classifier_model: Path
     before = sorted(tmp_path.rglob("*"))
     convert_it = ("convert", classifier_model, "-o", tmp_path / "out")
     run(*convert_it, "--backend", "tf").check_refused("--backend", "expected c or tflm", "'tf'")
+    run(*convert_it, "--backend", "tflm", "--weights", "c").check_refused(
+        "weights: expected 'auto' with backend 'tflm'"
+    )
     simulate = ("simulate", build, "--episode", episode)
     run(*simulate, "--device", "host").check_refused("expected device 'tflm'", "received 'host'")
     run(*simulate, "--device", "cortex-m7").check_refused("expected device 'tflm'", "received 'cortex-m7'")

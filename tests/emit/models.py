@@ -66,11 +66,11 @@ NETS = {
 RECIPES = {**MATRIX, **NETS}
 
 
-def build(name: str, symbol: str = "tt_model") -> tt_tflm.Build:
-    """The build of that recipe, called `symbol` in C."""
+def build(name: str, symbol: str = "tt_model", weights: str = "auto") -> tt_tflm.Build:
+    """The build of that recipe, called `symbol` in C, its weights in that form."""
     recipe = RECIPES[name]
     converter = _converter(recipe.model)
-    converter.name = symbol
+    converter.name, converter.weights = symbol, weights
     converter.target, converter.mode = recipe.target, recipe.mode
     converter.precision = recipe.precision
     if recipe.precision == "int8":

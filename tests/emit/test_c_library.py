@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def _rows() -> tuple[np.ndarray, np.ndarray]:
     return tuple(rng.standard_normal(shape).astype(np.float32) for shape in ((4, row_stride(5)), (3, row_stride(4))))
 
 
-def _write(files: dict[str, str], folder: Path) -> Path:
+def _write(files: Mapping[str, str], folder: Path) -> Path:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,10 +166,17 @@ def test_weights_come_back_to_the_bit(name, saved):
     ]
 
 
-def _files_with(values: np.ndarray) -> dict[str, str]:
+def test_text_is_made_when_it_is_asked_for():
+    sources = emit_c(_emitted(*_rows()), HOST)
+    pieces = list(sources.files.pieces("src/tt_model_weights.c"))
+    assert len(pieces) > 2 and "".join(pieces) == sources.files["src/tt_model_weights.c"]
+    assert sources.binary is None and "src/tt_model_weights.c" in dict(sources.files)
+
+
+def _files_with(values: np.ndarray) -> Mapping[str, str]:
     rows, head = _rows()
     rows.ravel()[: values.size] = values
-    return emit_c(_emitted(rows, head), HOST)
+    return emit_c(_emitted(rows, head), HOST).files
 
 
 @settings(max_examples=40, derandomize=True, deadline=None, database=None)
@@ -184,7 +192,7 @@ def _cached_weights(rows: np.ndarray, head: np.ndarray) -> str:
     if not _CACHE:
         _CACHE.append(_emitted(rows, head))
     layers = [dataclasses.replace(_CACHE[0].layers[0], rows=rows), _CACHE[0].layers[1]]
-    return emit_c(dataclasses.replace(_CACHE[0], layers=layers), HOST)["src/tt_model_weights.c"]
+    return emit_c(dataclasses.replace(_CACHE[0], layers=layers), HOST).files["src/tt_model_weights.c"]
 
 
 _CACHE: list[EmittedModel] = []
@@ -214,7 +222,7 @@ def test_constants_are_emitted_once_and_aligned(saved):
 
 
 def test_slots_and_channels_tell_which_rows_are_trained():
-    main = emit_c(_emitted(*_rows()), HOST)["src/tt_model.c"]
+    main = emit_c(_emitted(*_rows()), HOST).files["src/tt_model.c"]
     assert re.search(r"slots_0\[4\] = \{\s*0u, TT_SLOT_FROZEN, 1u, TT_SLOT_FROZEN\}", main)
     assert re.search(r"channels_0\[2\] = \{\s*0u, 2u\}", main)
 
@@ -226,7 +234,7 @@ def test_slots_and_channels_tell_which_rows_are_trained():
 def test_names_are_harmless_in_comments(name, tmp_path):
     need("gcc", "clang")
     model = _emitted(*_rows(), names=(name, name), model=name)
-    folder = _write(emit_c(model, HOST), tmp_path)
+    folder = _write(emit_c(model, HOST).files, tmp_path)
     sources = [folder / f"src/{source}.c" for source in ("tt_model", "tt_model_weights", "tt_model_kernels")]
     for compiler in ("gcc", "clang"):
         includes = (f"-I{folder / 'include'}", f"-I{OPS / 'include'}", f"-I{OPS / 'engine'}")
@@ -247,7 +255,7 @@ def test_names_are_harmless_in_cmake(name):
 
 
 def test_names_do_not_become_identifiers():
-    files = emit_c(_emitted(*_rows(), names=("a b", "c-d")), HOST)
+    files = emit_c(_emitted(*_rows(), names=("a b", "c-d")), HOST).files
     code = re.sub(r"/\*.*?\*/", "", "".join(files.values()), flags=re.DOTALL)
     assert "a b" not in code
     assert "c-d" not in code
@@ -255,5 +263,5 @@ def test_names_do_not_become_identifiers():
 
 def test_a_layer_inside_a_model_can_be_named_by_its_path():
     """Keras forbids a slash in the name of a layer, but paths of layers have one."""
-    files = emit_c(_emitted(*_rows(), names=("block/conv", "head")), HOST)
+    files = emit_c(_emitted(*_rows(), names=("block/conv", "head")), HOST).files
     assert "/* block/conv */" in files["src/tt_model.c"]

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "tt_tflm"
 # Pages for people and settings of build systems may leave out what one backend has not.
-CODE = (".c", ".h", ".cc", ".cpp", ".ino")
+CODE = (".c", ".h", ".S", ".cc", ".cpp", ".ino")
 TEMPLATES = sorted(path for path in PACKAGE.rglob("*.j2") if path.with_suffix("").suffix in CODE)
 # What an emitter has decided is a list: a template goes over it, or puts a value.
 _LOOP = re.compile(r"(for \w+(, \w+)? in [\w.]+(\.items\(\))?|endfor)")

@@ -204,7 +204,7 @@ def bad_episode(fault: str) -> dict[str, np.ndarray]:
     elif fault == "axes":
         episode["support_x"] = episode["support_x"][0]
     elif fault == "dtype":
-        episode["support_x"] = episode["support_x"].astype(np.float64)
+        episode["support_x"] = episode["support_x"].astype(np.complex64)
     elif fault == "label":
         episode["support_y"] = np.arange(6) % (CLASSES + 1)
     elif fault == "negative label":
@@ -230,7 +230,7 @@ def bad_episode(fault: str) -> dict[str, np.ndarray]:
         ("shape", ["support_x", "(5, 5, 2)"]),
         ("channels", ["query_x", "3"]),
         ("axes", ["support_x"]),
-        ("dtype", ["support_x", "float64"]),
+        ("dtype", ["support_x", "complex64"]),
         ("label", [str(CLASSES), str(CLASSES + 1)]),
         ("negative label", ["query_y", "-1"]),
         ("label dtype", ["support_y", "float32"]),

@@ -13,12 +13,13 @@ DEVICE = "nano33ble"
 
 
 @functools.cache
-def build(kind: str) -> tt_tflm.Build:
+def build(kind: str, weights: str = "auto") -> tt_tflm.Build:
     """``dynamic``: chooses on the board and adapts; ``softmax``: trains a classifier; ``tflm``: as dynamic, by TFLM."""
     softmax = kind == "softmax"
     model = small_classifier("softmax") if softmax else small_embedding()
     converter = tt_tflm.TrainableConverter.from_keras_model(model)
     converter.target, converter.backend = DEVICE, "tflm" if kind == "tflm" else "c"
+    converter.weights = weights
     converter.loss = tt_tflm.SoftmaxLoss() if softmax else tt_tflm.PrototypeLoss(3)
     converter.optimizer = tt_tflm.SGD(learning_rate=0.01) if softmax else tt_tflm.Adam(learning_rate=0.01)
     converter.mode = "static" if softmax else "dynamic"

@@ -21,9 +21,12 @@ from tt_tflm.boards.episode import load_episode
 from tt_tflm.build.artefact import load_build
 from tt_tflm.devices import get_device
 from tt_tflm.errors import InputError
+from tt_tflm.files.hdf5_weights import read_hdf5_model
 from tt_tflm.files.image_file import read_image
 from tt_tflm.files.keras_archive import read_keras_archive
 from tt_tflm.files.limits import MEBIBYTE
+from tt_tflm.files.model_file import read_model_file
+from tt_tflm.files.tflite_model import read_tflite
 from tt_tflm.meta.checkpoint import load_checkpoint
 from tt_tflm.meta.episodes import load_episode_rows
 from tt_tflm.meta.images import load_images
@@ -43,6 +46,9 @@ READERS: dict[str, tuple[str, Read]] = {
     "checkpoint": ("c", load_checkpoint),
     "image": ("i.png", lambda path: read_image(path, 3)),
     "keras": ("m.keras", read_keras_archive),
+    "hdf5": ("m.h5", read_hdf5_model),
+    "model": ("m", read_model_file),
+    "tflite": ("m.tflite", read_tflite),
     "state": ("s.bin", load_states),
     "build": ("out", load_build),
 }

@@ -62,6 +62,40 @@ def test_pipes_are_refused(folder: Path) -> None:
     assert "a pipe" in refusal(folder)
 
 
+def _with_binary_weights(folder: Path) -> Path:
+    """The build with six numbers in a binary file, the second array behind a gap."""
+    arrays = [{"kind": "float", "name": "a", "elements": 1}, {"kind": "int8_t", "name": "b", "elements": 5}]
+    about = {**specimens.SIMULATION, "weights": arrays}
+    (folder / "sim" / "simulation.json").write_bytes(specimens.as_json(about))
+    path = folder / "src" / "tt_small_weights.bin"
+    path.write_bytes(bytes([0, 0, 128, 63, *bytes(12), 1, 2, 3, 254, 255]))
+    return path
+
+
+def test_binary_weights_are_read_and_written_as_they_are(folder: Path, tmp_path: Path) -> None:
+    content = _with_binary_weights(folder).read_bytes()
+    weights = load_build(folder).binary
+    assert weights is not None and b"".join(weights.content()) == content
+    assert [(a.name, a.values.tolist()) for a in weights.arrays] == [("a", [1.0]), ("b", [1, 2, 3, -2, -1])]
+    assert "src/tt_small_weights.bin" not in load_build(folder).files
+
+
+@pytest.mark.parametrize("content", [b"", bytes(20), bytes(22)])
+def test_binary_weights_of_another_size_are_refused(folder: Path, content: bytes) -> None:
+    _with_binary_weights(folder).write_bytes(content)
+    assert f"src/tt_small_weights.bin: expected 21 bytes for the arrays of '{folder}" in refusal(folder)
+    assert f"received {len(content)}" in refusal(folder)
+
+
+def test_binary_weights_that_lie_elsewhere_are_refused(folder: Path) -> None:
+    path = _with_binary_weights(folder)
+    outside = folder.parent / "outside.bin"
+    path.rename(outside)
+    assert "src/tt_small_weights.bin': No such file" in refusal(folder)
+    path.symlink_to(outside)
+    assert "leads out of it" in refusal(folder)
+
+
 FAULTS: list[tuple[str, tuple[Any, ...], Any, str]] = [
     ("sim/simulation.json", ("input_shape",), "8", "input_shape: expected array, received str"),
     ("sim/simulation.json", ("input_shape",), [10**9, 10**9], "input_shape: expected at most"),
@@ -71,6 +105,13 @@ FAULTS: list[tuple[str, tuple[Any, ...], Any, str]] = [
     ("sim/simulation.json", ("layers", 0, "kernel_shape"), [4], "layer 'logits': expected a kernel"),
     ("sim/simulation.json", ("rows", 0, "channels"), [3], "rows: expected channels of layers of the build"),
     ("sim/simulation.json", ("choice", "candidates", 0, "layer"), "x", "choice: expected layers of the build"),
+    ("sim/simulation.json", ("weights",), [{"kind": "double", "name": "a", "elements": 1}], "weights[0].kind: invalid"),
+    (
+        "sim/simulation.json",
+        ("weights",),
+        [{"kind": "float", "name": "a;", "elements": 1}],
+        "weights[0].name: expected",
+    ),
     ("sim/simulation.json", ("schema_version",), 2, "expected schema version 1"),
     ("report.json", ("device",), [], "device: expected object, received array"),
     ("report.json", ("device", "core"), "z80", "core: expected one of host"),

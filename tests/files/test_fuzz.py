@@ -9,7 +9,7 @@ import pytest
 from fuzz.kinds import KINDS, SLOW, run_case
 
 # The process of its own that each takes costs more than all the rest.
-_CASES = {"weights": 60}
+_CASES = {"weights": 60, "hdf5": 30}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in SLOW])

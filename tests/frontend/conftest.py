@@ -64,11 +64,8 @@ def weight_ops() -> Callable[[Any], list[WeightOp]]:
         for binding in calls:
             for argument in binding.value.args:
                 consumers.setdefault(argument, []).append(binding)
-        values = {binding.var: binding.value for binding in calls}
         return [
-            op
-            for binding in calls
-            if (op := _weight_op(binding.value, values, consumers.get(binding.var, []))) is not None
+            op for binding in calls if (op := _weight_op(binding.value, consumers.get(binding.var, []))) is not None
         ]
 
     return read
@@ -79,7 +76,7 @@ def _calls(module: Any) -> list[Any]:
     return [binding for binding in bindings if hasattr(binding.value, "op")]
 
 
-def _weight_op(call: Any, values: dict[Any, Any], consumers: list[Any]) -> WeightOp | None:
+def _weight_op(call: Any, consumers: list[Any]) -> WeightOp | None:
     name = call.op.name
     if name == "relax.nn.conv2d":
         kernel = call.args[1].value.numpy()
@@ -88,7 +85,7 @@ def _weight_op(call: Any, values: dict[Any, Any], consumers: list[Any]) -> Weigh
         else:
             kind, rows = "conv2d", kernel.transpose(3, 0, 1, 2).reshape(kernel.shape[3], -1)
     elif name == "relax.matmul":
-        kind, rows = "dense", values[call.args[1]].args[0].value.numpy()
+        kind, rows = "dense", call.args[1].value.numpy().T
     else:
         return None
     bias = np.zeros(len(rows), np.float32)

@@ -12,7 +12,7 @@ import pytest
 from fuzz import specimens
 
 from tt_tflm.errors import InputError
-from tt_tflm.frontend.keras_model import load_keras
+from tt_tflm.frontend.loaders import load_keras
 from tt_tflm.frontend.quiet import import_keras
 
 

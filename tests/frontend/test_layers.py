@@ -5,13 +5,16 @@ import numpy as np
 import pytest
 
 from tt_tflm.errors import InputError
-from tt_tflm.frontend.layers import Layer, activations, supported_layers
+from tt_tflm.frontend.layers import Layer, activations
+from tt_tflm.frontend.supported import supported_layers
+from tt_tflm.frontend.weighted import WEIGHTED_LAYERS
 
 SHAPES = {
     "conv2d": ((3, 2, 5, 4), (4, 4, 4)),
     "pointwise": ((1, 1, 5, 4), (4, 4, 4)),
     "depthwise": ((3, 2, 5, 2), (4, 4, 10)),
     "conv1d": ((3, 5, 4), (7, 4)),
+    "conv2d_transpose": ((3, 2, 4, 5), (8, 9, 4)),
     "dense": ((5, 4), (4,)),
 }
 
@@ -49,6 +52,13 @@ def test_a_row_is_kernel_height_then_width_then_input_channel() -> None:
     np.testing.assert_array_equal(rows[2, :30], kernel[..., 2].ravel())
 
 
+def test_a_transposed_row_is_that_of_its_output_channel() -> None:
+    layer = _layer("conv2d_transpose")
+    kernel = np.arange(120, dtype=np.float32).reshape(layer.kernel_shape)
+    rows = layer.kernel_to_rows(kernel, np.zeros(4))
+    np.testing.assert_array_equal(rows[2, :30], kernel[:, :, 2].ravel())
+
+
 def test_a_depthwise_row_is_numbered_input_channel_first() -> None:
     layer = _layer("depthwise")
     kernel = np.arange(60, dtype=np.float32).reshape(layer.kernel_shape)
@@ -63,6 +73,7 @@ def test_a_depthwise_row_is_numbered_input_channel_first() -> None:
         ("pointwise", 5, 6, 24, 16 * 4 * 5),
         ("depthwise", 6, 8, 70, 16 * 10 * 6),
         ("conv1d", 15, 16, 64, 7 * 4 * 15),
+        ("conv2d_transpose", 30, 32, 124, 16 * 4 * 30),
         ("dense", 5, 6, 24, 20),
     ],
 )
@@ -104,6 +115,7 @@ def test_wrong_rows_are_refused() -> None:
 
 
 def test_every_supported_layer_and_activation_is_of_keras(keras: object) -> None:
-    assert [s.layer for s in supported_layers() if not hasattr(keras.layers, s.layer)] == []
+    assert [name for name in WEIGHTED_LAYERS if not hasattr(keras.layers, name)] == []
+    assert set(WEIGHTED_LAYERS) <= {name for line in supported_layers() for name in line.layer.split(", ")}
     assert [name for name in activations() if not hasattr(keras.activations, name)] == []
     assert {s.trains for s in supported_layers()} == {"weights", "passes gradients", "nothing"}

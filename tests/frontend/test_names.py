@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tt_tflm.errors import UnsupportedLayerError
-from tt_tflm.frontend.keras_model import check_model, load_keras
+from tt_tflm.frontend.keras_model import check_model
 from tt_tflm.frontend.layers import Layer
+from tt_tflm.frontend.loaders import load_keras
 from tt_tflm.frontend.names import WeightOp, name_layers, weight_layers
 from tt_tflm.frontend.quiet import import_keras
 from tt_tflm.frontend.tflite_import import to_relax

@@ -9,8 +9,9 @@ import pytest
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.compiled_loss import CompiledLoss, compiled_loss
 from tt_tflm.frontend.graph import flatten
-from tt_tflm.frontend.keras_model import load_compiled_loss
+from tt_tflm.frontend.loaders import load_model
 from tt_tflm.frontend.objective import fitting_loss, output_of
+from tt_tflm.frontend.outputs import with_output
 from tt_tflm.losses import PrototypeLoss, SoftmaxLoss
 
 L = keras.layers
@@ -130,7 +131,7 @@ def test_a_file_tells_the_loss_as_the_model_does(tmp_path, loss: object, expecte
     model = keras.Model(image, ends)
     model.compile("sgd", loss)
     model.save(tmp_path / "m.keras")
-    for compiled in (compiled_loss(model), load_compiled_loss(tmp_path / "m.keras")):
+    for compiled in (compiled_loss(model), load_model(tmp_path / "m.keras").loss):
         assert (compiled and str(compiled)) == expected
 
 
@@ -145,3 +146,12 @@ def test_losses_of_the_users_own_are_no_cross_entropy() -> None:
         model = vector(L.Dense(3))
         model.compile("sgd", loss)
         assert not compiled_loss(model).is_cross_entropy
+
+
+def test_of_several_outputs_one_is_named() -> None:
+    image = keras.Input((4,))
+    hidden = L.Dense(4, name="hidden")(image)
+    model = keras.Model(image, [L.Dense(3, name="scores")(hidden), L.Dense(1, name="box")(hidden)])
+    assert with_output(model, "scores").output_shape == (None, 3)
+    with pytest.raises(InputError, match=r"\(scores, box\), received 'score': did you mean 'scores'"):
+        with_output(model, "score")

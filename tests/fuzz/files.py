@@ -34,12 +34,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000, help="of each kind")
     parser.add_argument(
-        "--kind", choices=KINDS, action="append", help="default: all but those that Keras itself reads: model"
+        "--kind",
+        choices=KINDS,
+        action="append",
+        help="default: all but those that Keras itself reads: model, old_model, tflite_model",
     )
     parser.add_argument("--seed", type=int, default=0, help="number of the first case")
     parser.add_argument("--keep", type=Path, help="folder for the files that escape")
     arguments = parser.parse_args()
-    if "model" in (arguments.kind or ()):
+    if set(SLOW) & set(arguments.kind or ()):
         import_keras()  # takes longer than a case may
     signal.signal(signal.SIGALRM, _interrupt)
     escapes = 0

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tt_tflm.boards.input_range import InputScaling
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, InputWarning
+from tt_tflm.frontend.quiet import import_tensorflow
 from tt_tflm.meta.images import load_images
 
 AS_PIXELS = InputScaling(1.0, 0.0)
@@ -125,10 +126,20 @@ BAD_ARRAYS = {
     "one class": ((X, np.zeros(4, int)), "at least two classes, received 1"),
     "labels of floats": ((X, np.zeros(4)), "y of integers"),
     "a label too few": ((X, np.arange(3)), "one label for each of 4 images, received 3"),
-    "doubles": ((X.astype(np.float64), np.arange(4)), "x of uint8 or float32"),
+    "complex": ((X.astype(np.complex64), np.arange(4)), "x: expected uint8 or float32, .* received complex64"),
     "flat": ((X.reshape(4, -1), np.arange(4)), r"x of uint8 or float32, \(N, H, W, C\)"),
     "nothing": (None, "a path, .* received NoneType"),
 }
+
+
+def test_other_numbers_are_cast_and_told_of_once() -> None:
+    x = np.linspace(-1, 1, 4 * 8 * 8 * 3).reshape(4, 8, 8, 3)
+    tf = import_tensorflow()
+    for source in ((x, np.arange(4)), tf.data.Dataset.from_tensor_slices((x, np.arange(4)))):
+        with pytest.warns(InputWarning, match="received float64: cast to float32") as told:
+            images = load_images(source)
+        assert len({str(warning.message) for warning in told}) == 1
+        np.testing.assert_array_equal(images.images(range(4), (8, 8, 3)), x.astype(np.float32))
 
 
 @pytest.mark.parametrize("case", BAD_ARRAYS)

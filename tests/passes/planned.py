@@ -21,10 +21,11 @@ PREFIX = "net_"
 class Program:
     """A planned module whose functions can be called with arrays."""
 
-    def __init__(self, module: tvm.IRModule, tiling: Tiling = HOST) -> None:
+    def __init__(self, module: tvm.IRModule, tiling: Tiling = HOST, source: str = "") -> None:
+        """source: C that the kernels call."""
         self.functions = planned_functions(module)
         kernels = lower_to_c(module, tiling, PREFIX)
-        self._library = ctypes.CDLL(str(compile_library(HEAD + kernels.declarations + kernels.definitions)))
+        self._library = ctypes.CDLL(str(compile_library(HEAD + source + kernels.declarations + kernels.definitions)))
 
     def run(self, name: str, arguments: Mapping[str, object]) -> list[np.ndarray]:
         """Call a function; what it writes in place changes the arrays of ``arguments``. The arena holds NaN before.

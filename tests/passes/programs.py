@@ -80,7 +80,12 @@ def kernels_of(module: tvm.IRModule, name: str, op: str) -> list[Kernel]:
 
 def conv(w: Window, **bounds: float) -> Kernel:
     """A dense convolution; ``low`` and ``high`` clip its output."""
-    return _weighted("conv2d", w, w.taps * w.C, bounds)
+    return _weighted("conv2d", w, w.taps * w.depth, bounds)
+
+
+def conv_transpose(w: Window, **bounds: float) -> Kernel:
+    """A transposed convolution."""
+    return _weighted("conv2d_transpose", w, w.taps * w.C, bounds)
 
 
 def depthwise(w: Window, **bounds: float) -> Kernel:

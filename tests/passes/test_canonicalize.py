@@ -14,7 +14,7 @@ from tvm import relax
 
 from tvm_passes.canonicalize import Canonicalize
 from tvm_passes.imported_graph import UnsupportedGraphError
-from tvm_passes.kernel import steps_of
+from tvm_passes.kernel import row_length, steps_of
 from tvm_passes.plan_arena import PlanArena
 
 from .compiled import Rows
@@ -54,6 +54,23 @@ def _bias_and_relu6(emit, x):
     padded = emit(nn.pad(x, [0, 0, 1, 2, 0, 1, 0, 0]))
     y = emit(op.add(emit(conv2d(padded, constant(3, 2, 4, 6), (2, 1))), constant(6, seed=1)))
     return emit(op.clip(y, 0.0, 6.0))
+
+
+def _padded_and_dilated(emit, x):
+    padded = emit(nn.pad(x, [0, 0, 1, 2, 0, 2, 0, 0]))
+    y = emit(conv2d(padded, constant(3, 3, 4, 6), padding=[1, 1, 0, 1], dilation=[2, 3]))
+    return emit(nn.relu(emit(op.add(y, constant(6, seed=1)))))
+
+
+def conv2d_transpose(x, weights, **options):
+    return nn.conv2d_transpose(x, weights, data_layout="NHWC", kernel_layout="HWOI", **options)
+
+
+def _padded_and_transposed(emit, x):
+    padded = emit(nn.pad(x, [0, 0, 1, 0, 0, 0, 0, 0]))
+    options = {"strides": (2, 3), "padding": (0, 2, 1, 1), "output_padding": (1, 0)}
+    y = emit(conv2d_transpose(padded, constant(2, 4, 3, 4), **options))
+    return emit(nn.relu(emit(op.add(y, constant(3, seed=1)))))
 
 
 def _shared_pad(emit, x):
@@ -121,6 +138,36 @@ GRAPHS = {
         ["%0 = depthwise_conv2d(x, rows_0)"],
         {"C": 4, "O": 8, "stride": 8},
     ),
+    "depthwise_dilated": Graph(
+        IMAGE,
+        lambda e, x: e(conv2d(x, constant(2, 3, 4, 1), (1, 2), groups=4, kernel_layout="HWOI", dilation=[3, 2])),
+        ["%0 = depthwise_conv2d(x, rows_0)"],
+        dict(sh=1, sw=2, dh=3, dw=2, OH=2, OW=2, stride=8),
+    ),
+    "conv_padded_and_dilated": Graph(
+        IMAGE, _padded_and_dilated, ["%0 = conv2d(x, rows_0)"], dict(pt=2, pl=1, dh=2, dw=3, OH=5, OW=5, low=0.0)
+    ),
+    "conv_of_one_tap_dilated": Graph(
+        IMAGE, lambda e, x: e(conv2d(x, constant(1, 3, 4, 3), dilation=[4, 2])), ["%0 = conv2d(x, rows_0)"], {"dw": 2}
+    ),
+    "conv_grouped": Graph(
+        IMAGE,
+        lambda e, x: e(op.add(e(conv2d(x, constant(3, 2, 2, 6), 2, groups=2)), constant(6))),
+        ["%0 = conv2d(x, rows_0)"],
+        {"C": 4, "O": 6, "groups": 2, "stride": 14},
+    ),
+    "conv_of_a_group_for_each_channel": Graph(
+        IMAGE,
+        lambda e, x: e(conv2d(x, constant(3, 2, 1, 8), groups=4)),
+        ["%0 = depthwise_conv2d(x, rows_0)"],
+        {"C": 4, "O": 8, "stride": 8},
+    ),
+    "transposed": Graph(
+        IMAGE,
+        _padded_and_transposed,
+        ["%0 = pad2d(x)", "%1 = conv2d_transpose(%0, rows_0)"],
+        dict(H=6, W=7, C=4, OH=12, OW=19, O=3, kh=2, kw=4, sh=2, sw=3, pt=0, pl=2, stride=34, low=0.0),
+    ),
     "dense": Graph(
         IMAGE, _dense, ["%0 = conv2d(x, rows_0)"], dict(H=1, W=1, C=140, OH=1, OW=1, O=5, stride=142, low=0.0)
     ),
@@ -168,6 +215,39 @@ GRAPHS = {
     ),
     "mean": Graph(IMAGE, lambda e, x: e(op.mean(x, [1, 2])), ["%0 = avg_pool(x)"], dict(W=35, kw=35, OW=1)),
     "max": Graph((1, 6, 4), lambda e, x: e(op.max(x, [1])), ["%0 = max_pool(x)"], dict(W=6, kw=6)),
+    "broadcast": Graph(
+        IMAGE,
+        lambda e, x: e(op.add(x, e(op.mean(x, [1, 2], keepdims=True)))),
+        ["%0 = avg_pool(x)", "%1 = add_broadcast(x, %0)"],
+        {"shape": "35 4", "strides": "4 1|0 1|4 1"},
+    ),
+    "constants_of_rows": Graph(IMAGE, lambda e, x: e(op.add(x, constant(7, 4))), ["%0 = add_broadcast(x, const)"]),
+    "reduction": Graph(
+        IMAGE, lambda e, x: e(op.sum(x, [0, 3])), ["%0 = sum(x)"], {"shape": "35 4", "strides": "4 1|1 0"}
+    ),
+    "softmax_over_rows": Graph(
+        IMAGE,
+        lambda e, x: e(nn.softmax(x, 1)),
+        ["%0 = read_strided(x)", "%1 = softmax(%0)", "%2 = read_strided(%1)"],
+        {"shape": "5 28", "strides": "1 5|28 1"},
+    ),
+    "product": Graph(
+        IMAGE,
+        lambda e, x: e(op.matmul(e(op.reshape(x, (35, 4))), e(op.reshape(x, (4, 35))))),
+        ["%0 = matmul(x, x)"],
+        {"shape": "35 35 4", "strides": "4 0 1|0 1 35|35 1 0"},
+    ),
+    "moves_that_move_nothing": Graph(
+        IMAGE,
+        lambda e, x: e(op.tanh(e(op.permute_dims(e(op.strided_slice(x, [1], [0], [5])), [1, 0, 2, 3])))),
+        ["%0 = tanh(x)"],
+    ),
+    "repeated_pixels": Graph(
+        IMAGE,
+        lambda e, x: e(op.image.resize2d(x, (10, 7), None, "NHWC", "nearest_neighbor", "asymmetric", "")),
+        ["%0 = read_strided(x)"],
+        {"shape": "5 2 28", "strides": "28 0 1|56 28 1"},
+    ),
     "reshapes": Graph(
         IMAGE,
         lambda e, x: e(op.squeeze(e(op.expand_dims(e(op.tanh(e(op.reshape(x, (1, 20, 7))))), 2)), 2)),
@@ -189,13 +269,14 @@ def test_operators_become_kernels(name):
     assert {key: last[key] for key in graph.attrs or {}} == (graph.attrs or {})
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+# TVM compiles no transposed convolution of these layouts; kernels/test_conv2d_transpose.py has the values.
+@pytest.mark.parametrize("name", [name for name in GRAPHS if name != "transposed"])
 def test_values_are_those_of_tvm(name):
     graph = GRAPHS[name]
     module = _canonical(graph)
     x = 2 * normal(np.random.default_rng(3), *graph.shape)
     steps, _ = steps_of(module, "predict")
-    lengths = [row_length_of(step.kernel) for step in steps if "rows_" in str(step.args[-1])]
+    lengths = [row_length(step.kernel) for step in steps if "rows_" in str(step.args[-1])]
     attrs = module["predict"].attrs
     rows = [
         Rows(tensor.numpy().reshape(-1, int(stride)), length)
@@ -204,10 +285,6 @@ def test_values_are_those_of_tvm(name):
     arguments = {"x": x, **{f"rows_{i}": r for i, r in enumerate(rows)}}
     (y,) = Program(PlanArena()(module)).run("predict", arguments)
     check_close(y, run_imported(imported(graph.shape, graph.body), x), name)
-
-
-def row_length_of(kernel) -> int:
-    return kernel["kh"] * kernel["kw"] * (1 if kernel.op.startswith("depthwise") else kernel["C"])
 
 
 def test_rows_hold_weights_then_bias_then_padding():
@@ -236,73 +313,63 @@ def test_layers_are_numbered_in_order_and_named_by_kind():
 
 UNSUPPORTED = {
     "an operator without a kernel": (
-        lambda e, x: e(op.exp(x)),
-        "expected an operator that has a kernel, received relax.exp",
+        lambda e, x: e(op.cumsum(x, 1)),
+        "expected an operator that has a kernel, received relax.cumsum",
     ),
-    "dilation": (
-        lambda e, x: e(conv2d(x, constant(2, 2, 4, 4), dilation=[2, 1])),
-        "expected dilation 1, received [2, 1]",
-    ),
-    "groups": (
-        lambda e, x: e(conv2d(x, constant(2, 2, 2, 4), groups=2)),
-        "expected a dense or depthwise convolution, received 2 groups in layout HWIO",
-    ),
-    "weights that are computed": (
-        lambda e, x: e(op.matmul(e(op.reshape(x, (35, 4))), e(op.reshape(x, (4, 35))))),
-        "expected a matmul with constant weights, received two activations",
+    "a transposed convolution of groups": (
+        lambda e, x: e(conv2d_transpose(x, constant(2, 2, 2, 4), groups=2)),
+        "expected a transposed convolution of one group, received 2",
     ),
     "a kernel that is computed": (
         lambda e, x: e(conv2d(x, e(op.reshape(x, (1, 1, 4, 35))))),
         "expected a convolution with constant weights, received two activations",
     ),
-    "softmax over rows": (lambda e, x: e(nn.softmax(x, 1)), "expected softmax over the last axis, received axis 1"),
-    "constants that are not per channel": (
-        lambda e, x: e(op.add(x, constant(7, 4))),
-        "expected one constant per channel (4), received constants of shape (7, 4)",
+    "numbers that are no reals": (
+        lambda e, x: e(op.add(e(op.astype(x, "int32")), e(op.astype(x, "int32")))),
+        "expected operands of float32 for add, received int32",
     ),
-    "constants along another axis of that length": (
-        lambda e, x: e(op.multiply(e(op.reshape(x, (1, 7, 4, 5))), constant(1, 1, 4, 1))),
-        "expected one constant per channel (5), received constants of shape (1, 1, 4, 1)",
+    "indices that are computed": (
+        lambda e, x: e(op.take(x, e(op.astype(e(op.max(x)), "int32")), 3)),
+        "expected a lookup at constant indices, received indices that are computed",
     ),
-    "constants along another axis as long as the channels": (
-        lambda e, x: e(op.add(e(op.reshape(x, (1, 2, 35, 2))), constant(2, 1, 1))),
-        "expected one constant per channel (2), received constants of shape (2, 1, 1)",
+    "indices outside": (
+        lambda e, x: e(op.take(x, relax.const(np.int32([0, 4])), 3)),
+        "expected indices below 4, received 0 to 4",
     ),
-    "shapes that broadcast": (
-        lambda e, x: e(op.add(x, e(op.mean(x, [1, 2], keepdims=True)))),
-        "expected operands of one shape for add, received (1, 5, 7, 4) and (1, 1, 1, 4)",
+    "a slice of nothing": (
+        lambda e, x: e(op.strided_slice(x, [1], [3], [2])),
+        "expected a slice of shape (1, -1, 7, 4) that holds something, received one of (1, 5, 7, 4) from [3] to [2] "
+        "in steps of [1]",
     ),
-    "a difference": (
-        lambda e, x: e(op.subtract(x, x)),
-        "expected a subtraction of a constant, received two activations",
+    "padding with infinity": (
+        lambda e, x: e(nn.pad(x, [0, 0, 1, 1, 0, 0, 0, 0], pad_value=float("inf"))),
+        "expected padding of an activation with a finite constant, or by reflect, replicate or circular, received "
+        "constant of [0, 0, 1, 1, 0, 0, 0, 0] with inf",
     ),
-    "a quotient": (
-        lambda e, x: e(op.divide(_scalar(1), x)),
-        "expected a division by a constant, received one by an activation",
+    "cubic resizing": (
+        lambda e, x: e(op.image.resize2d(x, (3, 3), None, "NHWC", "cubic")),
+        "expected resizing by nearest or linear in NHWC, received cubic in NHWC",
     ),
-    "padding of channels": (
-        lambda e, x: e(nn.pad(x, [0, 0, 0, 0, 0, 0, 1, 1])),
-        "expected zero padding of height and width, received [0, 0, 0, 0, 0, 0, 1, 1] with 0.0",
+    "resizing between other pixels": (
+        lambda e, x: e(op.image.resize2d(x, (3, 3), None, "NHWC", "nearest_neighbor", "half_pixel", "floor")),
+        "expected positions of half_pixel (round_prefer_ceil), align_corners (round), asymmetric (floor), received "
+        "half_pixel (floor)",
     ),
-    "padding with ones": (
-        lambda e, x: e(nn.pad(x, [0, 0, 1, 1, 0, 0, 0, 0], pad_value=1.0)),
-        "expected zero padding of height and width, received [0, 0, 1, 1, 0, 0, 0, 0] with 1.0",
+    "a product with a vector": (
+        lambda e, x: e(op.matmul(x, e(op.max(x, [0, 1, 2])))),
+        "expected a product of matrices, received (1, 5, 7, 4) and (4,)",
+    ),
+    "several images": (
+        lambda e, x: e(nn.max_pool2d(e(op.reshape(x, (5, 7, 2, 2))), (2, 2), layout="NHWC")),
+        "expected pooling of one image, received 5",
+    ),
+    "an output that is a constant": (
+        lambda e, x: e(op.tile(constant(1, 3), (1, 2))),
+        "expected an output that depends on the input, received a constant",
     ),
     "padding that is averaged": (
         lambda e, x: e(nn.avg_pool2d(x, (2, 2), layout="NHWC", count_include_pad=True)),
         "expected pooling that leaves padding out, received count_include_pad",
-    ),
-    "a mean over channels": (
-        lambda e, x: e(op.mean(x, [3])),
-        "expected a reduction over height and width, received axes [3] of 4",
-    ),
-    "a transposed activation": (
-        lambda e, x: e(op.permute_dims(x, [0, 2, 1, 3])),
-        "expected a transpose of constants only, received one of an activation",
-    ),
-    "a constant part": (
-        lambda e, x: e(op.concat([x, constant(1, 5, 7, 4)], 3)),
-        "expected a concatenation of activations, received a constant",
     ),
 }
 
@@ -322,8 +389,8 @@ def test_a_bias_has_one_value_per_channel(shape):
         return emit(op.add(y, constant(*shape)))
 
     if shape == (4, 1, 1):
-        with pytest.raises(UnsupportedGraphError, match="received constants of shape"):
-            Canonicalize()(imported(IMAGE, body))
+        lines = lines_of(Canonicalize()(imported(IMAGE, body)), "predict")
+        assert lines == ["%0 = conv2d(x, rows_0)", "%1 = add_broadcast(%0, const)"]
     else:
         assert lines_of(Canonicalize()(imported(IMAGE, body)), "predict") == ["%0 = conv2d(x, rows_0)"]
 

@@ -81,11 +81,24 @@ def test_depthwise_rows_are_the_taps():
     assert np.array_equal(rows[5].reshape(2, 3), weights.value.numpy()[:, :, 5, 0])
 
 
-def test_other_convolutions_are_refused():
-    with pytest.raises(
-        UnsupportedGraphError, match=r"^expected a dense or depthwise convolution, received 2 groups in "
-    ):
-        conv_rows(conv2d(X, constant(2, 3, 2, 4), groups=2))
+def test_rows_of_a_group_have_its_channels():
+    weights = constant(2, 3, 2, 6)
+    rows = conv_rows(conv2d(X, weights, groups=2))
+    assert rows.shape == (6, 12)
+    assert np.array_equal(rows[4].reshape(2, 3, 2), weights.value.numpy()[..., 4])
+
+
+@pytest.mark.parametrize("layout", ["HWOI", "IOHW"])
+def test_rows_of_a_transposed_convolution_go_by_output_channel_too(layout):
+    sizes = {"H": 2, "W": 3, "O": 5, "I": 4}
+    weights = constant(*(sizes[axis] for axis in layout))
+    rows = conv_rows(relax.op.nn.conv2d_transpose(X, weights, data_layout="NHWC", kernel_layout=layout))
+    assert rows.shape == (5, 24)
+    taken = np.moveaxis(weights.value.numpy(), [layout.index(axis) for axis in "OHWI"], range(4))
+    assert np.array_equal(rows[3].reshape(2, 3, 4), taken[3])
+
+
+def test_weights_that_are_computed_are_refused():
     with pytest.raises(UnsupportedGraphError, match=r"^expected a convolution with constant weights, received two act"):
         conv_rows(conv2d(X, Y))
 

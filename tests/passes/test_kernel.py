@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Declarations of kernels: written, read, called, and calls read back as steps."""
 
+from dataclasses import replace
+
 import pytest
 import tvm
 from tvm import relax, tirx
@@ -109,6 +111,7 @@ def test_rows_have_the_taps_of_their_input_channels():
     w = Window(5, 4, 3, 5, 4, 3, 3, 2, 1, 1, 1, 1)
     assert row_length(conv(w)) == 18
     assert row_length(depthwise(w)) == 6
+    assert row_length(conv(replace(w, groups=3))) == 6
 
 
 def test_a_function_without_a_declaration_is_refused():

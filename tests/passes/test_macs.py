@@ -16,34 +16,41 @@ from tvm_passes.kernels.geometry import Window
 
 from .programs import conv, dense, depthwise, unary
 from .trials import Draw, same_in_every_run
-from .windows import draw_window
+from .windows import draw_transposed, draw_window
 
 GRADIENTS = ("", "_grad_input", "_grad_weights")
 
 
 def _kernel(op: str, w: Window, trained: int, weights: bool = True) -> Kernel:
-    kernel = conv(w) if op.startswith("conv2d") else depthwise(w)
+    kernel = depthwise(w) if op.startswith("depthwise") else conv(w)
     attrs = {**kernel.attrs, "trained": trained, "bias": 1, "weights": int(weights)}
     return dataclasses.replace(kernel, op=op, attrs=attrs)
 
 
 @st.composite
 def kernels(draw: Draw) -> Kernel:
-    base = draw(st.sampled_from(("conv2d", "depthwise_conv2d")))
-    channels = draw(st.integers(1, 4))
-    out = channels * draw(st.integers(1, 2)) if base == "depthwise_conv2d" else draw(st.integers(1, 5))
-    return _kernel(base + draw(st.sampled_from(GRADIENTS)), draw_window(draw, channels, out), draw(st.integers(1, out)))
+    base = draw(st.sampled_from(("conv2d", "depthwise_conv2d", "conv2d_transpose")))
+    groups = draw(st.integers(1, 3)) if base == "conv2d" else 1
+    channels = groups * draw(st.integers(1, 3))
+    out = channels * draw(st.integers(1, 2)) if base == "depthwise_conv2d" else groups * draw(st.integers(1, 3))
+    if base == "conv2d_transpose":
+        w = draw_transposed(draw, channels, out)
+    else:
+        w = draw_window(draw, channels, out, most_apart=3, groups=groups)
+    return _kernel(base + draw(st.sampled_from(GRADIENTS)), w, draw(st.integers(1, out)))
 
 
 def _one_by_one(kernel: Kernel, *, padding: bool) -> int:
     w = Window.of(kernel.attrs)
     channels = kernel["trained"] if kernel.op.endswith("weights") else w.O
-    inputs = w.C if kernel.op.startswith("conv2d") else 1
+    inputs = 1 if kernel.op.startswith("depthwise") else w.C // w.groups
+    if kernel.op.startswith("conv2d_transpose"):
+        w = w.transposed()
     count = 0
     for position in range(w.OH * w.OW):
         for tap in range(w.kh * w.kw):
-            y = position // w.OW * w.sh + tap // w.kw - w.pt
-            x = position % w.OW * w.sw + tap % w.kw - w.pl
+            y = position // w.OW * w.sh + tap // w.kw * w.dh - w.pt
+            x = position % w.OW * w.sw + tap % w.kw * w.dw - w.pl
             count += padding or (0 <= y < w.H and 0 <= x < w.W)
     return count * channels * inputs
 

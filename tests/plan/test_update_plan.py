@@ -78,3 +78,11 @@ def test_malformed_plans_are_refused_in_one_line(changes, words):
     with pytest.raises(InputError, match=words) as caught:
         UpdatePlan.from_json(content)
     assert "\n" not in str(caught.value)
+
+
+def test_names_that_may_be_meant() -> None:
+    plan = UpdatePlan({"logit": "all"})
+    with pytest.raises(InputError, match="received 'logit' in the update plan: did you mean 'logits'"):
+        plan.resolve({"first": 4, "logits": 3}, "0" * 16)
+    with pytest.raises(InputError, match="did you mean 'channels'"):
+        UpdatePlan({"logits": {"chanels": [1]}})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tt_tflm.boards.input_range import InputRange, check_image_scale, check_support
+from tt_tflm.boards.input_range import InputRange, check_image_scale, check_support, warn_of_outliers
 from tt_tflm.boards.simulated.task import DEFAULT_AUGMENT, Augment
 from tt_tflm.errors import InputError
 
@@ -100,6 +100,7 @@ def adapt(
     if iterations < 0:
         raise InputError(f"expected iterations not below 0, received {iterations}")
     check_image_scale("support", episode.support_x, board.input_range)
+    _warn(board, episode)
     enrolments = len(episode.support_x) * (iterations + 1) if prototypes else 0
     calls = enrolments + len(episode.support_x) * (iterations + chooses) + 2 * len(episode.query_x)
     run = _Run(board, episode, progress or _no_progress, calls)
@@ -144,6 +145,7 @@ def adapt_on_board(
         DeviceError: the board failed, nothing fits the budget, or training diverged.
     """
     check_support("support", episode.support_x, (augment.low, augment.high))
+    _warn(board, episode)
     run = _Run(board, episode, progress or _no_progress, len(episode.support_x) + 2 * len(episode.query_x))
     run.enroll()
     before = run.accuracy("judging before training")
@@ -152,6 +154,12 @@ def adapt_on_board(
     after = run.accuracy("judging after training")
     counted = {"predict": board.instructions.get("predict"), **(done.instructions or {})}
     return AdaptationResult(before, after, done.losses, _instructions(counted), done.plan, _stack_bytes(board))
+
+
+def _warn(board: AdaptiveBoard, episode: Episode) -> None:
+    samples = [part for part in (episode.support_x, episode.query_x) if len(part)]
+    ends = np.stack([end(part, axis=0) for part in samples for end in (np.min, np.max)])
+    warn_of_outliers("episode", ends, board.input_range, board.calibrated)
 
 
 def _instructions(counted: Mapping[str, int | None]) -> dict[str, int | None]:

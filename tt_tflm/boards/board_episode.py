@@ -11,13 +11,13 @@ import numpy as np
 
 from tt_tflm.boards.adaptation import Progress, check_classes
 from tt_tflm.boards.episode import Episode, load_episode
-from tt_tflm.boards.input_range import InputRange, check_clamped
+from tt_tflm.boards.input_range import AS_THEY_ARE, InputRange, check_clamped, warn_of_outliers
 from tt_tflm.boards.serial import Board, BoardStatus
 from tt_tflm.boards.serial.board import adapt_words
 from tt_tflm.errors import InputError
 from tt_tflm.files.npz_arrays import open_arrays
 
-_AS_PIXELS = (1.0, 0.0)
+_SAMPLES = ("support_x", "query_x")
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,26 @@ class EpisodeResult:
     state_bytes: int | None
 
 
-def load_for(about: BoardStatus, path: str | PathLike[str]) -> Episode:
-    """An episode as the board takes it: uint8 where it keeps pixels, else float32 scaled as its build says.
+def load_for(
+    about: BoardStatus, path: str | PathLike[str], input_scaling: tuple[float, float] | None = None
+) -> Episode:
+    """An episode as the board takes it: uint8 where it keeps pixels, else float32.
+
+    Args:
+        about: the board.
+        path: of the episode.
+        input_scaling: (scale, shift) of uint8; None for that of the board's build.
 
     Raises:
-        InputError: the file is no episode, has more classes or support samples than the board takes, floats for a
-            board that keeps pixels, or floats that augmentation would cut off.
+        InputError: the file is no episode, has more classes or support samples than the board takes, floats or another
+            scaling for a board that keeps pixels and scales them itself, or floats that augmentation would cut off.
     """
-    episode = load_episode(path, about.input_shape, _AS_PIXELS if about.pixels else about.input_scaling)
+    bounds = InputRange.of(about.input_scaling)
+    if about.pixels:
+        _check_pixels(about, path, input_scaling)
+        episode = load_episode(path, about.input_shape, AS_THEY_ARE)
+    else:
+        episode = load_episode(path, about.input_shape, input_scaling or about.input_scaling, bounds)
     check_classes(episode, about.classes)
     if len(episode.support_x) > about.capacity:
         raise InputError(
@@ -52,21 +64,29 @@ def load_for(about: BoardStatus, path: str | PathLike[str]) -> Episode:
             f"{len(episode.support_x)}"
         )
     if about.pixels:
-        return _pixels_of(episode, path)
+        # Resized images lie between whole values.
+        whole = {name: np.rint(getattr(episode, name)).astype(np.uint8) for name in _SAMPLES}
+        return dataclasses.replace(episode, **whole)
     if about.adaptable:
-        check_clamped("episode array support_x", episode.support_x, InputRange.of(about.input_scaling))
+        check_clamped("episode array support_x", episode.support_x, bounds)
+    else:
+        warn_of_outliers("episode array support_x", episode.support_x, bounds)
     return episode
 
 
-def _pixels_of(episode: Episode, path: str | PathLike[str]) -> Episode:
+def _check_pixels(about: BoardStatus, path: str | PathLike[str], input_scaling: tuple[float, float] | None) -> None:
+    """Refuses what a board that keeps pixels, and scales them itself, cannot take."""
+    if input_scaling is not None and not np.allclose(input_scaling, about.input_scaling):
+        scale, shift = about.input_scaling
+        raise InputError(
+            f"expected --input-scaling model for a board that keeps pixels and scales them itself, by {scale:g},"
+            f"{shift:g}, received {input_scaling[0]:g},{input_scaling[1]:g}: convert its build with that"
+        )
     with open_arrays(path, "episode") as file:
-        kinds = {name: file.header(name).dtype for name in ("support_x", "query_x")}
+        kinds = {name: file.header(name).dtype for name in _SAMPLES if name in file.names}
     for name, kind in kinds.items():
         if kind != np.uint8:
             raise InputError(f"episode array {name}: expected uint8, as the board keeps pixels, received {kind}")
-    # Resized images lie between whole values.
-    whole = {name: np.rint(getattr(episode, name)).astype(np.uint8) for name in kinds}
-    return dataclasses.replace(episode, **whole)
 
 
 def judge(

@@ -9,6 +9,7 @@ from os import PathLike
 import numpy as np
 
 from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale
+from tt_tflm.boards.sample_dtypes import as_samples
 from tt_tflm.errors import InputError
 from tt_tflm.files.npz_arrays import open_arrays
 
@@ -45,35 +46,39 @@ def load_episode(
     path: str | PathLike[str],
     input_shape: tuple[int, ...],
     input_scaling: tuple[float, float] = InputScaling(),
+    bounds: tuple[float, float] | None = None,
 ) -> Episode:
     """Reads an episode and fits it to a model's input.
 
     uint8 images are resized bilinearly (half-pixel centres, no antialiasing: what `tf.image.resize` does by default),
     a single channel is repeated where the model takes three, colour becomes grey (ITU-R 601) where it takes one, and
-    pixels are scaled. float32 samples are taken as they are.
+    pixels are scaled. float32 samples are taken as they are, and so are other numbers, which are cast to float32 with
+    an `InputWarning`.
 
     Args:
-        path: an .npz file with `support_x`, `support_y`, `query_x` and `query_y`; x is uint8 or float32 (N, H, W, C),
-            y integer (N,). Object arrays are refused.
+        path: an .npz file with `support_x`, `support_y`, `query_x` and `query_y`; x is uint8, float32 or what can be
+            cast to it, (N, H, W, C), y integer (N,). Object arrays are refused.
         input_shape: of one sample, such as (H, W, C).
         input_scaling: (scale, shift) for uint8 images.
+        bounds: of the model's input; None for those of scaled pixels.
 
     Raises:
-        InputError: the file or an array in it is not as described, or float32 images are not scaled as the model's.
+        InputError: the file or an array in it is not as described, or images are not scaled as the model's.
     """
     arrays = _read(path, "episode", _ARRAYS)
     support_y = _labels(arrays, "support")
     query_y = _labels(arrays, "query")
     _check_classes(support_y, query_y)
-    samples = {
-        name: fit_samples(
-            f"episode array {name}_x", arrays[f"{name}_x"], tuple(input_shape), InputScaling(*input_scaling)
-        )
-        for name in ("support", "query")
-    }
-    if arrays["support_x"].dtype == np.float32:
-        check_image_scale("episode array support_x", samples["support"], InputRange.of(input_scaling))
-    return Episode(samples["support"], support_y, samples["query"], query_y)
+    given = {f"episode array {name}": arrays[name] for name in ("support_x", "query_x")}
+    support, query = (
+        fit_samples(name, array, tuple(input_shape), InputScaling(*input_scaling))
+        for name, array in as_samples(f"episode {path}", given).items()
+    )
+    scaled = InputRange.of(input_scaling)
+    # Pixels lie where they are scaled to.
+    if arrays["support_x"].dtype != np.uint8 or (bounds is not None and tuple(bounds) != scaled):
+        check_image_scale("episode array support_x", support, bounds or scaled)
+    return Episode(support, support_y, query, query_y)
 
 
 def load_samples(path: str | PathLike[str]) -> np.ndarray:
@@ -130,7 +135,7 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
 
     Args:
         name: what the samples are, for errors.
-        samples: uint8 images or float32 samples, (N, H, W, C).
+        samples: uint8 images, or float32 samples or what is cast to them, (N, H, W, C).
         input_shape: of one sample.
         scaling: for uint8 images.
 
@@ -140,17 +145,16 @@ def fit_samples(name: str, samples: np.ndarray, input_shape: tuple[int, ...], sc
     Raises:
         InputError: the samples are neither, or do not fit.
     """
+    samples = as_samples(name, {name: samples})[name]
     if samples.dtype == np.float32:
         if samples.shape[1:] != input_shape:
             raise InputError(
                 f"{name}: expected float32 samples {input_shape}, received {samples.shape[1:]}: "
-                "resize them, or save images as uint8"
+                + (_missing_axis(samples.shape, input_shape) or "resize them, or save images as uint8")
             )
         if not np.isfinite(samples).all():
             raise InputError(f"{name}: expected finite values, received NaN or infinity")
         return np.ascontiguousarray(samples)
-    if samples.dtype != np.uint8:
-        raise InputError(f"{name}: expected uint8 or float32, received {samples.dtype}")
     _check_images(name, samples, input_shape)
     fitted = np.empty((len(samples), *input_shape), np.float32)
     for sample, target in zip(
@@ -165,15 +169,24 @@ def _check_images(name: str, images: np.ndarray, input_shape: tuple[int, ...]) -
     """Refuses uint8 samples that neither are of the model's input shape nor images that become so."""
     if images.shape[1:] == input_shape:
         return
+    cure = _missing_axis(images.shape, input_shape)
     if len(input_shape) != 3:
-        raise InputError(f"{name}: expected samples {input_shape}, received {images.shape[1:]}")
+        cure = f": {cure}" if cure else ""
+        raise InputError(f"{name}: expected uint8 samples {input_shape}, received {images.shape[1:]}{cure}")
     if images.ndim != 4 or 0 in images.shape:
-        raise InputError(f"{name}: expected images (N, H, W, C), received {images.shape}")
+        cure = cure or "give all images of one shape, with an axis of channels"
+        raise InputError(f"{name}: expected uint8 images (N, H, W, C), received {images.shape}: {cure}")
     received, channels = images.shape[3], input_shape[2]
     if (received, channels) not in ((1, 3), (3, 1)) and received != channels:
         raise InputError(
             f"{name}: expected images with as many channels as the model takes, {channels}, received {received}"
         )
+
+
+def _missing_axis(shape: tuple[int, ...], input_shape: tuple[int, ...]) -> str:
+    """What to do where all that samples lack is the axis of a single channel; else nothing."""
+    lacks = input_shape[-1] == 1 and len(shape) == len(input_shape)
+    return "add the axis of channels (x[..., None])" if lacks else ""
 
 
 def _fit_images(images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:

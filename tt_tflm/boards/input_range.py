@@ -8,12 +8,13 @@ to it. Samples of another scale would be learned from without a word, and what i
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tt_tflm.errors import InputError
-from tt_tflm.frontend.graph import leading_rescaling
+from tt_tflm.errors import InputError, meant, tell
+from tt_tflm.frontend.preprocessing import leading_preprocessing
 
 if TYPE_CHECKING:
     import keras
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _PIXEL_MOST = 255
 # A share of the range: interpolation overshoots a little, and a single peak that is cut off by so much harms nobody.
 _OVERSHOOT = 0.05
+# Shares of the range beyond either end that another unit or scale reaches, and noise or another gain does not: of the
+# range of representative data, which what is beyond is cut off to, and of that of pixels, which standardised images
+# leave by far less.
+_FAR_FROM_DATA, _FAR_FROM_PIXELS = 0.5, 2.0
 
 
 class InputScaling(NamedTuple):
@@ -28,6 +33,13 @@ class InputScaling(NamedTuple):
 
     scale: float = 1 / 127.5
     shift: float = -1.0
+
+
+# Of integers: what the model takes are the numbers themselves.
+AS_THEY_ARE = InputScaling(1.0, 0.0)
+NONE, MODEL = "none", "model"
+ScalingChoice = tuple[float, float] | str | None
+_INTEGER = re.compile(r"u?int\d+$")
 
 
 class InputRange(NamedTuple):
@@ -43,32 +55,60 @@ class InputRange(NamedTuple):
         return cls(*sorted((shift, _PIXEL_MOST * scale + shift)))
 
 
-def scaling_of_pixels(model: keras.Model, given: tuple[float, float] | None) -> InputScaling:
+_DEFAULT = tuple(InputRange.of(InputScaling()))
+
+
+def given_scaling(given: ScalingChoice) -> InputScaling | None:
+    """What a user gives as scaling.
+
+    Args:
+        given: (scale, shift), or these as text with a comma between; ``none`` for values as they are; ``model`` or None
+            for what the model, or the build, tells.
+
+    Returns:
+        None for what the model tells.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if given is None or (isinstance(given, str) and given == MODEL):
+        return None
+    if isinstance(given, str) and given == NONE:
+        return AS_THEY_ARE
+    try:
+        scale, shift = map(float, given.split(",") if isinstance(given, str) else given)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"input_scaling: expected two numbers SCALE,SHIFT like 0.00392157,0, or {NONE} or {MODEL}, received "
+            f"{given!r}{meant(given, (NONE, MODEL))}"
+        ) from None
+    if not (math.isfinite(scale) and math.isfinite(shift)) or scale == 0:
+        raise InputError(f"input_scaling: expected finite numbers and a scale other than 0, received {given!r}")
+    return InputScaling(scale, shift)
+
+
+def scaling_of_pixels(model: keras.Model, given: ScalingChoice) -> InputScaling:
     """How pixels become inputs of a model.
 
     Args:
         model: built.
-        given: by the user; None for x / 127.5 - 1.
+        given: as for ``given_scaling``. What a model tells: one that scales its input itself (Rescaling, Normalization,
+            or the arithmetic of a preprocessing), or whose input is of integers, takes values as they are, any other
+            x / 127.5 - 1.
 
     Raises:
-        InputError: what is given is no (scale, shift); or nothing is, and the model begins with a Rescaling: pixels
-            would be scaled twice.
+        InputError: what is given is no scaling, or scales the pixels of a model that takes uint8.
     """
-    if given is None:
-        node = leading_rescaling(model)
-        if node is not None:
-            raise InputError(
-                f"layer '{node.name}' (Rescaling): expected to be told how pixels become inputs of a model that "
-                f"rescales them itself, received no input_scaling: set it to (1, 0) (--input-scaling 1,0) to hand "
-                "pixels of 0 to 255 over as they are"
-            )
-        return InputScaling()
-    try:
-        scaling = InputScaling(*map(float, given))
-    except (TypeError, ValueError):
-        raise InputError(f"input_scaling: expected (scale, shift), received {given!r}") from None
-    if not all(map(math.isfinite, scaling)) or scaling.scale == 0:
-        raise InputError(f"input_scaling: expected finite numbers and a scale other than 0, received {given!r}")
+    scaling = given_scaling(given)
+    kinds = {str(tensor.dtype) for tensor in getattr(model, "inputs", None) or ()}
+    if scaling is None:
+        integers = bool(kinds) and all(map(_INTEGER.match, kinds))
+        return AS_THEY_ARE if integers or leading_preprocessing(model) is not None else InputScaling()
+    if kinds == {"uint8"} and scaling != AS_THEY_ARE:
+        raise InputError(
+            f"input '{model.inputs[0].name}': expected input_scaling {NONE} for a model that takes uint8, received "
+            f"{scaling.scale:g},{scaling.shift:g}: leave it out, or build the model on a float32 input"
+        )
     return scaling
 
 
@@ -116,21 +156,22 @@ def check_image_scale(what: str, samples: np.ndarray, bounds: tuple[float, float
         bounds: of the model's input, see ``InputRange``.
 
     Raises:
-        InputError: no value is negative, and some lie above the range, or the range has negative values too, or it is
-            that of pixels and none lies above 1.
+        InputError: no value is negative, and some lie above the range, or the range has negative values too; or the
+            range is that of pixels and all values lie from -1 to 1, not all of them whole.
     """
     if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:
         return
     least, most = float(samples.min()), float(samples.max())
     of_pixels = bounds[1] >= _PIXEL_MOST
-    certain = (
-        not _holds(bounds, 0, most) or (of_pixels and most <= 1) or (bounds[0] < 0 and not _are_pixels(samples, bounds))
-    )
-    if least < 0 or not certain:
+    # Whole numbers may be a mask of 0 and 1.
+    scaled = of_pixels and -1 <= least and most <= 1 and not np.array_equal(samples, np.rint(samples))
+    certain = not _holds(bounds, 0, most) or (bounds[0] < 0 and not _are_pixels(samples, bounds))
+    if not scaled and (least < 0 or not certain):
         return
-    found = (
-        InputRange(0, 1) if most <= 1 else InputRange(0, _PIXEL_MOST) if most <= _PIXEL_MOST else _range_around(0, most)
-    )
+    if most <= 1:
+        found = InputRange(0 if least >= 0 else -1, 1)
+    else:
+        found = InputRange(0, _PIXEL_MOST) if most <= _PIXEL_MOST else _range_around(0, most)
     raise InputError(
         f"{what}: expected images from {bounds[0]:g} to {bounds[1]:g}, as pixels are scaled (input_scaling), received "
         f"{least:g} to {most:g}: scale them so, or save them as uint8; if the model was trained on them as they are, "
@@ -138,9 +179,40 @@ def check_image_scale(what: str, samples: np.ndarray, bounds: tuple[float, float
     )
 
 
-def _holds(bounds: tuple[float, float], least: float, most: float) -> bool:
+def warn_of_outliers(
+    what: str, samples: np.ndarray, bounds: tuple[float, float], calibrated: tuple[float, float] | None = None
+) -> None:
+    """Tells of samples far outside of the range that a build was made for: what is learned may be worth nothing.
+
+    Args:
+        what: they are.
+        samples: float32, finite, (N, *input shape).
+        bounds: of the input as pixels are scaled; those of the default say nothing of samples that are no images, which
+            may have any unit.
+        calibrated: least and greatest value that an int8 build has codes for; None in float32.
+    """
+    if not samples.size:
+        return
+    least, most = float(samples.min()), float(samples.max())
+    images = samples.ndim == 4 and samples.shape[3] in (1, 3)
+    if calibrated is not None and not _holds(calibrated, least, most, _FAR_FROM_DATA):
+        tell(
+            f"{what}: values from {least:g} to {most:g} lie far outside of {calibrated[0]:g} to {calibrated[1]:g}, the "
+            "range of the representative data, and are cut off to it: scale them as those, or convert with others"
+        )
+    if calibrated is not None or (not images and tuple(bounds) == _DEFAULT):
+        return
+    if not _holds(bounds, least, most, _FAR_FROM_PIXELS):
+        tell(
+            f"{what}: values from {least:g} to {most:g} lie far outside of {bounds[0]:g} to {bounds[1]:g}, the range "
+            "of the model's input: scale them as in training; if they are, convert with --input-scaling "
+            f"{_scaling_text(_range_around(least, most))} (converter.input_scaling)"
+        )
+
+
+def _holds(bounds: tuple[float, float], least: float, most: float, share: float = _OVERSHOOT) -> bool:
     low, high = bounds
-    room = _OVERSHOOT * (high - low)
+    room = share * (high - low)
     return low - room <= least and most <= high + room
 
 

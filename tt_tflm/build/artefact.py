@@ -19,7 +19,16 @@ from tt_tflm.boards.simulated.count_macs import count_macs
 from tt_tflm.boards.simulated.tflm import tflm_arena_bytes
 from tt_tflm.build.schema import SCHEMA_VERSION, Plan, Report, Simulation, check_report, check_simulation
 from tt_tflm.devices import Device, device_from_json
-from tt_tflm.emit.c.library import kernel_source, weight_source
+from tt_tflm.emit.c.library import kernel_source
+from tt_tflm.emit.c.weight_files import (
+    Weights,
+    content_bytes,
+    read_weights,
+    weight_assembly,
+    weight_binary,
+    weight_source,
+)
+from tt_tflm.emit.source_files import pieces_of
 from tt_tflm.errors import InputError
 from tt_tflm.files.damage import reason
 from tt_tflm.files.json_input import read_json, read_object
@@ -50,6 +59,7 @@ class Build:
         simulation: content of sim/simulation.json but for the layers.
         models: path below the build's folder -> content of a .tflite file: the forward pass for ``export_tflite``, with
             the backend ``tflm`` ``train.tflite`` and, where the board chooses, ``fisher.tflite``.
+        binary: the weights, where they are no C text among the files but a binary file beside them; else None.
     """
 
     files: Mapping[str, str]
@@ -59,6 +69,7 @@ class Build:
     plan: Mapping[str, Any]
     simulation: Mapping[str, Any]
     models: Mapping[str, bytes] = field(default_factory=dict)
+    binary: Weights | None = None
 
     def __repr__(self) -> str:
         about = self.report_data
@@ -161,14 +172,21 @@ class Build:
 
     def _folder(self) -> tempfile.TemporaryDirectory[str]:
         folder = tempfile.TemporaryDirectory(prefix="tt-tflm-build-")
-        self._write(Path(folder.name) / "build")
+        self._write_sources(Path(folder.name) / "build")
         return folder
 
-    def _write(self, folder: Path) -> None:
-        for name, text in self.files.items():
+    def _write_sources(self, folder: Path) -> None:
+        for name in self.files:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            with path.open("w", encoding="utf-8") as file:
+                file.writelines(pieces_of(self.files, name))
+        if self.binary is not None:
+            with (folder / weight_binary(self.binary.symbol)).open("wb") as file:
+                file.writelines(self.binary.content())
+
+    def _write(self, folder: Path) -> None:
+        self._write_sources(folder)
         for name, content in self.models.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
@@ -180,13 +198,14 @@ class Build:
 
     def _simulation_files(self, scratch: Path) -> SimulationFiles:
         folder = scratch / "build"
-        sources = sorted((folder / "src").glob("*.c"))
         symbol = str(self.simulation["symbol"])
         kernel = folder / kernel_source(symbol)
+        weights = folder / (weight_source(symbol) if self.binary is None else weight_assembly(symbol))
+        sources = sorted({*(folder / "src").glob("*.c"), *(() if self.binary is None else (weights,))})
         return SimulationFiles(
             sources=tuple(path for path in sources if path != kernel),
             kernel_sources=(kernel,),
-            weight_sources=(folder / weight_source(symbol),),
+            weight_sources=(weights,),
             include_dirs=(folder / "include", folder / "src"),
             sim_dir=folder / "sim",
             description=self.simulation,
@@ -229,14 +248,29 @@ def _load(root: Path, paths: list[Path]) -> Build:
                 f"{_WEIGHTS}: expected float32 {(layer.channels, layer.stride)} for layer '{layer.name}', received "
                 f"{row.dtype} {row.shape}"
             )
+    weights_path = None if about.weights is None else weight_binary(about.symbol)
     files, models = {}, {}
     for path in paths:
         name = path.relative_to(root).as_posix()
         if path.suffix == ".tflite":
             models[name] = read_whole(path, "a .tflite file", SOURCE_BYTES)
-        elif path.suffix not in (".json", ".npz"):
+        elif path.suffix not in (".json", ".npz") and name != weights_path:
             files[name] = read_text(path, "a source", SOURCE_BYTES)
-    return Build(files, rows, about.layers, report, plan, simulation, models)
+    return Build(files, rows, about.layers, report, plan, simulation, models, _binary(root, simulation))
+
+
+def _binary(root: Path, simulation: Mapping[str, Any]) -> Weights | None:
+    """The weights that lie in a binary file, as a checked simulation.json tells."""
+    symbol, table = simulation["symbol"], simulation.get("weights")
+    if table is None:
+        return None
+    content = read_whole(root / weight_binary(symbol), "the weights of a build", SOURCE_BYTES)
+    if len(content) != content_bytes(table):
+        raise InputError(
+            f"{weight_binary(symbol)}: expected {content_bytes(table):,} bytes for the arrays of "
+            f"'{root / _SIMULATION}', received {len(content):,}"
+        )
+    return read_weights(symbol, table, content)
 
 
 def _described(root: Path, name: str, schema: type[_Description]) -> tuple[dict[str, Any], _Description]:

@@ -14,6 +14,7 @@ from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.emit.c.library import emit_c, emit_cmake
 from tt_tflm.emit.descriptor import largest_state_bytes
 from tt_tflm.emit.runtime import alias_header, runtime_files
+from tt_tflm.emit.source_files import SOURCE_SUFFIXES, SourceFiles
 from tt_tflm.emit.tflm.infer_model import emit_infer
 from tt_tflm.emit.tflm.model import emit_tflm, layout
 from tt_tflm.emit.tflm.session import emit_session, lists_pool
@@ -60,25 +61,27 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         settings.name,
     )
     models, not_exported = _exported(model, emitted)
-    tflm = None
+    tflm = binary = None
     if backend == "tflm":
         emitted_models = emit_tflm(emitted)
         models |= {name: entry.content for name, entry in emitted_models.items()}
         tflm = layout(emitted_models)
-        files = emit_session(emitted, emitted_models)
+        files = SourceFiles(emit_session(emitted, emitted_models), {})
     else:
-        files = emit_c(emitted, tiling_for(profile.isa))
+        files, binary = emit_c(emitted, tiling_for(profile.isa), settings.weights)
     runtime = runtime_files(backend, (*loss.sources, *optimizer.sources))
     taken = sorted(runtime.keys() & files.keys())
     if taken:
         raise InputError(f"name: expected one that no file of the runtime has, received {settings.name!r}: {taken[0]}")
-    files |= runtime
-    header = files[f"include/{emitted.symbol}.h"]
-    files["sim/tt_sim_model.h"] = alias_header(emitted.symbol, header, "TT_SIM_MODEL")
-    sources = sorted(name for name in files if name.startswith(("src/", "tflm/")) and name.endswith((".c", ".cc")))
-    files["sources.txt"] = "".join(f"{name}\n" for name in sources)
+    more = dict(runtime)
+    more["sim/tt_sim_model.h"] = alias_header(emitted.symbol, files[f"include/{emitted.symbol}.h"], "TT_SIM_MODEL")
+    sources = sorted(
+        name for name in (*files, *runtime) if name.startswith(("src/", "tflm/")) and name.endswith(SOURCE_SUFFIXES)
+    )
+    more["sources.txt"] = "".join(f"{name}\n" for name in sources)
     if backend == "c":
-        files["CMakeLists.txt"] = emit_cmake(emitted, sources, profile.kernel_flags)
+        more["CMakeLists.txt"] = emit_cmake(emitted, sources, profile.kernel_flags, binary is not None)
+    files = files.with_texts(more)
     report = _report(model, program, settings, planned)
     plan_data = planned.plan.to_json() if planned.plan is not None else {}
     if program.choice is not None:
@@ -94,6 +97,7 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
         "fingerprint": model.fingerprint,
         "input_shape": list(model.input_shape),
         "input_scaling": list(settings.input_scaling),
+        "calibrated": None if settings.calibrated is None else list(settings.calibrated),
         "symbol": emitted.symbol,
         "classes": program.loss.classes,
         "embedding_elements": model.output_elements if program.loss.prototypes else None,
@@ -127,8 +131,10 @@ def assemble(model: ImportedModel, program: Program, settings: BuildSettings, pl
             "rows_bytes": program.choice.rows_bytes,
             "share": program.choice.share,
         }
+    if binary is not None:
+        simulation["weights"] = binary.table()
     rows = {layer.name: r for layer, r in zip(model.layers, model.rows, strict=True)}
-    return Build(files, rows, model.layers, report, plan_data, simulation, models)
+    return Build(files, rows, model.layers, report, plan_data, simulation, models, binary)
 
 
 def _exported(model: ImportedModel, emitted: EmittedModel) -> tuple[dict[str, bytes], str | None]:
@@ -166,6 +172,7 @@ def _report(model: ImportedModel, program: Program, settings: BuildSettings, pla
         "session_bytes": program.session_bytes,
         "ram_bytes": program.ram_bytes,
         "input_bytes": _FLOAT * int(np.prod(model.input_shape)),
+        "input_scaling": list(settings.input_scaling),
         "flash_bytes": {"code": None, "weights": model.weight_bytes},
         "forward_macs": predict["forward"]["nominal"],
         "backward_macs": cost.backward_macs if cost else None,

@@ -4,24 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tt_tflm.boards.episode import fit_samples
-from tt_tflm.boards.input_range import InputRange, InputScaling, check_image_scale, scaling_of_pixels
+from tt_tflm.boards.input_range import (
+    InputRange,
+    InputScaling,
+    ScalingChoice,
+    check_image_scale,
+    given_scaling,
+    scaling_of_pixels,
+    warn_of_outliers,
+)
 from tt_tflm.build.artefact import Build
 from tt_tflm.build.assemble import assemble
 from tt_tflm.build.settings import BuildSettings, Planned
 from tt_tflm.devices import MemoryNeeds, get_device, place_build
-from tt_tflm.errors import InputError, meant
-from tt_tflm.frontend.compiled_loss import compiled_loss
+from tt_tflm.errors import InputError, expect_one_of, meant
 from tt_tflm.frontend.graph import flatten
-from tt_tflm.frontend.keras_model import check_model, load_compiled_loss, load_keras
+from tt_tflm.frontend.keras_model import check_model
 from tt_tflm.frontend.layers import Layer
+from tt_tflm.frontend.loaders import adopt, load_model, load_tflite
 from tt_tflm.frontend.objective import fitting_loss, output_of
+from tt_tflm.frontend.outputs import with_output
 from tt_tflm.losses import Loss, SoftmaxLoss
 from tt_tflm.optimizers import SGD, Optimizer
 from tt_tflm.plan.budget import Budget
@@ -42,6 +51,7 @@ _PROPERTIES = (
     "target",
     "name",
     "backend",
+    "weights",
     "loss",
     "optimizer",
     "plan",
@@ -64,6 +74,8 @@ class TrainableConverter:
     - ``name``: what everything of the build is called in C (default ``tt_model``): ``<name>.h``, its ``tt_model_t``,
       and the prefix of whatever else it defines, so that builds of several names go into one firmware;
     - ``backend``: ``c`` (default; C99 sources) or ``tflm`` (models with custom ops for TensorFlow Lite Micro);
+    - ``weights``: how the C backend writes them: ``c``, arrays in a C source; ``binary``, one file that an assembler
+      source includes; or ``auto`` (default), ``c`` up to 4 MiB;
     - ``loss``: ``SoftmaxLoss()`` or ``PrototypeLoss(...)``; None (default) for what the model tells: softmax where it
       ends in one or was compiled with a cross-entropy over classes;
     - ``optimizer``: ``SGD(...)`` (default), ``Momentum(...)`` or ``Adam(...)``;
@@ -71,11 +83,12 @@ class TrainableConverter:
     - ``mode``: ``static`` (default; the plan is fixed) or ``dynamic`` (the board chooses under ``budget``);
     - ``budget``: a ``Budget`` (default: no limit), for dynamic builds;
     - ``tail``: how many of the last layers a dynamic build inspects (default: as many as the RAM limit allows);
-    - ``input_scaling``: (scale, shift) that turns a pixel of 0..255 into the model's input (default x / 127.5 - 1; a
-      model that begins with a Rescaling of its own has none);
+    - ``input_scaling``: (scale, shift) that turns uint8 into the model's input, and the range of 0..255 by it that of
+      all inputs; ``none`` for numbers as they are; ``model`` (or None, the default) for what the model tells: as they
+      are where it begins with Rescaling, Normalization or the like or takes integers, else x / 127.5 - 1;
     - ``precision``: ``float32`` (default) or ``int8`` (the forward pass is integer, backend ``c`` alone);
     - ``representative_data``: for int8, samples that inputs are like, from which the ranges of activations are taken:
-      uint8 images or float32 samples, (N, H, W, C).
+      uint8 images, or float32 samples or what is cast to them, (N, H, W, C).
 
     Example:
         >>> converter = TrainableConverter.from_keras_model(model)
@@ -84,14 +97,17 @@ class TrainableConverter:
         >>> converter.convert().save("out/")
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        check_model(model)
-        self._model = model
-        self._compiled_loss = compiled_loss(model)
+    def __init__(self, model: keras.Model, *, output: str | None = None) -> None:
+        adopted = adopt(model)
+        self._model = adopted.model if output is None else with_output(adopted.model, output)
+        check_model(self._model)
+        # A model of several outputs is compiled with what weighs their losses.
+        self._compiled_loss = adopted.loss if output is None else None
         self._imported: ImportedModel | None = None
         self.target = "host"
         self.name = SYMBOL
         self.backend = "c"
+        self.weights = "auto"
         self.loss: Loss | None = None
         self.optimizer: Optimizer = SGD()
         self.plan: UpdatePlan | None = None
@@ -100,8 +116,8 @@ class TrainableConverter:
         self.tail: int | None = None
         self.precision = "float32"
         self.representative_data: np.ndarray | None = None
-        self._input_scaling: tuple[float, float] | None = None
-        self._quantized: tuple[Any, ImportedModel] | None = None
+        self._input_scaling: ScalingChoice = None
+        self._quantized: tuple[Any, InputRange, ImportedModel] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A misspelt property would be without effect, and nobody would know.
@@ -112,24 +128,47 @@ class TrainableConverter:
         super().__setattr__(name, value)
 
     @classmethod
-    def from_keras_model(cls, model: keras.Model) -> TrainableConverter:
-        """For a model in memory.
+    def from_keras_model(cls, model: keras.Model, *, output: str | None = None) -> TrainableConverter:
+        """For a model in memory, of Keras 3 or of ``tf_keras``; one in another precision is cast, with a warning.
+
+        Args:
+            model: built.
+            output: of a model with several outputs, the layer that makes the one to train.
 
         Raises:
             InputError, UnsupportedLayerError: the model cannot be converted; the message names the layer.
         """
-        return cls(model)
+        return cls(model, output=output)
 
     @classmethod
-    def from_keras_file(cls, path: str | Path) -> TrainableConverter:
-        """For a ``.keras`` file, loaded in safe mode.
+    def from_keras_file(cls, path: str | Path, *, output: str | None = None) -> TrainableConverter:
+        """For a file that Keras 2 or 3 saved: ``.keras``, ``.h5`` or a SavedModel folder, loaded in safe mode.
+
+        Args:
+            path: of the file or folder.
+            output: of a model with several outputs, the layer that makes the one to train.
 
         Raises:
             InputError, UnsupportedLayerError: the file cannot be read, or the model cannot be converted.
         """
-        converter = cls(load_keras(path))
-        converter._compiled_loss = load_compiled_loss(path)
+        loaded = load_model(path)
+        converter = cls(loaded.model, output=output)
+        if output is None:
+            converter._compiled_loss = loaded.loss
         return converter
+
+    @classmethod
+    def from_tflite(cls, path: str | Path) -> TrainableConverter:
+        """For a float ``.tflite`` file, rebuilt as a Keras model whose layers are named after its tensors.
+
+        Of a fused name (``a;b``) the first part counts; what is no letter, digit, dot, dash or underscore becomes an
+        underscore. A model does not tell its loss there.
+
+        Raises:
+            InputError, UnsupportedLayerError: the file is of another kind, quantised, or has an operator that is not
+                translated; the message names it.
+        """
+        return cls(load_tflite(path).model)
 
     @property
     def layers(self) -> list[Layer]:
@@ -143,16 +182,29 @@ class TrainableConverter:
 
     @property
     def input_scaling(self) -> InputScaling:
-        """(scale, shift) of pixels.
+        """(scale, shift) of pixels: what was set, or what the model tells.
 
         Raises:
-            InputError: it was not set, and the model rescales its input itself.
+            InputError: what was set scales the pixels of a model that takes uint8.
         """
         return scaling_of_pixels(self._model, self._input_scaling)
 
     @input_scaling.setter
-    def input_scaling(self, value: tuple[float, float]) -> None:
+    def input_scaling(self, value: ScalingChoice) -> None:
+        given_scaling(value)
         self._input_scaling = value
+
+    @property
+    def calibrated(self) -> InputRange | None:
+        """Least and greatest value of the representative data, which int8 has codes for; None in float32.
+
+        Raises:
+            InputError: as ``convert``.
+        """
+        if self.precision != "int8":
+            return None
+        self._import()
+        return None if self._quantized is None else self._quantized[1]
 
     @property
     def objective(self) -> Loss:
@@ -196,8 +248,11 @@ class TrainableConverter:
         device = get_device(self.target)
         self._check_options()
         loss, input_scaling = self.objective, self.input_scaling
-        settings = BuildSettings(device, loss, self.optimizer, self.budget, input_scaling, self.backend, self.name)
+        settings = BuildSettings(
+            device, loss, self.optimizer, self.budget, input_scaling, self.backend, self.name, self.weights
+        )
         imported = self._import(report)
+        settings = replace(settings, calibrated=self.calibrated)
         everything = {layer.name: LayerPlan(tuple(range(layer.channels))) for layer in imported.layers}
         full = imported.cost(everything, loss, self.optimizer).backward_macs
         if self.mode == "dynamic":
@@ -229,10 +284,8 @@ class TrainableConverter:
     def _check_options(self) -> None:
         if self.plan is not None and not isinstance(self.plan, UpdatePlan):
             raise InputError(f"expected an UpdatePlan, received {type(self.plan).__name__}")
-        if self.mode not in MODES:
-            raise InputError(f"mode: expected one of {', '.join(MODES)}, received {self.mode!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
+        expect_one_of("mode", self.mode, MODES)
+        expect_one_of("precision", self.precision, PRECISIONS)
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         if self.mode == "dynamic" and self.plan is not None:
@@ -247,8 +300,9 @@ class TrainableConverter:
         if self._quantized is None or self._quantized[0][0] is not data or self._quantized[0][1] != scaling:
             samples = self._representative_samples(imported.input_shape)
             report("quantise")
-            self._quantized = (data, scaling), quantized(imported, samples)[0]
-        return self._quantized[1]
+            ends = InputRange(float(samples.min()), float(samples.max()))
+            self._quantized = (data, scaling), ends, quantized(imported, samples)[0]
+        return self._quantized[2]
 
     def _import_float(self, report: Callable[[str], None] = lambda _stage: None) -> ImportedModel:
         if self._imported is None:
@@ -267,4 +321,5 @@ class TrainableConverter:
         scaling = self.input_scaling
         samples = fit_samples("representative_data", data, input_shape, scaling)
         check_image_scale("representative_data", samples, InputRange.of(scaling))
+        warn_of_outliers("representative_data", samples, InputRange.of(scaling))
         return samples

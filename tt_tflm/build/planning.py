@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tt_tflm.boards.episode import Episode, fit_samples
-from tt_tflm.boards.input_range import InputRange, check_image_scale
+from tt_tflm.boards.input_range import InputRange, check_image_scale, warn_of_outliers
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.errors import InputError
 from tt_tflm.plan.budget import Budget, ResolvedBudget
@@ -52,8 +52,8 @@ def plan_on_host(
 
     Args:
         converter: with loss and optimiser; its mode, plan, budget and target play no part and stay as they are.
-        support: an episode, or its support samples, float32 (N, *input shape) or uint8 images, and their labels,
-            integers (N,) of at least two classes.
+        support: an episode, or its support samples, float32 (N, *input shape) or what is cast to it, or uint8 images,
+            and their labels, integers (N,) of at least two classes.
         budget: limits; all binding.
         strategy: one of ``tt_tflm.plan.strategies.STRATEGIES`` but ``none``.
         share: see ``tt_tflm.plan.select.select``.
@@ -75,8 +75,10 @@ def plan_on_host(
     if not isinstance(budget, Budget):
         raise InputError(f"expected a Budget, received {type(budget).__name__}")
     samples, labels = _checked_support(support)
+    bounds = InputRange.of(converter.input_scaling)
     samples = fit_samples("support", samples, converter.input_shape, converter.input_scaling)
-    check_image_scale("support", samples, InputRange.of(converter.input_scaling))
+    check_image_scale("support", samples, bounds)
+    warn_of_outliers("support", samples, bounds, converter.calibrated)
     settings = _inspecting(converter)
     if wanted.fisher and settings.loss.label != CLASS:
         raise InputError(

@@ -80,6 +80,14 @@ class Choice(Struct):
     share: float | None = None
 
 
+class WeightArray(Struct):
+    """An array in the binary file of the weights."""
+
+    kind: Literal["float", "int8_t", "tt_int8_channel_t"]
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,79}$")]
+    elements: _Size
+
+
 class Simulation(Struct):
     """sim/simulation.json."""
 
@@ -110,6 +118,8 @@ class Simulation(Struct):
     not_exported: _Line | None = None
     lists_bytes: _Bytes | None = None
     lists_regions_bytes: _Bytes | None = None
+    calibrated: tuple[float, float] | None = None
+    weights: list[WeightArray] | None = None
 
 
 class FlashBytes(Struct):

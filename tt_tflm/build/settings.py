@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tt_tflm.devices import Device
-from tt_tflm.errors import InputError
+from tt_tflm.emit.c.weight_files import WEIGHT_FORMS
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.losses import Loss
 from tt_tflm.optimizers import OPTIMIZERS, Optimizer
 from tt_tflm.plan.budget import Budget
@@ -39,6 +40,8 @@ class BuildSettings:
         input_scaling: (scale, shift) from a pixel of 0..255 to the model's input.
         backend: ``c`` or ``tflm``.
         name: of the build in C.
+        weights: how its weights are written, one of ``WEIGHT_FORMS``.
+        calibrated: least and greatest value of the representative data; None in float32.
 
     Raises:
         InputError: the message names the setting, what was expected and what was received.
@@ -51,17 +54,25 @@ class BuildSettings:
     input_scaling: tuple[float, float]
     backend: str
     name: str = SYMBOL
+    weights: str = "auto"
+    calibrated: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, Optimizer):
             names = ", ".join(f"{cls.__name__}(...)" for cls in OPTIMIZERS.values())
             raise InputError(f"expected one of {names}, received {self.optimizer!r}")
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        expect_one_of("backend", self.backend, BACKENDS)
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in _TAKEN:
             raise InputError(
                 "name: expected up to 40 small letters, digits and _, a letter first, and no word of C or file of the "
                 f"runtime, received {self.name!r}"
+            )
+        if self.weights not in WEIGHT_FORMS:
+            raise InputError(f"weights: expected one of {', '.join(WEIGHT_FORMS)}, received {self.weights!r}")
+        if self.weights != "auto" and self.backend != "c":
+            raise InputError(
+                f"weights: expected 'auto' with backend {self.backend!r}, whose models hold them, received "
+                f"{self.weights!r}"
             )
         if not isinstance(self.budget, Budget):
             raise InputError(f"expected a Budget, received {type(self.budget).__name__}")

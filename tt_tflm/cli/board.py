@@ -35,6 +35,7 @@ from tt_tflm.cli import options, terminal
     metavar="SECONDS",
     help="Longest that the board may learn (adapt_limit_s).",
 )
+@options.build_scaling_option
 @options.json_option
 def board(
     port: str,
@@ -47,6 +48,7 @@ def board(
     save: bool,
     limit: float,
     adapt_limit: float,
+    input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
     """Have the board at the serial PORT, which runs the console, learn an episode; it forgets what it knew before."""
@@ -58,7 +60,7 @@ def board(
 
         with tt_tflm.Board(port, baudrate=baudrate, limit_s=limit, adapt_limit_s=adapt_limit) as device:
             about = device.status()
-            episode = load_for(about, episode_path)
+            episode = load_for(about, episode_path, input_scaling)
             result = judge(
                 device, episode, iterations, stage.advance, gradient=gradient, flip=flip, seed=seed, save=save
             )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tt_tflm.cli import options, terminal
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, meant
 from tt_tflm.files.output import same_file
 
 COMPARED = "none,last_layer,full,sparse_update,tinytrain"
@@ -94,7 +94,7 @@ def evaluate(
     plot: Path | None,
     **settings: Any,
 ) -> None:
-    """Adapt MODEL (.keras, ends in an embedding) to many episodes by several strategies, and compare them.
+    """Adapt MODEL, which ends in an embedding, to many episodes by several strategies, and compare them.
 
     Without limits, strategies that choose have 1MB of training memory and 15% of the backward MACs.
     """
@@ -146,6 +146,8 @@ def _rate(entry: str) -> tuple[str, float]:
         rate = float(value)
     except ValueError:
         rate = -1.0
-    if not equals or strategy not in options.strategy_names() or not 0 < rate < float("inf"):
-        raise InputError(f"expected --learning-rate STRATEGY=RATE, like tinytrain=0.003, received {entry!r}")
+    known = options.strategy_names()
+    if not equals or strategy not in known or not 0 < rate < float("inf"):
+        near = meant(strategy, known) if strategy not in known else ""
+        raise InputError(f"expected --learning-rate STRATEGY=RATE, like tinytrain=0.003, received {entry!r}{near}")
     return strategy, rate

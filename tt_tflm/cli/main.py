@@ -17,7 +17,7 @@ from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
 from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
-from tt_tflm.errors import InputError, TinyTrainError
+from tt_tflm.errors import InputError, TinyTrainError, UnsupportedModelError
 from tt_tflm.files.new_folder import check_new_folder
 from tt_tflm.files.output import same_file
 
@@ -32,25 +32,28 @@ def cli() -> None:
 
 @cli.command()
 @options.model_argument
+@options.model_output_option
 @options.json_option
-def summary(model: Path, json_path: Path | None) -> None:
-    """List the layers of MODEL (.keras) and what training each of them costs."""
+def summary(model: Path, model_output: str | None, json_path: Path | None) -> None:
+    """List the layers of MODEL and what training each of them costs."""
     from tt_tflm import report
 
     with terminal.stages("loading the model") as stage:
         import tt_tflm
 
-        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter = tt_tflm.TrainableConverter.from_keras_file(model, output=model_output)
         layers = list(converter.layers)
         stage("costing each layer")
         costs = converter.layer_costs()
-    terminal.show(report.layer_table(model.name, layers, costs))
+        about = {"input_shape": list(converter.input_shape), "input_scaling": list(converter.input_scaling)}
+    terminal.show(report.layer_table(model.name, layers, costs, **about))
     if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": _layer_figures(layers, costs)})
+        report.write_json(json_path, {"schema_version": 1, **about, "layers": _layer_figures(layers, costs)})
 
 
 @cli.command()
 @options.model_argument
+@options.model_output_option
 @options.episode_option
 @options.budget_options
 @click.option("--strategy", type=terminal.OneOf(options.strategy_names), default="tinytrain", show_default=True)
@@ -68,6 +71,7 @@ def summary(model: Path, json_path: Path | None) -> None:
 @options.json_option
 def plan(
     model: Path,
+    model_output: str | None,
     episode_path: Path,
     limits: options.BudgetOptions,
     strategy: str,
@@ -77,7 +81,7 @@ def plan(
     output: Path,
     json_path: Path | None,
 ) -> None:
-    """Choose what a static build of MODEL (.keras) should train for an episode, within a budget."""
+    """Choose what a static build of MODEL should train for an episode, within a budget."""
     from tt_tflm import report
 
     if json_path and same_file(json_path, output):
@@ -89,7 +93,7 @@ def plan(
         from tt_tflm.build.planning import plan_on_host
 
         loss, optimizer = training.make()
-        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter = tt_tflm.TrainableConverter.from_keras_file(model, output=model_output)
         converter.loss, converter.optimizer = loss, optimizer
         converter.input_scaling = input_scaling
         episode = load_episode(episode_path, converter.input_shape, converter.input_scaling)
@@ -107,6 +111,7 @@ def plan(
 
 @cli.command()
 @options.model_argument
+@options.model_output_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="Folder to create.")
 @click.option(
     "--target",
@@ -126,6 +131,13 @@ def plan(
     default="c",
     show_default=True,
     help="C sources, or models with custom ops for TensorFlow Lite Micro.",
+)
+@click.option(
+    "--weights",
+    type=terminal.OneOf(options.WEIGHT_NAMES),
+    default="auto",
+    show_default=True,
+    help="As text in a C source, or as one binary file that an assembler source includes; auto: C up to 4 MiB.",
 )
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), metavar="FILE", help="Update plan (plan.json).")
 @click.option(
@@ -163,10 +175,12 @@ def plan(
 @options.json_option
 def convert(
     model: Path,
+    model_output: str | None,
     output: Path,
     target: str,
     name: str | None,
     backend: str,
+    weights: str,
     plan_path: Path | None,
     trained: tuple[str, ...],
     mode: str,
@@ -178,7 +192,7 @@ def convert(
     input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
-    """Make a trainable build of MODEL (.keras) in the folder OUT."""
+    """Make a trainable build of MODEL in the folder OUT."""
     from tt_tflm import report
 
     check_new_folder(output)
@@ -192,9 +206,9 @@ def convert(
 
         plan = tt_tflm.UpdatePlan.load(plan_path) if plan_path else tt_tflm.UpdatePlan(layers) if layers else None
         loss, optimizer = training.make()
-        converter = tt_tflm.TrainableConverter.from_keras_file(model)
+        converter = tt_tflm.TrainableConverter.from_keras_file(model, output=model_output)
         converter.target, converter.loss, converter.optimizer = target, loss, optimizer
-        converter.backend = backend
+        converter.backend, converter.weights = backend, weights
         if name is not None:
             converter.name = name
         converter.plan, converter.mode, converter.tail = plan, mode, tail
@@ -239,6 +253,7 @@ def convert(
 )
 @click.option("--flip", is_flag=True, help="Pseudo-queries may be mirrored: left and right mean the same.")
 @click.option("--seed", type=terminal.Count(0), help="Of the pseudo-queries.  [default: 0]")
+@options.build_scaling_option
 @options.json_option
 def simulate(
     build_path: Path,
@@ -249,6 +264,7 @@ def simulate(
     gradient: str | None,
     flip: bool,
     seed: int | None,
+    input_scaling: tuple[float, float] | None,
     json_path: Path | None,
 ) -> None:
     """Adapt the build in the folder OUT to an episode, on this machine, on an emulated Cortex-M or in TFLM."""
@@ -258,6 +274,7 @@ def simulate(
         import tt_tflm
         from tt_tflm.boards.adaptation import adapt, adapt_on_board, augment_for, check_classes
         from tt_tflm.boards.episode import load_episode
+        from tt_tflm.boards.input_range import InputRange
 
         build = tt_tflm.load_build(build_path)
         about = build.simulation
@@ -273,7 +290,9 @@ def simulate(
                 f"expected a build whose labels are classes, as those of an episode are, received {build_path} of loss "
                 f"'{about['loss']}', whose labels are vectors: train it with load_build(...).simulate()"
             )
-        episode = load_episode(episode_path, tuple(about["input_shape"]), about["input_scaling"])
+        bounds = InputRange.of(about["input_scaling"])
+        scaling = input_scaling or about["input_scaling"]
+        episode = load_episode(episode_path, tuple(about["input_shape"]), scaling, bounds)
         check_classes(episode, about["classes"])
         device = device or build.default_device
     with build.simulate(device=device) as board, terminal.stages("adapting") as stage:
@@ -298,11 +317,11 @@ def simulate(
 @cli.command("supported-ops")
 @options.json_option
 def supported_ops(json_path: Path | None) -> None:
-    """List the Keras layers that can be converted, and what can be trained of them."""
+    """List the layers and operations that models may be made of, and what can be trained of them."""
     from dataclasses import asdict
 
     from tt_tflm import report
-    from tt_tflm.frontend.layers import supported_layers
+    from tt_tflm.frontend.supported import supported_layers
 
     layers = supported_layers()
     terminal.show(report.supported_table(layers))
@@ -323,9 +342,13 @@ cli.add_command(evaluate)
 def main(arguments: list[str] | None = None) -> None:
     """Runs `tt-tflm` and exits: 0, 1 when a tool or a device failed, 2 for bad input, 130 when interrupted."""
     try:
-        cli.main(arguments, prog_name="tt-tflm", standalone_mode=False)
+        with terminal.told_warnings():
+            cli.main(arguments, prog_name="tt-tflm", standalone_mode=False)
     except click.ClickException as error:
         _fail(terminal.usage_message(error), 2)
+    except UnsupportedModelError as error:
+        terminal.show_obstacles(error.obstacles)
+        _fail(f"{len(error.obstacles)} layers cannot be converted", 2)
     except InputError as error:
         _fail(str(error), 2)
     except TinyTrainError as error:

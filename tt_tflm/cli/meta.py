@@ -44,7 +44,7 @@ class CountOrRange(click.ParamType):
 
 
 @click.command("meta-train")
-@click.argument("backbone", type=options.ModelPath(path_type=Path))
+@options.model_file("backbone")
 @options.data_option
 @options.skip_corrupt_option
 @click.option(
@@ -126,7 +126,7 @@ def meta_train(
     json_path: Path | None,
     **settings: Any,
 ) -> None:
-    """Train BACKBONE (.keras, ends in an embedding) on episodes, so that few samples of new classes are enough.
+    """Train BACKBONE, which ends in an embedding, on episodes, so that few samples of new classes are enough.
 
     A run that was killed goes on where its checkpoint stands when it is started again in the same way. Where no
     validation is better than that of BACKBONE, nothing is written and the exit status is 1.
@@ -136,7 +136,8 @@ def meta_train(
     check_output(output)
     began = time.monotonic()
     with terminal.stages("loading TensorFlow") as stage:
-        from tt_tflm.frontend.keras_model import check_model, load_keras
+        from tt_tflm.frontend.keras_model import check_model
+        from tt_tflm.frontend.loaders import load_keras
         from tt_tflm.frontend.quiet import import_keras
         from tt_tflm.meta import RunSettings, Sampling, Settings, fit
         from tt_tflm.meta.distribution import is_chief, make_strategy

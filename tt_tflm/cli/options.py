@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tt_tflm.cli import terminal
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, meant
 from tt_tflm.files.output import check_writable
 from tt_tflm.losses import LOSSES, Loss, PrototypeLoss
 from tt_tflm.models import STARTER
@@ -24,15 +25,21 @@ if TYPE_CHECKING:
     from tt_tflm.plan import Budget
 
 BACKEND_NAMES = ("c", "tflm")
+WEIGHT_NAMES = ("auto", "c", "binary")
 MODE_NAMES = ("static", "dynamic")
 PRECISION_NAMES = ("float32", "int8")
 GRADIENT_NAMES = ("exact", "constant")
+INTERPRETER = "tflm"
+_MODELS = (
+    "a .keras or .h5 file of Keras 2 or 3, a SavedModel folder of Keras 2, a float .tflite file, or `starter` for the "
+    "model that comes with this."
+)
 _CHANNELS = re.compile(r"\d+(,\d+)*")
 _Command = Callable[..., Any]
 
 
 class ModelPath(click.Path):
-    """A .keras file, or the word `starter` for the model that comes with the package."""
+    """A file of a Keras model, or the word `starter` for the model that comes with the package."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return STARTER if value == "starter" else super().convert(value, param, ctx)
@@ -54,7 +61,22 @@ def strategy_names() -> Sequence[str]:
     return training_names()
 
 
-model_argument = click.argument("model", type=ModelPath(path_type=Path))
+def model_file(name: str) -> Callable[[_Command], _Command]:
+    """An argument that is a model; the command's help tells which files it may be."""
+
+    def decorate(command: _Command) -> _Command:
+        about = inspect.cleandoc(command.__doc__ or "")
+        command.__doc__ = f"{about}\n\n{name.upper()} is {_MODELS}"
+        decorated: _Command = click.argument(name, type=ModelPath(path_type=Path))(command)
+        return decorated
+
+    return decorate
+
+
+model_argument = model_file("model")
+model_output_option = click.option(
+    "--model-output", metavar="NAME", help="Of a model with several outputs, the layer that makes the one to train."
+)
 json_option = click.option(
     "--json",
     "json_path",
@@ -83,29 +105,36 @@ skip_corrupt_option = click.option("--skip-corrupt", is_flag=True, help="Leave f
 
 
 class Scaling(click.ParamType):
-    """How pixels become inputs: two numbers with a comma between them."""
+    """How uint8 becomes inputs: two numbers with a comma between them, or a word. None is what model or build tells."""
 
-    name = "scale,shift"
+    name = "scaling"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "SCALE,SHIFT"
+        return "SCALE,SHIFT|none|model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
+        from tt_tflm.boards.input_range import given_scaling
+
         try:
-            scale, shift = map(float, value.split(","))
-        except ValueError:
-            self.fail(f"expected two numbers SCALE,SHIFT, like 0.00392157,0, received {value!r}", param, ctx)
-        return scale, shift
+            return given_scaling(value)
+        except InputError as error:
+            self.fail(str(error).removeprefix("input_scaling: "), param, ctx)
 
 
-input_scaling_option = click.option(
-    "--input-scaling",
-    type=Scaling(),
-    help="pixel * SCALE + SHIFT is the input of MODEL; the range of 0 to 255 by it is that of all inputs.  "
-    "[default: pixel / 127.5 - 1]",
+def _scaling_option(model: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--input-scaling",
+        type=Scaling(),
+        help="What uint8 becomes: number * SCALE + SHIFT; none: the number as it is; model: " + model + "  "
+        "[default: model]",
+    )
+
+
+input_scaling_option = _scaling_option(
+    "as it is where MODEL begins with Rescaling, Normalization or the like or takes integers, else number / 127.5 - 1. "
+    "The range of 0 to 255 by it is that of all inputs."
 )
+build_scaling_option = _scaling_option("as the build was converted, whose range all inputs have to keep to.")
 
 
 class Target(click.ParamType):
@@ -130,7 +159,12 @@ class Simulator(Target):
     """Where a build is simulated: a device, or the interpreter of TensorFlow Lite Micro."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value if value == "tflm" else super().convert(value, param, ctx)
+        if value == INTERPRETER:
+            return value
+        near = meant(value, (INTERPRETER,))
+        if near:
+            self.fail(f"expected a device or {INTERPRETER}, received {value!r}{near}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Limit(click.ParamType):

@@ -57,7 +57,7 @@ def inspect(state_path: Path, build_path: Path | None, json_path: Path | None) -
     help="Model to write, .keras or .tflite.",
 )
 def merge(model: Path, state_path: Path, output: Path) -> None:
-    """Bring what a board has learned back into MODEL (.keras), the model its build was converted from."""
+    """Bring what a board has learned back into MODEL, the model its build was converted from."""
     from tt_tflm.state import personalisation
 
     personalisation.check_output(output)
@@ -65,7 +65,8 @@ def merge(model: Path, state_path: Path, output: Path) -> None:
         raise InputError(f"expected an output other than the model, received {output} for both")
     state = personalisation.newest(list(personalisation.load_states(state_path).values()))
     with terminal.stages("loading the model") as stage:
-        from tt_tflm.frontend.keras_model import check_model, load_keras
+        from tt_tflm.frontend.keras_model import check_model
+        from tt_tflm.frontend.loaders import load_keras
 
         keras_model = load_keras(model)
         check_model(keras_model)

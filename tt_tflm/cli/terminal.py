@@ -7,6 +7,7 @@ import io
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
@@ -14,11 +15,13 @@ from typing import Any, NoReturn, TextIO
 import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
-from tt_tflm.errors import InputError, meant
+from tt_tflm.errors import InputError, InputWarning, meant
 from tt_tflm.files.output import is_stdout
 
 _WIDTH_OF_A_FILE = 160
+_running: list[Progress] = []  # what is shown at the moment, if anything
 
 
 def show(content: RenderableType) -> None:
@@ -30,6 +33,21 @@ def show(content: RenderableType) -> None:
     if not console.is_terminal:
         console = Console(stderr=to_stderr, markup=False, emoji=False, width=_WIDTH_OF_A_FILE)
     console.print(content)
+
+
+def show_obstacles(obstacles: Iterable[str]) -> None:
+    """Prints what is in the way of a model to stderr, a row for each layer."""
+    table = Table(show_lines=True)
+    for column in ("layer", "in the way", "way out"):
+        table.add_column(column)
+    for line in obstacles:
+        layer, _, rest = line.partition(": ")
+        reason, _, remedy = rest.rpartition("; ")
+        table.add_row(layer, reason or remedy, remedy if reason else "")
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False, width=_WIDTH_OF_A_FILE)
+    console.print(table)
 
 
 class Stages:
@@ -64,7 +82,38 @@ def stages(first: str) -> Iterator[Stages]:
             disable=not console.is_terminal,
         )
         with progress:
-            yield Stages(progress, progress.add_task(first, total=None))
+            _running.append(progress)
+            try:
+                yield Stages(progress, progress.add_task(first, total=None))
+            finally:
+                _running.remove(progress)
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """While the block runs, each warning of this package is a line on stderr, above the progress; once each."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        usual = warnings.showwarning
+
+        def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, InputWarning):
+                usual(message, category, *where, **more)
+            elif str(message) not in told:
+                told.add(str(message))
+                _print_line(f"tt-tflm: warning: {message}")
+
+        warnings.showwarning = show_warning
+        yield
+
+
+def _print_line(line: str) -> None:
+    if _running and not _running[-1].disable:
+        # Written past it, the line would stand in the middle of the display.
+        _running[-1].console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    elif sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _own_stderr() -> TextIO:
@@ -94,7 +143,8 @@ class Commands(click.Group):
 
     def _refuse(self, ctx: click.Context, received: str) -> NoReturn:
         commands = ", ".join(self.list_commands(ctx))
-        raise InputError(f"expected a command ({commands}), received {received}; see {ctx.command_path} --help")
+        near = meant(received, self.list_commands(ctx)) or ";"
+        raise InputError(f"expected a command ({commands}), received {received}{near} see {ctx.command_path} --help")
 
 
 class OneOf(click.ParamType):

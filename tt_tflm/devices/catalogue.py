@@ -49,9 +49,9 @@ def get_device(name: str) -> Device:
     try:
         return catalogue[name]
     except (KeyError, TypeError):
-        near = meant(name, catalogue) if isinstance(name, str) else ""
         raise InputError(
-            f"expected a target of {', '.join(catalogue)} or the path of a profile (.toml), received {name!r}{near}"
+            f"expected a target of {', '.join(catalogue)} or the path of a profile (.toml), received {name!r}"
+            f"{meant(name, catalogue)}"
         ) from None
 
 

@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 
 from tt_tflm.devices.cores import CORES, Feature, core_names
 from tt_tflm.devices.profiles import DeviceProfile, profile_of
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.files.schema import checked
 from tt_tflm.files.toml_input import read_toml
 
@@ -104,8 +104,7 @@ def device_from_json(content: Any, where: str = "device") -> Device:
     given = checked(content, dict[str, Any], where)
     features = {key: value for key, value in given.items() if key not in own}
     device = checked({key: given[key] for key in own if key in given} | {"features": features}, Device, where)
-    if device.core not in core_names():
-        raise InputError(f"{where}: core: expected one of {', '.join(core_names())}, received {device.core!r}")
+    expect_one_of(f"{where}: core", device.core, core_names())
     for key, allowed in CORES[device.core].features.items():
         if features.get(key) not in allowed:
             raise InputError(f"{where}: {key}: expected one of {allowed}, received {features.get(key)!r}")

@@ -67,7 +67,8 @@ class Exporter(Protocol):
         """Writes a build; on any error nothing is left behind.
 
         Args:
-            build: of any backend.
+            build: of any backend. Its text files are ``build.files``; weights in binary form are ``build.binary``, and
+                ``tt_tflm.export.firmware.firmware`` gives either.
             path: does not exist yet, or is an empty folder where a folder is written.
             options: name -> value of those that were given.
 

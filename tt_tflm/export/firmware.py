@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tt_tflm.build.artefact import Build
 from tt_tflm.emit.c.library import kernel_source
+from tt_tflm.emit.c.weight_files import Weights, weight_assembly, weight_source
 from tt_tflm.emit.runtime import alias_header
+from tt_tflm.emit.source_files import SOURCE_SUFFIXES
 from tt_tflm.emit.tflm.session import model_array
 from tt_tflm.errors import InputError, ToolchainError
 from tt_tflm.files.ops_path import ops_path
@@ -27,6 +29,7 @@ class Firmware:
     Args:
         files: the model and its runtime: path below the build's folder -> text; for TensorFlow Lite Micro with the
             models as arrays.
+        binary: the weights, where one of the files includes them from `weight_binary`.
         kernels: of the files those that are compiled with the kernels' flags.
         arena_bytes: of ``tt_init``; with TensorFlow Lite Micro enough for a machine with pointers of 64 bits.
         row_pool_bytes: of ``tt_init``.
@@ -38,11 +41,12 @@ class Firmware:
     arena_bytes: int
     row_pool_bytes: int
     interpreted: bool
+    binary: Weights | None = None
 
     @property
     def sources(self) -> list[str]:
         """What is compiled of the files."""
-        return sorted(name for name in self.files if name.endswith((".c", ".cc")))
+        return sorted(name for name in self.files if name.endswith(SOURCE_SUFFIXES))
 
     @property
     def ram_bytes(self) -> int:
@@ -50,8 +54,12 @@ class Firmware:
         return self.arena_bytes + self.row_pool_bytes
 
 
-def firmware(build: Build) -> Firmware:
+def firmware(build: Build, *, plain_c: bool = False) -> Firmware:
     """The sources of a build.
+
+    Args:
+        build: of either backend.
+        plain_c: whether weights have to be C text, for build systems that find no file which a source includes.
 
     Raises:
         InputError: it is of the backend ``tflm``, and of a version that had no sources around its models.
@@ -62,9 +70,13 @@ def firmware(build: Build) -> Firmware:
     if symbol != _NAME:  # by which the exports' own sources know the model
         files[f"include/{_NAME}.h"] = alias_header(symbol, files[f"include/{symbol}.h"], _NAME)
     if build.backend == "c":
-        return Firmware(
-            files, (kernel_source(symbol),), report["arena_bytes"], report["row_pool_bytes"], interpreted=False
-        )
+        binary = build.binary
+        if binary is not None and plain_c:
+            files.pop(weight_assembly(symbol), None)
+            files[weight_source(symbol)] = "".join(binary.source())
+            binary = None
+        arena, row_pool = report["arena_bytes"], report["row_pool_bytes"]
+        return Firmware(files, (kernel_source(symbol),), arena, row_pool, interpreted=False, binary=binary)
     if "lists_bytes" not in build.simulation:
         raise InputError("expected a build with include/tt_model.h, received one without: convert again")
     for name in (TRAIN, FISHER):

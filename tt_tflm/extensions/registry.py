@@ -75,8 +75,10 @@ class Registry(Generic[_Entry]):
         try:
             return self._entries[name]
         except (KeyError, TypeError):
-            near = meant(name, self._entries) if isinstance(name, str) else ""
-            raise InputError(f"expected {self._kind} of {', '.join(self._entries)}, received {name!r}{near}") from None
+            known = ", ".join(self._entries)
+            raise InputError(
+                f"expected {self._kind} of {known}, received {name!r}{meant(name, self._entries)}"
+            ) from None
 
     def __contains__(self, name: object) -> bool:
         self._read()

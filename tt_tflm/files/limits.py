@@ -48,3 +48,24 @@ EXPANSION = 4
 
 HDF5_OBJECTS = 100_000
 """Groups and datasets of a file of weights."""
+
+HDF5_BYTES = 512 * MEBIBYTE
+"""Of a whole model in HDF5."""
+
+SAVED_MODEL_BYTES = 64 * MEBIBYTE
+"""Of saved_model.pb and of keras_metadata.pb, which hold graphs and no weights."""
+
+OBJECT_GRAPH_BYTES = 16 * MEBIBYTE
+"""Of the graph of objects in a checkpoint."""
+
+CHECKPOINT_INDEX_BYTES = 16 * MEBIBYTE
+"""Of the index of a checkpoint: the names of its tensors, and where they lie."""
+
+TENSOR_AXES = 32
+"""Of a tensor in a checkpoint."""
+
+SHARDS = 1000
+"""Data files of a checkpoint."""
+
+TFLITE_BYTES = 512 * MEBIBYTE
+"""Of a TensorFlow Lite model."""

@@ -7,29 +7,39 @@ follows. The outputs stay the same, the gradients of that layer do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.graph import MODEL_INPUT, Graph, Node
-from tt_tflm.frontend.layers import Layer
+from tt_tflm.frontend.linear import Linear
 from tt_tflm.frontend.quiet import import_keras
 
 if TYPE_CHECKING:
     import keras
 
-DROPPED = ("Dropout", "SpatialDropout1D", "SpatialDropout2D")
+    from tt_tflm.frontend.layers import Layer
+
+DROPPED = (
+    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity",
+    "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+)  # fmt: skip
+"""Layers that do nothing at inference, so that a batch norm may be folded through them."""
 
 
 @dataclass(frozen=True)
 class FoldedLayer:
     """A layer with weights and its weights after folding: rows float32 (channels, stride)."""
 
-    layer: Layer
+    part: Linear
     rows: np.ndarray
+
+    @property
+    def layer(self) -> Layer:
+        """As the rest of the package sees it."""
+        return self.part.layer
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Folded:
     """What became of a graph's nodes.
 
     Attributes:
-        weights: per node index, the layers with weights it holds: one, or two for a SeparableConv2D.
+        weights: per node index, the linear maps it holds, in the order of its rule.
         scale_shift: per index of a batch norm that stands alone, float32 scale and shift, each (channels,).
         skipped: index of a node that computes nothing any more -> index of the node (or MODEL_INPUT) it passes on.
         norms: index of a node with weights -> indices of the batch norms folded into its last layer, in their order.
@@ -55,8 +65,12 @@ class Folded:
         return index
 
     def layers(self) -> list[FoldedLayer]:
-        """Every layer with weights in topological order."""
-        return [folded for index in sorted(self.weights) for folded in self.weights[index]]
+        """Every layer with weights in topological order, those that are used in several places once."""
+        distinct: dict[tuple[int, int | None], FoldedLayer] = {}
+        for index in sorted(self.weights):
+            for folded in self.weights[index]:
+                distinct.setdefault(folded.part.key, folded)
+        return list(distinct.values())
 
 
 def fold(graph: Graph) -> Folded:
@@ -67,26 +81,41 @@ def fold(graph: Graph) -> Folded:
     """
     folded = Folded({}, {}, {}, {})
     uses = graph.uses()
-    kernels: dict[int, list[tuple[Layer, np.ndarray, np.ndarray | None]]] = {}
+    maps: dict[int, list[_Map]] = {}
+    calls: dict[int, int] = {}
+    groups: dict[int, list[_Map]] = {}
+    for node in graph.nodes:
+        calls[id(node.layer)] = calls.get(id(node.layer), 0) + (node.result == 0)
     for index, node in enumerate(graph.nodes):
         kind = type(node.layer).__name__
         if kind in DROPPED or (kind == "Activation" and is_linear(node.layer)):
             folded.skipped[index] = node.sources[0]
-        elif kind in _WEIGHTS_OF:
-            kernels[index] = _WEIGHTS_OF[kind](node)
-        elif kind == "BatchNormalization":
+        elif node.parts:
+            if node.group not in groups:
+                groups[node.group] = [_Map(part, *part.read()) for part in node.parts]
+            maps[index] = groups[node.group]
+        elif kind == "BatchNormalization" and _over_last_axis(node):
             scale, shift = scale_and_shift(node)
             target = _linear_layer_before(graph, folded, uses, node.sources[0])
-            if target is None:
+            # A layer that is called in several places has one kernel, and could not take up the norms of all.
+            if target is None or calls[id(graph.nodes[target].layer)] > 1:
                 folded.scale_shift[index] = (scale.astype(np.float32), shift.astype(np.float32))
             else:
-                layer, kernel, bias = kernels[target].pop()
-                kernels[target].append(_scaled(layer, kernel, bias, scale, shift))
+                maps[target][-1] = _scaled(maps[target][-1], scale, shift)
                 folded.skipped[index] = node.sources[0]
                 folded.norms.setdefault(target, []).append(index)
-    for index, parts in kernels.items():
-        folded.weights[index] = tuple(_rows(*part) for part in parts)
+    for index, parts in maps.items():
+        folded.weights[index] = tuple(_rows(part) for part in parts)
     return folded
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A linear map and its weights in double precision."""
+
+    part: Linear
+    kernel: np.ndarray
+    bias: np.ndarray | None
 
 
 def is_linear(layer: keras.layers.Layer) -> bool:
@@ -94,11 +123,17 @@ def is_linear(layer: keras.layers.Layer) -> bool:
     return layer.activation is None or layer.activation is import_keras().activations.linear
 
 
+def _over_last_axis(node: Node) -> bool:
+    axis = node.layer.axis
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    return axes in ([-1], [len(node.output_shape)])
+
+
 def _linear_layer_before(graph: Graph, folded: Folded, uses: dict[int, int], index: int) -> int | None:
     while index != MODEL_INPUT and uses[index] == 1:
         if index not in folded.skipped:
-            layer = graph.nodes[index].layer
-            return index if type(layer).__name__ in _WEIGHTS_OF and is_linear(layer) else None
+            node = graph.nodes[index]
+            return index if node.rule is not None and node.rule.ends_linear and is_linear(node.layer) else None
         index = folded.skipped[index]
     return None
 
@@ -125,63 +160,26 @@ def scale_and_shift(node: Node) -> tuple[np.ndarray, np.ndarray]:
     return scale, shift
 
 
-def _scaled(
-    layer: Layer, kernel: np.ndarray, bias: np.ndarray | None, scale: np.ndarray, shift: np.ndarray
-) -> tuple[Layer, np.ndarray, np.ndarray]:
-    # The output channels of a depthwise kernel are spread over its last two axes, cin major.
-    spread = scale.reshape(layer.kernel_shape[2:]) if layer.kind == "depthwise" else scale
-    shifted = shift if bias is None else bias * scale + shift
-    with_bias = Layer.of(layer.name, layer.kind, layer.kernel_shape, True, layer.input_shape, layer.output_shape)
-    return with_bias, kernel * spread, shifted
+def _scaled(map_: _Map, scale: np.ndarray, shift: np.ndarray) -> _Map:
+    layer = map_.part.layer
+    kernel = map_.kernel * layer.spread(scale)
+    bias = shift if map_.bias is None else map_.bias * scale + shift
+    return replace(map_, part=map_.part.with_bias(), kernel=kernel, bias=bias)
 
 
-def _rows(layer: Layer, kernel: np.ndarray, bias: np.ndarray | None) -> FoldedLayer:
+def _rows(map_: _Map) -> FoldedLayer:
+    layer = map_.part.layer
     # A weight beyond float32 becomes infinite here and is reported below.
     with np.errstate(over="ignore"):
-        rows = layer.kernel_to_rows(kernel, bias)
+        rows = layer.kernel_to_rows(map_.kernel, map_.bias)
     if not np.all(np.isfinite(rows)):
         raise InputError(
             f"layer '{layer.name}': expected finite weights with batch norm folded, received NaN or infinity; "
             "train or load the model again"
         )
-    return FoldedLayer(layer, rows)
+    return FoldedLayer(map_.part, rows)
 
 
 def _array(variable: object) -> np.ndarray:
     # Folding in double precision leaves one rounding, to float32, at the end.
     return np.asarray(variable, dtype=np.float64)
-
-
-def _bias(node: Node) -> np.ndarray | None:
-    return _array(node.layer.bias) if node.layer.use_bias else None
-
-
-def _one(kind: str) -> Callable[[Node], list[tuple[Layer, np.ndarray, np.ndarray | None]]]:
-    def weights(node: Node) -> list[tuple[Layer, np.ndarray, np.ndarray | None]]:
-        kernel = _array(node.layer.kernel)
-        exact = "pointwise" if kind == "conv2d" and kernel.shape[:2] == (1, 1) else kind
-        bias = _bias(node)
-        layer = Layer.of(node.name, exact, kernel.shape, bias is not None, node.input_shapes[0], node.output_shape)
-        return [(layer, kernel, bias)]
-
-    return weights
-
-
-def _separable(node: Node) -> list[tuple[Layer, np.ndarray, np.ndarray | None]]:
-    depthwise, pointwise = _array(node.layer.depthwise_kernel), _array(node.layer.pointwise_kernel)
-    bias = _bias(node)
-    between = (*node.output_shape[:2], pointwise.shape[2])
-    first = Layer.of(f"{node.name}/depthwise", "depthwise", depthwise.shape, False, node.input_shapes[0], between)
-    second = Layer.of(
-        f"{node.name}/pointwise", "pointwise", pointwise.shape, bias is not None, between, node.output_shape
-    )
-    return [(first, depthwise, None), (second, pointwise, bias)]
-
-
-_WEIGHTS_OF = {
-    "Conv2D": _one("conv2d"),
-    "DepthwiseConv2D": _one("depthwise"),
-    "SeparableConv2D": _separable,
-    "Conv1D": _one("conv1d"),
-    "Dense": _one("dense"),
-}

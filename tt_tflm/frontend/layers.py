@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A layer with weights as the rest of the package sees it, and the table of what the front end takes."""
+"""A layer with weights as the rest of the package sees it, and the names of activations."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _CHANNELS_FIRST = {
     "depthwise": (2, 3, 0, 1),
     "conv1d": (2, 0, 1),
     "dense": (1, 0),
+    "conv2d_transpose": (2, 0, 1, 3),
 }
 KINDS = tuple(_CHANNELS_FIRST)
 
@@ -29,9 +30,10 @@ class Layer:
     Attributes:
         name: Keras name; a layer inside a nested model whose name is not unique is "<model>/<layer>"; the halves of a
             SeparableConv2D are "<name>/depthwise" and "<name>/pointwise".
-        kind: "conv2d", "pointwise" (a conv2d with a 1x1 kernel), "depthwise", "conv1d" or "dense".
-        kernel_shape: Keras layout: conv2d and pointwise (kh, kw, cin, cout), depthwise (kh, kw, cin, multiplier),
-            conv1d (k, cin, cout), dense (in, out).
+        kind: "conv2d", "pointwise" (a conv2d with a 1x1 kernel), "depthwise", "conv1d", "dense" or "conv2d_transpose".
+        kernel_shape: Keras layout: conv2d and pointwise (kh, kw, cin of a group, cout), depthwise (kh, kw, cin,
+            multiplier), conv1d (k, cin of a group, cout), dense (in, out), conv2d_transpose (kh, kw, cout, cin). What
+            has one row of taps has kh 1.
         channels: output channels, that is rows.
         row_length: weights in a row, its bias not counted.
         bias: whether a bias exists: the layer has one, or a batch norm is folded into it.
@@ -61,9 +63,14 @@ class Layer:
         output_shape: tuple[int, ...],
     ) -> Layer:
         """A layer whose channels, row length and MACs follow from its kernel and output shapes."""
-        channels = math.prod(kernel_shape[2:]) if kind == "depthwise" else kernel_shape[-1]
+        if kind == "depthwise":
+            channels = math.prod(kernel_shape[2:])
+        else:
+            channels = kernel_shape[_CHANNELS_FIRST[kind][0]]
         row_length = math.prod(kernel_shape) // channels
-        macs = math.prod(output_shape) * row_length
+        # A transposed convolution spreads each input position over its window.
+        positions = math.prod(input_shape[:-1]) * channels if kind == "conv2d_transpose" else math.prod(output_shape)
+        macs = positions * row_length
         return cls(name, kind, kernel_shape, channels, row_length, bias, input_shape, output_shape, macs)
 
     @property
@@ -75,6 +82,12 @@ class Layer:
     def parameters(self) -> int:
         """Trainable numbers: kernel and, where it exists, bias."""
         return self.channels * (self.row_length + int(self.bias))
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """One number for each channel, (channels,), in a shape that a kernel can be multiplied by."""
+        if self.kind == "depthwise":  # its output channels are spread over the last two axes, cin major
+            return values.reshape(self.kernel_shape[2:])
+        return values[:, None] if self.kind == "conv2d_transpose" else values
 
     @property
     def row_axes(self) -> tuple[int, ...]:
@@ -132,65 +145,6 @@ class Layer:
         return kernel, rows[:, self.row_length].copy() if self.bias else None
 
 
-@dataclass(frozen=True)
-class SupportedLayer:
-    """A line of `tt-tflm supported-ops`.
-
-    Attributes:
-        layer: name of the class in `keras.layers`.
-        handled: what becomes of it in the build.
-        trains: "weights" where its rows can be trained, "passes gradients" where only the layers before it can,
-            "nothing" where neither is needed.
-        limits: what is refused.
-    """
-
-    layer: str
-    handled: str
-    trains: str
-    limits: str = ""
-
-
-_LAST = "channels_last"
-# Layer of Keras -> what becomes of it, the operations of tvm_passes.ops that it needs, and what is refused.
-_LAYERS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "Conv2D": ("kernel", ("conv2d",), f"{_LAST}, dilation 1, groups 1"),
-    "DepthwiseConv2D": ("kernel", ("depthwise_conv2d",), f"{_LAST}, dilation 1, equal strides"),
-    "SeparableConv2D": (
-        "depthwise and pointwise",
-        ("depthwise_conv2d", "conv2d"),
-        f"{_LAST}, dilation 1, equal strides",
-    ),
-    "Conv1D": ("kernel", ("conv2d",), f"{_LAST}, dilation 1, groups 1, padding not causal"),
-    "Dense": ("kernel", ("conv2d",), ""),
-    "BatchNormalization": ("folded, else scale and shift", ("affine",), "last axis, as at inference"),
-    "ReLU": ("clip, fused where it follows a kernel", ("clip",), "threshold 0"),
-    "LeakyReLU": ("elementwise", ("leaky_relu",), ""),
-    "Activation": ("as the activation named", (), "{activations}"),
-    "Softmax": ("over the last axis", ("softmax",), "last axis"),
-    "Add": ("elementwise", ("add",), ""),
-    "Multiply": ("elementwise, broadcasting", ("multiply", "multiply_channel"), ""),
-    "Concatenate": ("copies", ("concat",), "not along the batch"),
-    "AveragePooling2D": ("kernel", ("avg_pool",), _LAST),
-    "MaxPooling2D": ("kernel", ("max_pool",), _LAST),
-    "AveragePooling1D": ("kernel", ("avg_pool",), _LAST),
-    "MaxPooling1D": ("kernel", ("max_pool",), _LAST),
-    "GlobalAveragePooling2D": ("kernel", ("avg_pool",), _LAST),
-    "GlobalMaxPooling2D": ("kernel", ("max_pool",), _LAST),
-    "GlobalAveragePooling1D": ("kernel", ("avg_pool",), _LAST),
-    "GlobalMaxPooling1D": ("kernel", ("max_pool",), _LAST),
-    "ZeroPadding2D": ("into the kernel that follows, else a copy", ("pad2d",), _LAST),
-    "ZeroPadding1D": ("into the kernel that follows, else a copy", ("pad2d",), _LAST),
-    "Flatten": ("no code", (), _LAST),
-    "Reshape": ("no code", (), "at most three axes"),
-    "Dropout": ("dropped", (), ""),
-    "SpatialDropout1D": ("dropped", (), ""),
-    "SpatialDropout2D": ("dropped", (), ""),
-    "Rescaling": ("scale and shift", ("affine",), ""),
-    "InputLayer": ("the input", (), "one, float32, shape known"),
-}
-LAYER_TYPES = frozenset(_LAYERS)
-
-
 def activations() -> tuple[str, ...]:
     """Names in `keras.activations` of those that there is an operation for."""
     from tvm_passes.ops import OPS  # TVM takes seconds to import, and most commands end before they need it.
@@ -198,26 +152,15 @@ def activations() -> tuple[str, ...]:
     return ("linear", *(name for op in OPS.values() for name in op.activation_names))
 
 
-def supported_layers() -> tuple[SupportedLayer, ...]:
-    """What the front end takes, for as long as no other operation is registered."""
-    names = ", ".join(activations())
-    return tuple(
-        SupportedLayer(layer, handled, _trains(layer, ops), limits.format(activations=names))
-        for layer, (handled, ops, limits) in _LAYERS.items()
-    )
-
-
-def _trains(layer: str, ops: tuple[str, ...]) -> str:
-    from tvm_passes.ops import GRADIENTS, WEIGHTED
-
-    if layer == "InputLayer" or not all(op in GRADIENTS for op in ops):
-        return "nothing"
-    return "weights" if any(op in WEIGHTED for op in ops) else "passes gradients"
-
-
 def activation_name(function: object) -> str | None:
     """Which of ``activations()`` a Keras activation is, None where it is another; without one it is ``linear``."""
-    known = import_keras().activations
+    keras = import_keras()
     if function is None:
         return "linear"
-    return next((name for name in activations() if getattr(known, name, None) is function), None)
+    named = next((name for name in activations() if getattr(keras.activations, name, None) is function), None)
+    if named is not None:
+        return named
+    # tf.nn.softmax, keras.ops.sigmoid or a layer: what it is called is what it computes, if it is theirs.
+    kind = getattr(function, "__name__", type(function).__name__).lower()
+    theirs = str(getattr(function, "__module__", type(function).__module__)).split(".")[0] in ("keras", "tensorflow")
+    return kind if theirs and kind in activations() else None

@@ -26,7 +26,7 @@ class WeightOp:
     """An operator with weights, as it stands in the Relax main.
 
     Attributes:
-        kind: "conv2d" (1x1 and one-dimensional convolutions too), "depthwise" or "dense".
+        kind: "conv2d" (1x1 and one-dimensional convolutions too), "conv2d_transpose", "depthwise" or "dense".
         rows: float32 (channels, row_length + 1), the bias in the last column, 0 where there is none.
     """
 
@@ -90,4 +90,4 @@ def _op_kinds(layer: Layer) -> tuple[str, ...]:
     if layer.kind == "depthwise":
         # With one input channel a depthwise convolution is an ordinary one, and is imported as such.
         return ("depthwise", "conv2d") if layer.kernel_shape[2] == 1 else ("depthwise",)
-    return ("dense",) if layer.kind == "dense" else ("conv2d",)
+    return (layer.kind,) if layer.kind in ("dense", "conv2d_transpose") else ("conv2d",)

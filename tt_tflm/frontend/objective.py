@@ -21,7 +21,10 @@ from tt_tflm.losses import SoftmaxLoss
 if TYPE_CHECKING:
     from tt_tflm.losses import Loss
 
-_MOVES = ("Concatenate", "Flatten", "Reshape", *DROPPED)
+_MOVES = (
+    "Concatenate", "ExpandDims", "Flatten", "GetItem", "Permute", "RepeatVector", "Reshape", "Squeeze", "Transpose",
+    *DROPPED,
+)  # fmt: skip
 _AS_EMBEDDING = "use PrototypeLoss (--loss prototype) if the output is an embedding"
 
 
@@ -83,8 +86,11 @@ def _head(graph: Graph, index: int) -> tuple[Node | None, str]:
     if index == MODEL_INPUT:
         return None, "linear"
     node = graph.nodes[index]
-    is_softmax = type(node.layer).__name__ == "Softmax"
-    return node, "softmax" if is_softmax else activation_name(getattr(node.layer, "activation", None)) or "linear"
+    kind = type(node.layer).__name__.lower()
+    # Of a layer or of a bare operation.
+    return node, kind if kind in ("softmax", "sigmoid") else activation_name(
+        getattr(node.layer, "activation", None)
+    ) or "linear"
 
 
 def fitting_loss(output: Output, compiled: CompiledLoss | None, requested: Loss | None) -> Loss:

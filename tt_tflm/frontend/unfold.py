@@ -12,6 +12,7 @@ from tt_tflm.errors import InputError
 from tt_tflm.frontend.fold import FoldedLayer, fold, scale_and_shift
 from tt_tflm.frontend.graph import Node, flatten
 from tt_tflm.frontend.layers import Layer
+from tt_tflm.frontend.linear import Place
 
 if TYPE_CHECKING:
     import keras
@@ -49,20 +50,14 @@ def write_rows(model: keras.Model, rows: Mapping[str, tuple[Sequence[int], np.nd
 
 def _write(node: Node, part: FoldedLayer, norms: list[Node], channels: Sequence[int], rows: np.ndarray) -> None:
     layer, chosen = part.layer, np.asarray(channels, int)
-    kernel = _kernel_of(node, layer)
     plain = Layer.of(layer.name, layer.kind, layer.kernel_shape, False, layer.input_shape, layer.output_shape)
     scale = _scale(norms, chosen)
-    stored = plain.kernel_to_rows(np.asarray(kernel, np.float32), None)
+    kernel = part.part.kernel.read().reshape(layer.kernel_shape).astype(np.float32)
+    stored = plain.kernel_to_rows(kernel, None)
     stored[chosen, : layer.row_length] = rows[:, : layer.row_length].astype(np.float64) / scale[:, None]
-    _assign(node, kernel, plain.rows_to_kernel(stored)[0])
+    _assign(node, part.part.kernel, plain.rows_to_kernel(stored)[0])
     if layer.bias:
-        _write_bias(node, norms, chosen, rows[:, layer.row_length].astype(np.float64))
-
-
-def _kernel_of(node: Node, layer: Layer) -> keras.Variable:
-    if type(node.layer).__name__ != "SeparableConv2D":
-        return node.layer.kernel
-    return node.layer.depthwise_kernel if layer.kind == "depthwise" else node.layer.pointwise_kernel
+        _write_bias(node, part.part.bias, norms, chosen, rows[:, layer.row_length].astype(np.float64))
 
 
 def _scale(norms: list[Node], chosen: np.ndarray) -> np.ndarray:
@@ -81,12 +76,11 @@ def _scale(norms: list[Node], chosen: np.ndarray) -> np.ndarray:
     return total
 
 
-def _write_bias(node: Node, norms: list[Node], chosen: np.ndarray, bias: np.ndarray) -> None:
-    own = node.layer.bias if node.layer.use_bias else None
-    if not norms:
+def _write_bias(node: Node, own: Place | None, norms: list[Node], chosen: np.ndarray, bias: np.ndarray) -> None:
+    before = np.zeros(len(chosen)) if own is None else own.read().reshape(-1)[chosen]
+    if not norms and own is not None:
         _assign(node, own, _with(own, chosen, bias))
         return
-    before = np.zeros(len(chosen)) if own is None else np.asarray(own, np.float64)[chosen]
     for norm in norms[:-1]:
         scale, shift = scale_and_shift(norm)
         before = before * scale[chosen] + shift[chosen]
@@ -94,22 +88,22 @@ def _write_bias(node: Node, norms: list[Node], chosen: np.ndarray, bias: np.ndar
     scale = scale_and_shift(norms[-1])[0][chosen]
     if last.beta is not None:
         mean = np.asarray(last.moving_mean, np.float64)[chosen]
-        _assign(node, last.beta, _with(last.beta, chosen, bias - (before - mean) * scale))
+        _assign(node, Place(last.beta), _with(Place(last.beta), chosen, bias - (before - mean) * scale))
     else:
-        _assign(node, last.moving_mean, _with(last.moving_mean, chosen, before - bias / scale))
+        _assign(node, Place(last.moving_mean), _with(Place(last.moving_mean), chosen, before - bias / scale))
 
 
-def _with(variable: keras.Variable, chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
-    array = np.asarray(variable, np.float32).copy()
+def _with(place: Place, chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    array = place.read().reshape(-1).astype(np.float32)
     with np.errstate(over="ignore"):
         array[chosen] = values
     return array
 
 
-def _assign(node: Node, variable: keras.Variable, values: np.ndarray) -> None:
+def _assign(node: Node, place: Place, values: np.ndarray) -> None:
     if not np.all(np.isfinite(values)):
         raise InputError(
             f"layer '{node.name}': expected weights within float32 when its batch norm is unfolded, received infinity "
             "or NaN; train the model again with larger gammas"
         )
-    variable.assign(values)
+    place.write(values)

@@ -8,6 +8,7 @@ is told the plans of the others. The rest have one plan for all tasks and a stat
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tt_tflm.build.artefact import Build, load_build
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.build.planning import plan_on_host
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, InputWarning
 from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.meta.recipe import COSTS, Arm, Outcome, Recipe
 from tt_tflm.optimizers import Adam
@@ -150,7 +151,7 @@ class Comparison:
         recipe: of every adaptation.
         backend: ``c``, the device code on this machine, ``tflm``, TensorFlow Lite Micro's interpreter, or ``tf``,
             TensorFlow; the builds of the arms are of ``tflm`` if this is, else of ``c``.
-        model: a .keras file, for backend tf.
+        model: a file of a Keras model, for backend tf.
     """
 
     arms: tuple[Arm, ...]
@@ -259,13 +260,16 @@ class Bench:
         return adaptation.adapt(episode, layers, recipe.iterations, recipe.augment, recipe.seed, paced=recipe.paced)[0]
 
     def _adaptation(self, rate: float) -> Any:
-        from tt_tflm.frontend.keras_model import load_keras
+        from tt_tflm.frontend.loaders import load_keras
         from tt_tflm.meta.tf_adaptation import TfAdaptation
 
         if self._keras is None:
             os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(self._threads))
             os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-            self._keras = load_keras(self._model)
+            with warnings.catch_warnings():
+                # It was said when the model was converted.
+                warnings.simplefilter("ignore", InputWarning)
+                self._keras = load_keras(self._model)
         if rate not in self._adaptations:
             self._adaptations[rate] = TfAdaptation(self._keras, self._recipe.temperature, Adam(learning_rate=rate))
         return self._adaptations[rate]

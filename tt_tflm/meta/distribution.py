@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.meta.fake_quantization import call_fake_quantized, linear_kernels
 from tt_tflm.meta.prototypical import episode_loss, range_penalty
 
@@ -42,8 +42,7 @@ def make_strategy(name: str | tf.distribute.Strategy | None) -> tf.distribute.St
         return name
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
-    if name != "multiworker":
-        raise InputError(f"strategy: expected one of {', '.join(STRATEGIES)}, received {name!r}")
+    expect_one_of("strategy", name, STRATEGIES)
     try:
         config = json.loads(os.environ[_CLUSTER])
         workers, index = config["cluster"]["worker"], config["task"]["index"]

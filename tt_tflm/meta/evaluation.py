@@ -104,7 +104,7 @@ def evaluate(
     """Adapts a model to episodes by several strategies and judges each by the query samples.
 
     Args:
-        model: ends in an embedding; a ``.keras`` file or a model in memory.
+        model: ends in an embedding; a file of a Keras model, or one in memory.
         data: see ``tt_tflm.meta.images.load_images``.
         settings: None for the defaults.
         progress: called with what is going on, how much is done and how much there is in all.

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
+from tt_tflm.boards.input_range import ScalingChoice, given_scaling
 from tt_tflm.build.converter import PRECISIONS
 from tt_tflm.build.settings import BACKENDS as BUILD_BACKENDS
 from tt_tflm.devices import get_profile
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.losses import PrototypeLoss
 from tt_tflm.meta.episodes import Rows
 from tt_tflm.plan.budget import Budget
@@ -43,7 +44,7 @@ class EvaluationSettings:
         paced: whether the learning rate goes by the tightness of the support set (ops/include/tt_episode.h).
         seed: of drawn episodes, pseudo-queries, and of the strategy ``random``.
         jobs: processes that episodes are spread over.
-        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
+        input_scaling: of pixels, as the converter's: (scale, shift), ``none``, ``model`` or None.
         skip_corrupt: leave files out that cannot be decoded.
         instructions_on: an emulated core, or a device with one, on which the first episode's instructions are counted
             as well; backend ``c`` alone.
@@ -68,22 +69,21 @@ class EvaluationSettings:
     paced: bool = True
     seed: int = 0
     jobs: int = 1
-    input_scaling: tuple[float, float] | None = None
+    input_scaling: ScalingChoice = None
     skip_corrupt: bool = False
     instructions_on: str | None = None
 
     def __post_init__(self) -> None:
         self._check_strategies()
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, received {self.precision!r}")
+        expect_one_of("backend", self.backend, BACKENDS)
+        expect_one_of("precision", self.precision, PRECISIONS)
         if self.precision == "int8" and self.backend != "c":
             raise InputError(f"precision int8: expected backend 'c', received {self.backend!r}")
         for name, least in (("jobs", 1), ("count", 1), ("iterations", 0), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name}: expected a whole number of at least {least}, received {value!r}")
+        given_scaling(self.input_scaling)
         if not isinstance(self.budget, Budget):
             raise InputError(f"budget: expected a Budget, received {type(self.budget).__name__}")
         episodes = self.episodes

@@ -14,6 +14,7 @@ import numpy as np
 
 from tt_tflm.boards.episode import fit_samples
 from tt_tflm.boards.input_range import InputRange, InputScaling, check_support
+from tt_tflm.boards.sample_dtypes import as_samples
 from tt_tflm.errors import InputError
 from tt_tflm.files.image_file import SUFFIXES, read_image
 from tt_tflm.files.npz_arrays import ArrayFile, open_arrays
@@ -31,7 +32,7 @@ class ImageSet:
         name: where they come from, for errors and reports.
         labels: class of each image, int64 (N,), from 0 without a gap.
         classes: names of the classes.
-        read: row -> the image, uint8 or float32 (H, W, C).
+        read: row -> the image, uint8 or float32 (H, W, C); other numbers are cast to float32.
         skipped: files that could not be decoded and were left out.
     """
 
@@ -56,7 +57,7 @@ class ImageSet:
         Raises:
             InputError: an image does not fit.
         """
-        fitted = [fit_samples(f"{self.name}, image {row}", self.read(row)[None], input_shape, scaling) for row in rows]
+        fitted = [fit_samples(f"{self.name}, image {row}", self._read(row)[None], input_shape, scaling) for row in rows]
         return np.concatenate(fitted) if fitted else np.zeros((0, *input_shape), np.float32)
 
     def check_scale(self, scaling: tuple[float, float]) -> None:
@@ -65,10 +66,15 @@ class ImageSet:
         Raises:
             InputError: they are.
         """
-        if self.read(0).dtype == np.float32:
+        if self._read(0).dtype == np.float32:
             # Their sizes may differ, and least and greatest value of them all tell enough.
-            ends = [(image.min(), image.max()) for image in map(self.read, range(len(self.labels)))]
+            ends = [(image.min(), image.max()) for image in map(self._read, range(len(self.labels)))]
             check_support(self.name, np.array(ends, np.float32)[None, ..., None], InputRange.of(scaling))
+
+    def _read(self, row: int) -> np.ndarray:
+        # The warning names the set, so that it is the same for every image.
+        name = f"{self.name}, image {row}"
+        return as_samples(self.name, {name: self.read(row)})[name]
 
 
 def load_images(
@@ -80,7 +86,7 @@ def load_images(
         source: an ``ImageSet``; (x, y) arrays; a ``tf.data.Dataset`` of (image, label), kept in memory; or a path:
 
             - ``.npz`` with ``x``, uint8 or float32 (N, H, W, C) or (N, H, W), and ``y``, integers (N,); ``names`` of
-              the classes if wanted;
+              the classes if wanted. Other numbers are cast to float32 with an ``InputWarning``, here and in the others;
             - ``.npz`` with ``jpeg``, the bytes of all files in a row (uint8), ``offset`` (N + 1,) and ``y``;
             - a folder with one folder of images for each class. Hidden files and files of other types are left alone.
         channels: of the model: 1 makes files grey, 3 makes them RGB (transparency is dropped).
@@ -131,8 +137,9 @@ def _names(file: ArrayFile) -> tuple[str, ...] | None:
 
 
 def _from_arrays(name: str, x: np.ndarray, y: np.ndarray, names: tuple[str, ...] | None) -> ImageSet:
-    if x.dtype not in (np.uint8, np.float32) or x.ndim not in (3, 4):
+    if x.ndim not in (3, 4):
         raise InputError(f"{name}: expected x of uint8 or float32, (N, H, W, C), received {x.dtype} {x.shape}")
+    x = as_samples(name, {f"{name}: x": x})[f"{name}: x"]
     images = x[..., None] if x.ndim == 3 else x
     labels, classes = _numbered(name, y, len(images), names)
     return ImageSet(name, labels, classes, images.__getitem__)
@@ -245,12 +252,12 @@ def _from_dataset(dataset: Any) -> ImageSet:
         if not isinstance(element, tuple) or len(element) != 2:
             raise InputError(f"dataset: expected elements (image, label), received {type(element).__name__}")
         image, label = np.asarray(element[0]), np.asarray(element[1])
-        if image.ndim != 3 or image.dtype not in (np.uint8, np.float32) or label.ndim != 0:
+        if image.ndim != 3 or label.ndim != 0:
             raise InputError(
                 f"dataset: expected single images, uint8 or float32 (H, W, C), with one label each, received "
                 f"{image.dtype} {image.shape} and a label {label.shape}: unbatch it"
             )
-        images.append(image)
+        images.append(as_samples("dataset", {f"dataset, image {len(images)}": image}).popitem()[1])
         labels.append(label)
     if not images:
         raise InputError("dataset: expected at least one image, received none")

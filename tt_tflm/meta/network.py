@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tt_tflm.frontend.fold import Folded, FoldedLayer, fold
-from tt_tflm.frontend.graph import MODEL_INPUT, Node, flatten
+from tt_tflm.frontend.graph import MODEL_INPUT, flatten
 from tt_tflm.frontend.quiet import import_keras
 
 if TYPE_CHECKING:
@@ -89,44 +89,29 @@ class RowNetwork:
 
     def _run(self, values: Mapping[int, Any], nodes: range, rows: Mapping[str, tf.Tensor]) -> dict[int, Any]:
         values = dict(values)
+        groups: dict[int, list[Any]] = {}
         for index in nodes:
             if index in self._folded.skipped:
                 continue
             node = self._graph.nodes[index]
             sources = [values[self._folded.source(source)] for source in node.sources]
-            if index in self._folded.weights:
-                values[index] = _weighted(node, self._folded.weights[index], sources[0], rows)
-            elif index in self._folded.scale_shift:
+            if index in self._folded.scale_shift:
                 scale, shift = self._folded.scale_shift[index]
                 values[index] = sources[0] * scale + shift
-            else:
-                values[index] = node.layer(sources if len(sources) > 1 else sources[0], training=False)
+                continue
+            if node.group not in groups:
+                groups[node.group] = node.run(_maps(self._folded.weights.get(index, ()), rows), sources)
+            values[index] = groups[node.group][node.result]
         return values
 
 
-def _weighted(node: Node, parts: Sequence[FoldedLayer], x: tf.Tensor, rows: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    for part in parts:
-        name = part.layer.name
-        kernel, bias = _kernel(part.layer, rows[name] if name in rows else part.rows)
-        # The pointwise half of a separable convolution has neither stride nor padding.
-        alone = len(parts) == 1 or part is parts[0]
-        strides = node.layer.strides if alone and part.layer.kind != "dense" else (1, 1)
-        padding = node.layer.padding.upper() if alone and part.layer.kind != "dense" else "VALID"
-        x = _linear(part.layer, x, kernel, tuple(strides), padding) + bias
-    activation = node.layer.activation
-    return x if activation is None else activation(x)
+def _maps(parts: Sequence[FoldedLayer], rows: Mapping[str, tf.Tensor]) -> Callable[[int, tf.Tensor], tf.Tensor]:
+    def apply(number: int, x: tf.Tensor) -> tf.Tensor:
+        name = parts[number].layer.name
+        kernel, bias = _kernel(parts[number].layer, rows[name] if name in rows else parts[number].rows)
+        return parts[number].part.in_tensorflow(x, kernel, bias)
 
-
-def _linear(layer: Layer, x: tf.Tensor, kernel: tf.Tensor, strides: tuple[int, ...], padding: str) -> tf.Tensor:
-    import tensorflow as tf
-
-    if layer.kind == "dense":
-        return tf.tensordot(x, kernel, 1)
-    if layer.kind == "conv1d":
-        return tf.nn.conv1d(x, kernel, strides[0], padding)
-    if layer.kind == "depthwise":
-        return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding)
-    return tf.nn.conv2d(x, kernel, strides, padding)
+    return apply
 
 
 def _kernel(layer: Layer, rows: tf.Tensor | np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

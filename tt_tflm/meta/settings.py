@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tt_tflm.errors import InputError
+from tt_tflm.boards.input_range import ScalingChoice, given_scaling
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.meta.episodes import Sampling
 from tt_tflm.meta.mixed_augment import MixedAugment
 
@@ -77,8 +78,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise InputError(f"{name}: expected a number from {low} to {high}, received {value!r}")
-        if self.batch_norm not in BATCH_NORM:
-            raise InputError(f"batch_norm: expected one of {', '.join(BATCH_NORM)}, received {self.batch_norm!r}")
+        expect_one_of("batch_norm", self.batch_norm, BATCH_NORM)
         if self.weight_range is not None and not self.weight_range >= 1:
             raise InputError(f"weight_range: expected a ratio of at least 1, received {self.weight_range!r}")
 
@@ -95,7 +95,7 @@ class RunSettings:
         log_folder: folder for ``history.csv`` and TensorBoard's events.
         strategy: None, ``mirrored``, ``multiworker`` or what ``tt_tflm.meta.distribution.make_strategy`` made. With
             several workers the first one writes all files, and every worker reads the checkpoint.
-        input_scaling: (scale, shift) of pixels, as the converter's; None for its default.
+        input_scaling: of pixels, as the converter's: (scale, shift), ``none``, ``model`` or None.
         skip_corrupt: leave files out that cannot be decoded.
 
     Raises:
@@ -107,7 +107,7 @@ class RunSettings:
     checkpoint_every: int = 50
     log_folder: str | PathLike[str] | None = None
     strategy: str | tf.distribute.Strategy | None = None
-    input_scaling: tuple[float, float] | None = None
+    input_scaling: ScalingChoice = None
     skip_corrupt: bool = False
 
     def __post_init__(self) -> None:
@@ -117,3 +117,4 @@ class RunSettings:
             raise InputError(f"minutes: expected a number above 0, received {minutes!r}")
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise InputError(f"checkpoint_every: expected a whole number of at least 1, received {every!r}")
+        given_scaling(self.input_scaling)

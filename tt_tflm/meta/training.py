@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tt_tflm.boards.input_range import InputRange, scaling_of_pixels
+from tt_tflm.boards.input_range import InputRange, InputScaling, scaling_of_pixels
 from tt_tflm.errors import InputError
 from tt_tflm.frontend.quiet import import_keras, silence
 from tt_tflm.meta.checkpoint import clear_unfinished, load_checkpoint, save_checkpoint
@@ -149,7 +149,7 @@ class _Run:
         self._validation = (
             Validation(self._images, held_out, self._shape, self._scaling, settings.seed) if held_out else None
         )
-        self._identity = _identity(backbone, self._images, settings)
+        self._identity = _identity(backbone, self._images, settings, self._scaling)
         self._minutes: float | None = None
         self._checkpoint: Path | None = None
         self._episode, self._seconds, self._worse = 0, 0.0, 0
@@ -341,9 +341,11 @@ def _input_shape(backbone: keras.Model) -> tuple[int, ...]:
     return shape
 
 
-def _identity(backbone: keras.Model, images: ImageSet, settings: Settings) -> str:
-    """Of what a checkpoint may go on with: settings, labels and the backbone's weights."""
+def _identity(backbone: keras.Model, images: ImageSet, settings: Settings, scaling: InputScaling) -> str:
+    """Of what a checkpoint may go on with: settings, scaling, labels and the backbone's weights."""
     digest = hashlib.sha256(repr(asdict(settings)).encode())
+    if scaling != InputScaling():  # checkpoints have been written without it
+        digest.update(repr(tuple(scaling)).encode())
     digest.update(images.labels.tobytes())
     for weight in backbone.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -23,6 +23,6 @@ def starter() -> keras.Model:
         >>> converter = tt_tflm.TrainableConverter.from_keras_model(tt_tflm.models.starter())
         >>> converter.loss = tt_tflm.PrototypeLoss(classes=5)
     """
-    from tt_tflm.frontend.keras_model import load_keras
+    from tt_tflm.frontend.loaders import load_keras
 
     return load_keras(STARTER)

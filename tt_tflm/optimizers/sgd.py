@@ -11,7 +11,8 @@ from tt_tflm.optimizers.optimizer import Optimizer, register_optimizer
 @register_optimizer
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """w -= learning_rate * g. With ``batch_size`` 1 the update is part of the gradient kernel and nothing is stored.
+    """w -= learning_rate * g. With ``batch_size`` 1 the update is part of the gradient kernel and nothing is stored but
+    for a layer that is used in several places: its gradient is summed over its uses before its rows change.
 
     Args:
         learning_rate: positive.

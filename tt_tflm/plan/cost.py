@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,15 +47,27 @@ def cost_of_training(
     loss_at = next(i for i, step in enumerate(steps) if step.kernel.op == LOSS)
     backward = steps[loss_at + 1 :]
     saved = _saved_bytes(steps[:loss_at], backward)
-    updated = sum(trained[layer_of(s)].channels * _row_elements(s, trained) for s in backward if s.kernel.has("d"))
-    rows = sum(s.kernel.param("d").bytes for s in backward if s.kernel.has("d"))
-    shadows = sum(
-        trained[layer_of(s)].channels * int8_row_bytes(s.kernel)
-        for s in steps[:loss_at]
-        if s.kernel.op in WEIGHTED and layer_of(s) in trained
+    # A layer that is used in several places has one gradient, and rows and a shadow only once.
+    gradients = {layer_of(s): s for s in backward if s.kernel.has("d")}
+    uses = Counter(layer_of(s) for s in backward if s.kernel.has("d"))
+    weighted = {layer_of(s): s for s in steps[:loss_at] if s.kernel.op in WEIGHTED and layer_of(s) in trained}
+    updated = sum(trained[layer].channels * _row_elements(s, trained) for layer, s in gradients.items())
+    shadows = sum(trained[layer].channels * int8_row_bytes(s.kernel) for layer, s in weighted.items())
+    rows = sum(
+        row_copies(optimizer, shared=uses[layer] > 1) * s.kernel.param("d").bytes for layer, s in gradients.items()
     )
-    copies = 1 + len(optimizer.state) + (0 if optimizer.fused or optimizer.batch_size > 1 else 1)
-    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, copies * rows + shadows + saved)
+    return Cost(sum(macs.nominal(s.kernel) for s in backward), updated, saved, rows + shadows + saved)
+
+
+def row_copies(optimizer: OptimizerSpec, *, shared: bool) -> int:
+    """How often a static build holds what is trained of a layer: its rows, moments and gradient.
+
+    Args:
+        optimizer: which optimiser.
+        shared: whether the layer is used in several places, so that its gradient is summed before rows change.
+    """
+    in_arena = not optimizer.accumulates and (shared or not optimizer.fused)
+    return 1 + len(optimizer.state) + int(in_arena)
 
 
 def function_macs(function: PlannedFunction) -> dict[str, dict[str, int]]:

@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from tt_tflm.frontend.layers import Layer
+from tt_tflm.plan.cost import row_copies
 from tt_tflm.plan.cost_table import Candidate, CostTable, MacItem, SavedTensor
 from tvm_passes import macs
 from tvm_passes.attach_loss import AttachLoss
@@ -17,12 +18,26 @@ from tvm_passes.guards import guards
 from tvm_passes.kernel import AT_RUN_TIME, LOSS, Step, int8_row_bytes, steps_of
 from tvm_passes.kernels.elementwise import MASK_BITS
 from tvm_passes.ops import WEIGHTED
-from tvm_passes.sparse_gradient import SparseGradient, layer_of
+from tvm_passes.sparse_gradient import SparseGradient, layer_of, uses_of
 from tvm_passes.specs import LossSpec, OptimizerSpec
 from tvm_passes.update_in_place import UpdateInPlace
 
 _FLOAT = _WORD = 4
 _CLIP_GRADIENTS = ("clip_grad", "mask_grad")
+
+
+def tail_optimizer(module: tvm.IRModule, candidates: Sequence[int], optimizer: OptimizerSpec) -> OptimizerSpec:
+    """The optimiser as a program has it that serves any plan over ``candidates``: with one among them that is used in
+    several places, plain SGD keeps gradients, since no buffer of the arena could hold those of channels that nobody
+    knows yet.
+
+    Args:
+        module: canonical.
+        candidates: numbers of the layers that may be trained.
+        optimizer: as asked for, with ``at_run_time``.
+    """
+    uses = uses_of(steps_of(module, "predict")[0])
+    return optimizer.keeping_gradients() if any(uses[i] > 1 for i in candidates) else optimizer
 
 
 def tail_table(
@@ -43,21 +58,25 @@ def tail_table(
         loss: which loss.
         layers: of the model, in the order of its ``rows_<n>``.
         candidates: numbers of the layers that may be trained, ascending; boards choose among at most 64.
-        optimizer: which optimiser; its moments and gradients are part of a row's bytes.
+        optimizer: which optimiser; its moments and gradients are part of a row's bytes. One that fuses its updates is
+            costed as static builds have it (``cost.row_copies``) where a candidate is used in several places.
         fixed_ram_bytes: see ``CostTable``.
         backward_macs_full: see ``CostTable``.
         biases_alone: cost plans that train the biases of channels and leave their weights, see ``wish.combine``.
     """
 
+    served = tail_optimizer(module, candidates, optimizer)
+    uses = uses_of(steps_of(module, "predict")[0])
+
     def steps_with(weights: bool) -> list[Step]:
         trained = {i: Trained(AT_RUN_TIME, layers[i].bias, weights) for i in candidates}
-        program = UpdateInPlace(optimizer)(SparseGradient(trained)(AttachLoss(loss)(module)))
+        program = UpdateInPlace(served)(SparseGradient(trained)(AttachLoss(loss)(module)))
         return steps_of(program, "train_step")[0]
 
     steps = steps_with(not biases_alone)
     trainable = [layers[i].bias or not biases_alone for i in candidates]
     masks = guards(steps, {layer: int(trainable[bit]) << bit for bit, layer in enumerate(candidates)})
-    copies = 1 + len(optimizer.state)
+    copies = {i: row_copies(optimizer, shared=uses[i] > 1) for i in candidates}
     shadows = {layer_of(step): int8_row_bytes(step.kernel) for step in steps if step.kernel.op in WEIGHTED}
     entries = tuple(
         Candidate(
@@ -66,7 +85,7 @@ def tail_table(
             layers[i].parameters,
             layers[i].forward_macs,
             int(layers[i].bias) + (0 if biases_alone else layers[i].row_length),
-            _FLOAT * layers[i].stride * copies + shadows.get(i, 0),
+            _FLOAT * layers[i].stride * copies[i] + shadows.get(i, 0),
             0 if biases_alone else layers[i].forward_macs // layers[i].channels,
         )
         for i in candidates

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, meant
 from tt_tflm.files.json_input import read_json
 
 SCHEMA_VERSION = 1
@@ -98,6 +98,7 @@ class UpdatePlan:
             if name not in channels:
                 raise InputError(
                     f"expected layers that can be trained ({_some(channels)}), received '{name}' in the update plan"
+                    f"{meant(name, channels)}"
                 )
             count = channels[name]
             wrong = [c for c in chosen if c >= count] if chosen != ALL else []
@@ -181,8 +182,10 @@ def _parse(name: str, value: Any) -> tuple[Any, bool, bool]:
     trained = {"bias": True, "weights": True}
     if isinstance(value, Mapping):
         if set(value) - set(_LAYER_KEYS) or "channels" not in value:
+            strange = next((key for key in value if key not in _LAYER_KEYS), None)
             raise InputError(
                 f"layer '{name}': expected 'channels', 'bias' and 'weights' in the update plan, received {list(value)}"
+                f"{meant(strange, _LAYER_KEYS)}"
             )
         for key in trained:
             trained[key] = value.get(key, True)

@@ -11,7 +11,7 @@ from tt_tflm.losses import Loss
 from tt_tflm.optimizers import Optimizer
 from tt_tflm.plan.budget import Budget
 from tt_tflm.plan.cost_table import MAX_CANDIDATES, CostTable
-from tt_tflm.plan.tail import tail_table
+from tt_tflm.plan.tail import tail_optimizer, tail_table
 from tt_tflm.program.emitted import BoardChoice
 from tt_tflm.program.layout.row_pool import ALIGNMENT, lay_out_dynamic
 from tt_tflm.program.layout.session import SESSION_BYTES
@@ -96,8 +96,9 @@ def _of_depth(
     depth: int,
     report: Report,
 ) -> Program:
-    spec, of_loss = optimizer.spec(at_run_time=True), loss_spec(model, loss)
     candidates = tuple(range(len(model.layers) - depth, len(model.layers)))
+    spec = tail_optimizer(model.module, candidates, optimizer.spec(at_run_time=True))
+    of_loss = loss_spec(model, loss)
     trained = {i: Trained(AT_RUN_TIME, model.layers[i].bias) for i in candidates}
     module = planned_program(model.module, of_loss, trained, spec, report)
     channels = [model.layers[i].channels for i in candidates]

@@ -17,7 +17,7 @@ from tt_tflm.errors import InputError, UnsupportedLayerError
 from tt_tflm.frontend.quiet import import_tensorflow, most_telling_line, silence
 from tt_tflm.program.layout.int8_layer import Int8Layer
 from tt_tflm.program.static import ImportedModel
-from tt_tflm.tflite.forward import bounds_of, forward_pass, has_fused_bounds
+from tt_tflm.tflite.forward import bounds_of, forward_pass, has_fused_bounds, lacks_operator
 from tt_tflm.tflite.graph import TfliteGraph
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import Step, row_length
@@ -79,6 +79,9 @@ def _checked_steps(model: ImportedModel) -> list[Step]:
                 f"{about}, precision int8: expected a ReLU or a ReLU with max_value 6, received bounds "
                 f"{bounds_of(step.kernel)}; use precision float32"
             )
+        lacking = None if number is None else lacks_operator(step.kernel)
+        if lacking is not None:
+            raise UnsupportedLayerError(f"{about}, precision int8: {lacking}; use precision float32")
         if number is not None and row_length(step.kernel) > _MOST_WEIGHTS:
             raise UnsupportedLayerError(
                 f"{about}, precision int8: expected at most {_MOST_WEIGHTS} weights of an output channel, received "

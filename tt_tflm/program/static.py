@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tvm
 
-from tt_tflm.errors import InputError, UnsupportedLayerError
+from tt_tflm.errors import InputError, UnsupportedLayerError, refuse_for
+from tt_tflm.frontend.graph import flatten
 from tt_tflm.frontend.layers import Layer
 from tt_tflm.frontend.names import WeightOp, name_layers
 from tt_tflm.frontend.quiet import silence
 from tt_tflm.frontend.tflite_import import to_relax
+from tt_tflm.frontend.trace import identifier
 from tt_tflm.losses import LOSSES, Loss
 from tt_tflm.optimizers import Optimizer
 from tt_tflm.plan.cost import Cost, cost_of_training
@@ -28,9 +32,11 @@ from tt_tflm.program.layout.session import SESSION_BYTES, tables_bytes
 from tvm_passes.choice import Trained
 from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import row_length, steps_of
+from tvm_passes.macs import nominal
 from tvm_passes.ops import WEIGHTED
 from tvm_passes.pipeline import canonical, planned_functions, training_program
 from tvm_passes.plan_arena import PlannedFunction
+from tvm_passes.sparse_gradient import layer_of, unreached_layers
 from tvm_passes.specs import LossSpec, OptimizerSpec
 
 if TYPE_CHECKING:
@@ -104,6 +110,15 @@ class ImportedModel:
             raise UnsupportedLayerError(f"model '{self.name}': {error}; register it with a gradient") from None
 
 
+def _obstacle(model: keras.Model, line: str) -> str:
+    """A line of the canonicaliser's error, with the layer as Keras names it."""
+    found = re.fullmatch(r"at (\w+): (.*)", line)
+    node = next((n for n in flatten(model).nodes if found and identifier(n.name) == found[1]), None)
+    if found is None or node is None:
+        return f"model '{model.name}': {line}"
+    return f"layer '{node.name}' ({type(node.layer).__name__}): {found[2]}; compute it otherwise, or outside the model"
+
+
 def import_model(model: keras.Model, report: Report = lambda _name: None) -> ImportedModel:
     """Run the front end.
 
@@ -121,20 +136,34 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
         with silence():
             module = canonical(imported)
     except UnsupportedGraphError as error:
-        raise UnsupportedLayerError(f"model '{model.name}': {error}") from None
+        refuse_for(model.name, [_obstacle(model, line) for line in str(error).splitlines()])
+        raise
     function = module["predict"]
     rows = [
-        tensor.numpy().reshape(-1, int(stride))
+        np.from_dlpack(tensor).reshape(-1, int(stride))  # not copied: the module keeps them too
         for tensor, stride in zip(function.attrs["params"], function.attrs["strides"], strict=True)
     ]
     steps, (output,) = steps_of(module, "predict")
     if not rows:
         raise UnsupportedLayerError(f"model '{model.name}': expected at least one layer with weights, received none")
-    lengths = [row_length(step.kernel) for step in steps if step.kernel.op in WEIGHTED]
+    weighted = [step for step in steps if step.kernel.op in WEIGHTED]
+    # Layers are numbered by their first use, so this is their order too.
+    lengths = {layer_of(step): row_length(step.kernel) for step in weighted}
+    forward_macs: Counter[int | None] = Counter()
+    for step in weighted:
+        forward_macs[layer_of(step)] += nominal(step.kernel)
     kinds = [str(kind) for kind in function.attrs["kinds"]]
-    ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths, strict=True)]
-    layers = name_layers(model, ops)
+    ops = [WeightOp(kind, r[:, : n + 1]) for kind, r, n in zip(kinds, rows, lengths.values(), strict=True)]
+    # A layer works as often as it is used.
+    layers = [replace(layer, forward_macs=forward_macs[i]) for i, layer in enumerate(name_layers(model, ops))]
+    for number in unreached_layers(module):
+        raise UnsupportedLayerError(
+            f"layer '{layers[number].name}': expected an output that depends smoothly on it, received rounding or "
+            "conditions on every way between, which pass no gradient; compute it outside the model, or replace them"
+        )
     digest = hashlib.sha256(str([(s.kernel.op, sorted(s.kernel.attrs.items())) for s in steps]).encode())
+    if len(weighted) > len(layers):
+        digest.update(str([layer_of(step) for step in weighted]).encode())
     for layer, weights in zip(layers, rows, strict=True):
         digest.update(layer.name.encode())
         digest.update(weights.tobytes())
@@ -143,7 +172,7 @@ def import_model(model: keras.Model, report: Report = lambda _name: None) -> Imp
         module,
         tuple(layers),
         tuple(rows),
-        tuple(int(d) for d in model.input_shape[1:]),
+        flatten(model).input_shape,
         int(output.ty.shape[0]),
         digest.hexdigest()[:16],
     )

@@ -10,7 +10,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from tt_tflm.boards.adaptation import AdaptationResult
-    from tt_tflm.frontend.layers import Layer, SupportedLayer
+    from tt_tflm.frontend.layers import Layer
+    from tt_tflm.frontend.supported import SupportedLayer
 
 _INSTRUCTIONS = {
     "fisher": "inspecting the support",
@@ -21,15 +22,26 @@ _INSTRUCTIONS = {
 }
 
 
-def layer_table(model: str, layers: Sequence[Layer], costs: Sequence[Mapping[str, Any]]) -> Table:
+def layer_table(
+    model: str,
+    layers: Sequence[Layer],
+    costs: Sequence[Mapping[str, Any]],
+    input_shape: Sequence[int],
+    input_scaling: Sequence[float],
+) -> Table:
     """Layers of a model and what training each of them alone costs.
 
     Args:
         model: name of the model.
         layers: the converter's layers.
         costs: the converter's layer costs, in the same order.
+        input_shape, input_scaling: the converter's.
     """
-    table = Table(title=model, caption="to train a layer alone: all its channels, with SGD", show_footer=True)
+    caption = (
+        f"input: {_shape(input_shape)}, uint8 {_scaling(input_scaling)}\n"
+        "to train a layer alone: all its channels, with SGD"
+    )
+    table = Table(title=model, caption=caption, show_footer=True)
     table.add_column("layer", footer="all", overflow="fold")
     table.add_column("kind")
     table.add_column("kernel")
@@ -95,11 +107,11 @@ def adaptation_table(report: Mapping[str, Any], device: str, result: AdaptationR
 
 def supported_table(layers: Sequence[SupportedLayer]) -> Table:
     """What the front end takes."""
-    table = Table(title="supported Keras layers")
-    for heading in ("layer", "becomes", "trains", "limits"):
+    table = Table(title="supported layers and operations")
+    for heading in ("layer or operation", "becomes", "trains", "int8", "limits"):
         table.add_column(heading)
     for layer in layers:
-        table.add_row(layer.layer, layer.handled, layer.trains, layer.limits)
+        table.add_row(layer.layer, layer.handled, layer.trains, "yes" if layer.int8 else "", layer.limits)
     return table
 
 
@@ -112,6 +124,8 @@ def _figures(title: str) -> Table:
 
 def _add_build_rows(table: Table, report: Mapping[str, Any]) -> None:
     table.add_section()
+    if "input_scaling" in report:  # builds have been saved without it
+        table.add_row("uint8 input", _scaling(report["input_scaling"]))
     table.add_row("RAM", _bytes(report["ram_bytes"]))
     least = _bytes(report["arena_lower_bound_bytes"])
     table.add_row("  arena (least possible)", f"{_bytes(report['arena_bytes'])} ({least})")
@@ -142,6 +156,16 @@ def _count(value: int) -> str:
 
 def _bytes(value: int) -> str:
     return f"{value:,} B"
+
+
+def _scaling(scaling: Sequence[float]) -> str:
+    """How a number from 0 to 255 becomes an input."""
+    scale, shift = scaling
+    if (scale, shift) == (1, 0):
+        return "as it is"
+    inverse = 1 / scale
+    by = f"/ {inverse:g}" if abs(scale) < 1 and abs(inverse * 2 - round(inverse * 2)) < 1e-6 else f"x {scale:g}"
+    return f"{by} {'-' if shift < 0 else '+'} {abs(shift):g}" if shift else by
 
 
 def _shape(shape: Sequence[int]) -> str:

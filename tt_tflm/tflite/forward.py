@@ -13,6 +13,7 @@ import numpy as np
 import tflite
 from tvm import relax
 
+from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.tflite.expression import as_operators, program
 from tt_tflm.tflite.graph import TfliteGraph, Value
 from tt_tflm.tflite.op_params import FROZEN, Flag, Op, pack
@@ -46,6 +47,17 @@ def has_fused_bounds(kernel: Kernel) -> bool:
     return bounds_of(kernel) in _FUSED
 
 
+def lacks_operator(kernel: Kernel) -> str | None:
+    """What is expected and what received where a convolution is one that TFLite has no operator for, else None."""
+    w = Window.of(kernel.attrs)
+    if kernel.op != "conv2d_transpose" or ((w.dh, w.dw) == (1, 1) and _padding(w.transposed()) is not None):
+        return None
+    return (
+        "expected a transposed convolution with padding same or valid and without dilation, received one that cuts off "
+        f"{w.pt} rows and {w.pl} columns, dilation {(w.dh, w.dw)}"
+    )
+
+
 def bound_fields(kernel: Kernel) -> tuple[Flag, dict[str, float]]:
     """The same as flags and fields of a custom op."""
     low, high = bounds_of(kernel)
@@ -56,7 +68,7 @@ def bound_fields(kernel: Kernel) -> tuple[Flag, dict[str, float]]:
 def is_vector(kernel: Kernel) -> bool:
     """Whether a kernel with weights is a matrix times one vector."""
     w = Window.of(kernel.attrs)
-    return not kernel.op.startswith("depthwise") and w.pointwise() and w.pixels == 1
+    return kernel.op.startswith("conv2d") and w.pointwise() and w.groups == w.pixels == 1
 
 
 def filter_of(kernel: Kernel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +79,7 @@ def filter_of(kernel: Kernel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         return np.ascontiguousarray(weights.T).reshape(1, w.kh, w.kw, w.O), bias
     if is_vector(kernel):
         return np.ascontiguousarray(weights), bias
-    return np.ascontiguousarray(weights).reshape(w.O, w.kh, w.kw, w.C), bias
+    return np.ascontiguousarray(weights).reshape(w.O, w.kh, w.kw, w.depth), bias
 
 
 def forward_pass(
@@ -174,10 +186,16 @@ class ForwardEmitter:
         return self._graph.constant(f"layer_{layer}/{kind}", weights)
 
     def weighted(self, kernel: Kernel, layer: int, x: Value, new: NewValue) -> Value:
-        """Add a convolution of a frozen layer."""
+        """Add a convolution of a frozen layer.
+
+        Raises:
+            UnsupportedLayerError: TFLite has no operator of its geometry.
+        """
         w = Window.of(kernel.attrs)
         _, bias = filter_of(kernel, self._rows[layer])
         inputs = [x, self.filter(layer, kernel), self._graph.constant(f"layer_{layer}/bias", bias)]
+        if kernel.op == "conv2d_transpose":
+            return self._transposed(kernel, inputs, new)
         if is_vector(kernel) and self._fully_connected:
             return self._dense(kernel, inputs, new)
         padding, fused = _padding(w), _FUSED.get(bounds_of(kernel))
@@ -185,14 +203,16 @@ class ForwardEmitter:
             # XNNPACK, which TFLite runs by default, puts a window that steps over inputs elsewhere.
             padding = None
         special = padding is None or fused is None
-        # The custom op has one filter per input channel.
-        if special and not self._plain and (kernel.op == "conv2d" or w.O == w.C):
+        # The custom op has one filter per input channel, and neither dilation nor groups.
+        if special and not self._plain and w.compact() and (kernel.op == "conv2d" or w.O == w.C):
             return self._custom(kernel, inputs, new((1, w.OH, w.OW, w.O)))
         inputs[0] = self._graph.shaped(x, (1, w.H, w.W, w.C))
         if padding is None:
             inputs[0], padding = self._padded(inputs[0], w), tflite.Padding.VALID
         op, options = "CONV_2D", "Conv2DOptions"
         fields = {"Padding": padding, "StrideH": w.sh, "StrideW": w.sw, "FusedActivationFunction": fused or _NONE}
+        if (w.dh, w.dw) != (1, 1):
+            fields |= {"DilationHFactor": w.dh, "DilationWFactor": w.dw}
         if kernel.op == "depthwise_conv2d":
             op, options, fields["DepthMultiplier"] = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", w.O // w.C
         y = self._graph.builtin(op, inputs, new((1, w.OH, w.OW, w.O)), options, **fields)
@@ -210,6 +230,25 @@ class ForwardEmitter:
         )
         return y if fused is not None else self._bounded(kernel, y)
 
+    def _transposed(self, kernel: Kernel, inputs: list[Value], new: NewValue) -> Value:
+        w = Window.of(kernel.attrs)
+        lacking = lacks_operator(kernel)
+        if lacking is not None:
+            raise UnsupportedLayerError(f"operation '{kernel.op}': {lacking}")
+        x, weights, bias = inputs
+        shape, fused = (1, w.OH, w.OW, w.O), _FUSED.get(bounds_of(kernel))
+        inputs = [
+            self._graph.constant("output_shape", np.int32(shape)),
+            weights,
+            self._graph.shaped(x, (1, w.H, w.W, w.C)),
+            bias,
+        ]
+        fields = {"Padding": _padding(w.transposed()), "StrideH": w.sh, "StrideW": w.sw}
+        fields["FusedActivationFunction"] = fused or _NONE
+        version = 4 if fused else 3  # with an activation, with a bias
+        y = self._graph.builtin("TRANSPOSE_CONV", inputs, new(shape), "TransposeConvOptions", version=version, **fields)
+        return y if fused is not None else self._bounded(kernel, y)
+
     def _custom(self, kernel: Kernel, inputs: list[Value], y: Value) -> Value:
         flags, bounds = bound_fields(kernel)
         op = Op[kernel.op.upper()]
@@ -221,7 +260,8 @@ class ForwardEmitter:
         return y
 
     def _padded(self, x: Value, w: Window) -> Value:
-        bottom, right = (w.OH - 1) * w.sh + w.kh - w.H - w.pt, (w.OW - 1) * w.sw + w.kw - w.W - w.pl
+        bottom = (w.OH - 1) * w.sh + w.reach[0] - w.H - w.pt
+        right = (w.OW - 1) * w.sw + w.reach[1] - w.W - w.pl
         # A window need not reach the last row and column.
         widths = np.int32([[0, 0], [w.pt, max(bottom, 0)], [w.pl, max(right, 0)], [0, 0]])
         return self._pad(x, widths, None)
@@ -309,8 +349,8 @@ class ForwardEmitter:
 
 def _padding(w: Window) -> int | None:
     """The padding of TFLite that the window has, None if it has neither."""
-    rows = _paddings(w.H, w.OH, w.kh, w.sh, w.pt)
-    both = rows & _paddings(w.W, w.OW, w.kw, w.sw, w.pl)
+    rows = _paddings(w.H, w.OH, w.reach[0], w.sh, w.pt)
+    both = rows & _paddings(w.W, w.OW, w.reach[1], w.sw, w.pl)
     # Where both fit, the one that says what is read.
     return max(both, default=None)
 

@@ -54,7 +54,7 @@ class TfliteGraph:
         self._writer = TfliteWriter()
         self._placed = placed
         self._offsets: list[int] = []
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], str], list[tuple[memoryview, Value]]] = {}
 
     def tensor(self, name: str, shape: Sequence[int], dtype: str = "float32", offset: int | None = None) -> Value:
         """A tensor that an operator will write, or an input of the model."""
@@ -65,11 +65,16 @@ class TfliteGraph:
         return self._add(name, shape, dtype, variable=True)
 
     def constant(self, name: str, data: np.ndarray) -> Value:
-        """A constant; equal ones of equal name are one tensor."""
-        key = (name, data.shape, data.tobytes())
-        if key not in self._constants:
-            self._constants[key] = self._add(name, data.shape, data.dtype.name, data=data)
-        return self._constants[key]
+        """A constant, which is kept as it is; equal ones of equal name are one tensor."""
+        data = np.asarray(data, order="C")
+        content = data.reshape(-1).view(np.uint8).data
+        known = self._constants.setdefault((name, data.shape, data.dtype.name), [])
+        for other, value in known:
+            if other == content:
+                return value
+        value = self._add(name, data.shape, data.dtype.name, data=data)
+        known.append((content, value))
+        return value
 
     def builtin(
         self, op: str, inputs: Sequence[Value], output: Value, options: str | None = None, **fields: Any

@@ -101,7 +101,7 @@ WINDOW_FIELDS = ("H", "W", "C", "OH", "OW", "O", "kh", "kw", "sh", "sw", "pt", "
 
 
 class WindowFields(ctypes.LittleEndianStructure):
-    """``tt_window_t``; the fields of ``tvm_passes.kernels.geometry.Window``."""
+    """``tt_window_t``; the fields of ``tvm_passes.kernels.geometry.Window`` but dilation and groups."""
 
     _fields_ = tuple((name, ctypes.c_int32) for name in WINDOW_FIELDS)
 

@@ -17,6 +17,8 @@ _SCHEMA_VERSION = 3
 _IDENTIFIER = b"TFL3"
 # Codes above this one do not fit the field that the first versions of the schema had.
 _LAST_OLD_CODE = 127
+# Of a table with its vectors: what the file grows by beside contents and names. One that turns out larger is copied.
+_TABLE_BYTES = 256
 _NO_TENSOR = -1
 _TYPES = {
     "float32": tflite.TensorType.FLOAT32,
@@ -63,7 +65,7 @@ class TfliteWriter:
         self._tensors: list[_Tensor] = []
         self._operators: list[_Operator] = []
         # Buffer 0 is empty by convention: tensors without content point at it.
-        self._buffers: list[bytes] = [b""]
+        self._buffers: list[bytes | memoryview] = [b""]
         self._metadata: list[tuple[str, int]] = []
 
     def add_tensor(
@@ -80,7 +82,8 @@ class TfliteWriter:
             name: for people and for interpreters that look tensors up by name.
             shape: every size positive; () for a scalar.
             dtype: ``float32``, ``int32``, ``uint32``, ``int16``, ``uint16``, ``int8``, ``uint8`` or ``bool``.
-            data: makes it a constant, of that shape and dtype, with a buffer of its own.
+            data: makes it a constant, of that shape and dtype, with a buffer of its own; contiguous ones are not
+                copied.
             variable: it keeps its content from one run to the next; all zeros at first.
 
         Returns:
@@ -100,7 +103,8 @@ class TfliteWriter:
                 raise ValueError(f"tensor '{name}': expected a constant or a variable, received both")
             if data.shape != shape or data.dtype != np.dtype(dtype):
                 raise ValueError(f"tensor '{name}': expected data {dtype} {shape}, received {data.dtype} {data.shape}")
-            buffer = self._buffer(np.ascontiguousarray(data).astype(np.dtype(dtype).newbyteorder("<")).tobytes())
+            data = np.asarray(data, np.dtype(dtype).newbyteorder("<"), order="C")
+            buffer = self._buffer(data.reshape(-1).view(np.uint8).data)
         self._tensors.append(_Tensor(name, shape, dtype, buffer, variable))
         return len(self._tensors) - 1
 
@@ -166,7 +170,7 @@ class TfliteWriter:
         """
         self._check(inputs)
         self._check(outputs)
-        builder = flatbuffers.Builder(sum(map(len, self._buffers)) + 4096)
+        builder = flatbuffers.Builder(self._estimated_bytes())
         codes = sorted({operator.code for operator in self._operators})
         buffers = _tables(builder, [_buffer(builder, content) for content in self._buffers])
         tensors = _tables(builder, [_tensor(builder, tensor) for tensor in self._tensors])
@@ -191,7 +195,13 @@ class TfliteWriter:
         tflite.ModelAddBuffers(builder, buffers)
         tflite.ModelAddMetadata(builder, metadata)
         builder.Finish(tflite.ModelEnd(builder), file_identifier=_IDENTIFIER)
-        return bytes(builder.Output())
+        return bytes(memoryview(builder.Bytes)[builder.Head() :])
+
+    def _estimated_bytes(self) -> int:
+        contents = sum(map(len, self._buffers)) + sum(len(o.params or b"") for o in self._operators)
+        names = sum(len(tensor.name) for tensor in self._tensors)
+        tables = 16 + len(self._buffers) + len(self._tensors) + len(self._operators)
+        return contents + names + _TABLE_BYTES * tables
 
     def _add(
         self,
@@ -211,12 +221,12 @@ class TfliteWriter:
             if not 0 <= number < len(self._tensors):
                 raise ValueError(f"expected a tensor from 0 to {len(self._tensors) - 1}, received {number}")
 
-    def _buffer(self, content: bytes) -> int:
+    def _buffer(self, content: bytes | memoryview) -> int:
         self._buffers.append(content)
         return len(self._buffers) - 1
 
 
-def _bytes(builder: flatbuffers.Builder, content: bytes) -> int:
+def _bytes(builder: flatbuffers.Builder, content: bytes | memoryview) -> int:
     builder.StartVector(1, len(content), BUFFER_ALIGNMENT)
     head = builder.head = builder.head - len(content)
     builder.Bytes[head : head + len(content)] = content
@@ -234,8 +244,8 @@ def _tables(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
     return builder.EndVector()
 
 
-def _buffer(builder: flatbuffers.Builder, content: bytes) -> int:
-    data = _bytes(builder, content) if content else None
+def _buffer(builder: flatbuffers.Builder, content: bytes | memoryview) -> int:
+    data = _bytes(builder, content) if len(content) else None
     tflite.BufferStart(builder)
     if data is not None:
         tflite.BufferAddData(builder, data)

@@ -2,7 +2,8 @@
 """Dense convolution (and pointwise, 1-D, fully connected): forward, input gradient, weight gradient.
 
 A block kernel computes a few output channels, whose rows it takes as pointers of their own; a walker goes over the
-blocks and fetches the pointers from the row table, so that a row may lie in flash or in the row pool.
+blocks and fetches the pointers from the row table, so that a row may lie in flash or in the row pool. Forward pass and
+input gradient of dilated and grouped convolutions are in ``conv2d_spread``.
 """
 
 from __future__ import annotations
@@ -229,22 +230,33 @@ def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> t
 # ---------------------------------------------------------------- weight gradient
 
 
-def grad_weights(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
-    """d[k] += scale * gradient of the row of the k-th chosen channel (weights, then bias)."""
+def grad_weights(name: str, kernel: Kernel, tiling: Tiling, *, transposed: bool = False) -> Functions:
+    """d[k] += scale * gradient of the row of the k-th chosen channel (weights, then bias).
+
+    Args:
+        transposed: of a transposed convolution, whose window moves over g.
+    """
     w = Window.of(kernel.attrs).flattened()
     x, g, rows, scale, d = buffers(kernel)
     functions: Functions = {}
     nest = LoopNest()
     clear_fresh(nest, kernel, "d", d)
     factor = nest.let("factor", scale[0], F32)
-    for chosen, count in walk_chosen(nest, kernel, rows, tiling.rows):
+    # Chosen channels of several groups read different channels of the input.
+    for chosen, count in walk_chosen(nest, kernel, rows, tiling.rows if w.groups == 1 else 1):
         block = f"{name}_block{count}"
-        functions[block] = _grad_weights_block(kernel, w, count, tiling)
+        functions[block] = _grad_weights_block(kernel, w, count, tiling, transposed)
         columns = [offset_pointer(g, trained_channel(rows, chosen + i)) for i in range(count)]
         targets = [offset_pointer(d, (chosen + i) * kernel["stride"]) for i in range(count)]
-        nest.call(block, x, *columns, factor, *targets)
+        image = x if w.groups == 1 else of_group(x, w, trained_channel(rows, chosen))
+        nest.call(block, image, *columns, factor, *targets)
     functions[name] = prim_func([x, g, rows, scale, d], nest)
     return functions
+
+
+def of_group(x: tirx.Var, w: Window, channel: Expr) -> tirx.Var:
+    """The address of the first channel of the input that an output channel reads."""
+    return offset_pointer(x, tirx.truncdiv(channel, w.O // w.groups) * w.depth)
 
 
 def clear_fresh(nest: LoopNest, kernel: Kernel, name: str, buffer: tirx.Var) -> None:
@@ -272,25 +284,30 @@ def trained_channel(rows: tirx.Var, index: Expr) -> tirx.Var:
     return tirx.call_extern("int32", "tt_trained_channel", rows, index)
 
 
-def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
+def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling, transposed: bool) -> tirx.PrimFunc:
     x = tirx.decl_buffer((w.H * w.W * w.C,), kernel.param("x").dtype, "x")
     zero, weight_scale = real_input(kernel)
     columns = row_pointers(rows, w.pixels * w.O, "g")
     targets = row_pointers(rows, kernel["stride"], "d")
     scale = tirx.Var("scale", F32)
-    weights = w.taps * w.C
+    weights = w.taps * w.depth
+    moved = w.transposed() if transposed else w
     nest = LoopNest()
 
     def tile(r: Expr, s: Expr, c: Expr, width: int) -> None:
         """Gradient of ``width`` neighbouring input channels at one tap, for all rows of the block."""
         acc = [[nest.local(f"acc{i}{j}", constant(0)) for j in range(width)] for i in range(rows)]
-        pairs = tiling.pairs and width % 2 == 0 and w.C % 2 == 0
-        y_first, y_last = positions(nest, "oy", r, w.pt, w.sh, w.H, w.OH, w.kh)
-        x_first, x_last = positions(nest, "ox", s, w.pl, w.sw, w.W, w.OW, w.kw)
+        pairs = tiling.pairs and width % 2 == 0 and w.depth % 2 == 0
+        down, right = r * w.dh, s * w.dw
+        y_first, y_last = positions(nest, "oy", down, w.pt, w.sh, moved.H, moved.OH, w.reach[0])
+        x_first, x_last = positions(nest, "ox", right, w.pl, w.sw, moved.W, moved.OW, w.reach[1])
         with nest.loop("oy", y_last, y_first) as oy:
             with nest.loop("ox", x_last, x_first) as ox:
-                source = nest.let("source", ((oy * w.sh + r - w.pt) * w.W + ox * w.sw + s - w.pl) * w.C + c)
-                position = nest.let("position", (oy * w.OW + ox) * w.O)
+                under_tap = (oy * w.sh + down - w.pt) * moved.W + ox * w.sw + right - w.pl
+                of_window = oy * moved.OW + ox
+                of_x, of_g = (of_window, under_tap) if transposed else (under_tap, of_window)
+                source = nest.let("source", of_x * w.C + c)
+                position = nest.let("position", of_g * w.O)
                 step = 2 if pairs else 1
                 grads = [nest.let(f"g{i}", columns[i][position], F32) for i in range(rows)]
                 for j in range(0, width, step):
@@ -298,12 +315,12 @@ def _grad_weights_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) ->
                     for lane in range(step):
                         for i in range(rows):
                             nest.mac(acc[i][j + lane], values[lane], grads[i])
-        tap = (r * w.kw + s) * w.C + c
+        tap = (r * w.kw + s) * w.depth + c
         add_scaled(nest, targets, tap, acc, weight_scale(scale))
 
     if kernel["weights"]:
         with nest.loop("r", w.kh) as r, nest.loop("s", w.kw) as s:
-            for first, last, width in blocks(w.C, 4):
+            for first, last, width in blocks(w.depth, 4):
                 with nest.loop("cb", (last - first) // width) as cb:
                     tile(r, s, cb * width + first, width)
     if kernel["bias"]:

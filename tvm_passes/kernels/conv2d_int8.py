@@ -10,7 +10,9 @@ from __future__ import annotations
 from tvm import tirx
 
 from ..kernel import Kernel
+from .axis import forward_axes
 from .conv2d import Functions, buffers, edge_columns, row, row_pointers, vertical_taps, walk
+from .conv2d_spread import Sums, walk_groups, walk_taps, walk_tiles
 from .geometry import Window
 from .loops import Expr, LoopNest, code, offset_pointer, prim_func, truncated_quotient
 from .tiling import Tiling
@@ -67,6 +69,11 @@ def quad(function: str, codes: tirx.Var, index: Expr, *more: tirx.Var) -> tirx.V
     return tirx.call_pure_extern(_QUAD, function, offset_pointer(codes, index), *more)
 
 
+def packed_zeros(nest: LoopNest, zero: int) -> tirx.Var:
+    """The code of zero as ``add_products`` takes it off."""
+    return nest.let("zeros", tirx.call_pure_extern(_ZEROS, "tt_zeros", zero), _ZEROS)
+
+
 def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     """y[o] = saturated(zero + requantized(bias + sum of (x - zero of x) * row[o]))."""
     w = Window.of(kernel.attrs).flattened()
@@ -78,6 +85,22 @@ def forward(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
         functions[block] = _block(kernel, w, count, tiling)
         pointers = [row(rows, channel + i) for i in range(count)]
         nest.call(block, x, *pointers, *requantizers(rows, channel, count), offset_pointer(y, channel))
+    functions[name] = prim_func([x, rows, y], nest)
+    return functions
+
+
+def forward_spread(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
+    """The same with dilation or groups."""
+    w = Window.of(kernel.attrs).flattened()
+    x, rows, y = buffers(kernel)
+    functions: Functions = {}
+    nest = LoopNest()
+    for channel, count, source in walk_groups(nest, w, ROWS):
+        block = f"{name}_block{count}"
+        functions[block] = _spread_block(kernel, w, count, tiling)
+        pointers = [row(rows, channel + i) for i in range(count)]
+        scalars = requantizers(rows, channel, count)
+        nest.call(block, offset_pointer(x, source), *pointers, *scalars, offset_pointer(y, channel))
     functions[name] = prim_func([x, rows, y], nest)
     return functions
 
@@ -102,6 +125,44 @@ def _folded_bias(nest: LoopNest, name: str, kernel: Kernel, row_: tirx.Var, weig
     return total[0]
 
 
+def add_products(
+    nest: LoopNest,
+    acc: Sums,
+    x: tirx.Var,
+    source: Expr,
+    step: int,
+    rows: list[tirx.Var],
+    base: Expr,
+    span: tuple[Expr, Expr],
+    quads: bool,
+    zero: int,
+    zeros: tirx.Var,
+) -> None:
+    """``acc[t][i] += (x[source + t * step + j] - zero) * rows[i][base + j]`` for all j of ``span``, by fours where
+    there are ``quads``."""
+    start, stop = span
+    rest = start
+    if quads:
+        number = truncated_quotient(stop - start, 4)
+        with nest.loop("q", number) as q:
+            j = nest.let("j", start + q * 4)
+            taps = [nest.let(f"w{i}", quad("tt_quad", row_, base + j), _QUAD) for i, row_ in enumerate(rows)]
+            for t, sums in enumerate(acc):
+                index = source + t * step + j
+                value = quad("tt_quad_less", x, index, zeros) if zero else quad("tt_quad", x, index)
+                value = nest.let(f"x{t}", value, _QUAD)
+                for i, of_row in enumerate(sums):
+                    total = tirx.call_pure_extern(_I32, "TT_MAC_QUAD", of_row[0], value, taps[i])
+                    nest.store(of_row, 0, total)
+        rest = start + number * 4
+    with nest.loop("j", stop, rest) as j:
+        taps = [nest.let(f"w{i}", code(row_[base + j]), _I32) for i, row_ in enumerate(rows)]
+        for t, sums in enumerate(acc):
+            value = nest.let(f"x{t}", code(x[source + t * step + j], zero), _I32)
+            for i, of_row in enumerate(sums):
+                nest.mac(of_row, value, taps[i])
+
+
 def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
     x = tirx.decl_buffer((w.H * w.W * w.C,), "int8", "x")
     y = tirx.decl_buffer((w.pixels * w.O,), "int8", "y")
@@ -114,7 +175,7 @@ def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFun
         seeds = [nest.let(f"bias{i}", bias(row_[i], kernel), _I32) for i in range(rows)]
     else:
         seeds = [_folded_bias(nest, f"bias{i}", kernel, row_[i], w.taps * w.C) for i in range(rows)]
-    zeros = nest.let("zeros", tirx.call_pure_extern(_ZEROS, "tt_zeros", zero), _ZEROS)
+    zeros = packed_zeros(nest, zero)
 
     def tile(oy: Expr, column: Expr, pixels: int, start: Expr, stop: Expr) -> None:
         acc = [[nest.local(f"acc{t}{i}", seeds[i], _I32) for i in range(rows)] for t in range(pixels)]
@@ -122,26 +183,8 @@ def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFun
         with nest.loop("r", last, first) as r:
             source = nest.let("source", ((oy * w.sh + r - w.pt) * w.W + column * w.sw - w.pl) * w.C)
             base = nest.let("base", r * (w.kw * w.C))
-            rest = start
-            if tiling.pairs and w.kw * w.C >= 4:
-                quads = truncated_quotient(stop - start, 4)
-                with nest.loop("q", quads) as q:
-                    j = nest.let("j", start + q * 4)
-                    taps = [nest.let(f"w{i}", quad("tt_quad", row_[i], base + j), _QUAD) for i in range(rows)]
-                    for t in range(pixels):
-                        index = source + (t * w.sw * w.C) + j
-                        value = quad("tt_quad_less", x, index, zeros) if zero else quad("tt_quad", x, index)
-                        value = nest.let(f"x{t}", value, _QUAD)
-                        for i in range(rows):
-                            total = tirx.call_pure_extern(_I32, "TT_MAC_QUAD", acc[t][i][0], value, taps[i])
-                            nest.store(acc[t][i], 0, total)
-                rest = start + quads * 4
-            with nest.loop("j", stop, rest) as j:
-                taps = [nest.let(f"w{i}", code(row_[i][base + j]), _I32) for i in range(rows)]
-                for t in range(pixels):
-                    value = nest.let(f"x{t}", code(x[source + (t * w.sw * w.C) + j], zero), _I32)
-                    for i in range(rows):
-                        nest.mac(acc[t][i], value, taps[i])
+            quads = tiling.pairs and w.kw * w.C >= 4
+            add_products(nest, acc, x, source, w.sw * w.C, row_, base, (start, stop), quads, zero, zeros)
         for t in range(pixels):
             for i in range(rows):
                 total = requantized(kernel, acc[t][i][0], factors[i])
@@ -154,4 +197,27 @@ def _block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFun
             tile(oy, ox * PIXELS + first, PIXELS, 0, w.kw * w.C)
         for column, start, stop in edge_columns(nest, w, first, first + tiles * PIXELS):
             tile(oy, column, 1, start, stop)
+    return prim_func([x, *row_, *params, y], nest)
+
+
+def _spread_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:
+    x = tirx.decl_buffer((w.H * w.W * w.C,), "int8", "x")
+    y = tirx.decl_buffer((w.pixels * w.O,), "int8", "y")
+    row_ = row_pointers(rows, kernel["int8_stride"], dtype="int8")
+    params = requantizer_params(rows)
+    quads = tiling.pairs and w.depth >= 4
+    axes = forward_axes(w)
+    nest = LoopNest()
+    factors = made_ready(nest, params)
+    seeds = [nest.let(f"bias{i}", bias(row_[i], kernel), _I32) for i in range(rows)]
+    zero = kernel["x_zero"]
+    zeros = packed_zeros(nest, zero)
+    for oy, column, pixels, whole in walk_tiles(nest, axes, PIXELS):
+        acc = [[nest.local(f"acc{t}{i}", seeds[i], _I32) for i in range(rows)] for t in range(pixels)]
+        for position, tap in walk_taps(nest, axes, w, oy, column, whole):
+            source, base = nest.let("source", position * w.C), nest.let("base", tap * w.depth)
+            add_products(nest, acc, x, source, w.sw * w.C, row_, base, (0, w.depth), quads, zero, zeros)
+        for t in range(pixels):
+            for i in range(rows):
+                nest.store(y, (oy * w.OW + column + t) * w.O + i, requantized(kernel, acc[t][i][0], factors[i]))
     return prim_func([x, *row_, *params, y], nest)

@@ -8,11 +8,11 @@ columns; the columns at the borders are laid out one by one, so that padding is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tvm import tirx
 
 from ..kernel import INOUT, Kernel
+from .axis import Axis, forward_axes, gradient_axes
 from .conv2d import (
     F32,
     Functions,
@@ -31,98 +31,8 @@ from .conv2d import (
     walk_chosen,
 )
 from .geometry import Window
-from .loops import Expr, LoopNest, clipped, code, constant, dtype_of, maximum, minimum, offset_pointer, prim_func
+from .loops import Expr, LoopNest, clipped, code, constant, dtype_of, offset_pointer, prim_func
 from .tiling import Tiling
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis of a correlation: destination ``q * step + start`` for q in ``range(count)`` gathers, for m in
-    ``range(taps)``, the source ``q * source_step + source_start + m * direction`` with tap ``tap + m * tap_step``;
-    sources outside ``range(size)`` are padding."""
-
-    count: int
-    step: int
-    start: int
-    source_step: int
-    source_start: int
-    direction: int
-    taps: int
-    tap: int
-    tap_step: int
-    size: int
-
-    def source(self, q: Expr, m: Expr) -> Expr:
-        """Source position of destination q under tap m."""
-        return q * self.source_step + self.source_start + m * self.direction
-
-    def inside(self, q: int, m: int) -> bool:
-        """Whether that source is on the image."""
-        return 0 <= self.source(q, m) < self.size
-
-    def tap_range(self, nest: LoopNest, q: Expr) -> tuple[Expr, Expr]:
-        """The taps ``[first, last)`` on the image at destination q, which may be a loop variable."""
-        if all(self.inside(p, m) for p in {0, self.count - 1} for m in range(self.taps)):
-            return 0, self.taps
-        base = self.source(q, 0)
-        if self.direction > 0:
-            first, last = maximum(0, 0 - base), minimum(self.taps, self.size - base)
-        else:
-            first, last = maximum(0, base - (self.size - 1)), minimum(self.taps, base + 1)
-        return nest.let("m_first", first), nest.let("m_last", last)
-
-    def tiles(self, width: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-        """Cut the destinations into border tiles ``(first, columns)``, laid out one by one, and a run of equal
-        interior tiles ``(first, number)``."""
-        clean = [all(self.inside(q, m) for m in range(self.taps)) for q in range(self.count)]
-        left = 0
-        borders = []
-        while left < self.count and not clean[left]:
-            borders.append((left, min(width, self.count - left)))
-            left += borders[-1][1]
-        number = 0
-        while left + (number + 1) * width <= self.count and all(
-            clean[left + number * width : left + (number + 1) * width]
-        ):
-            number += 1
-        rest = left + number * width
-        while rest < self.count:
-            borders.append((rest, min(width, self.count - rest)))
-            rest += borders[-1][1]
-        return borders, (left, number)
-
-
-def forward_axes(w: Window) -> tuple[Axis, Axis]:
-    """The vertical and the horizontal axis of the forward pass."""
-    return (
-        Axis(w.OH, 1, 0, w.sh, -w.pt, 1, w.kh, 0, 1, w.H),
-        Axis(w.OW, 1, 0, w.sw, -w.pl, 1, w.kw, 0, 1, w.W),
-    )
-
-
-def gradient_axes(size: int, out: int, taps: int, stride: int, pad: int) -> list[Axis]:
-    """The axes of the input gradient, one for each phase of the stride: input i gathers the taps r with
-    r = i + pad (mod stride) from output (i + pad - r) / stride."""
-    axes = []
-    for phase in range(min(stride, size)):
-        tap = (phase + pad) % stride
-        count = len(range(phase, size, stride))
-        axes.append(
-            Axis(
-                count,
-                stride,
-                phase,
-                1,
-                (phase + pad - tap) // stride,
-                -1,
-                len(range(tap, taps, stride)),
-                tap,
-                stride,
-                out,
-            )
-        )
-    return axes
-
 
 # ---------------------------------------------------------------- forward and input gradient
 
@@ -181,8 +91,8 @@ def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
             nest.save(target, index, sums)
 
         seeds = [lambda: constant(0)] * lanes
-        for vertical in gradient_axes(w.H, w.OH, w.kh, w.sh, w.pt):
-            for horizontal in gradient_axes(w.W, w.OW, w.kw, w.sw, w.pl):
+        for vertical in gradient_axes(w.H, w.OH, w.kh, w.sh, w.pt, w.dh):
+            for horizontal in gradient_axes(w.W, w.OW, w.kw, w.sw, w.pl, w.dw):
                 correlate(
                     nest, vertical, horizontal, source, (w.OW, w.O), row_, w.kw, (w.W, w.C), seeds, finish, tiling
                 )
@@ -314,18 +224,18 @@ def _grad_weights_block(kernel: Kernel, w: Window) -> tirx.PrimFunc:
         used = [(t, s) for t in range(width) for s in range(w.kw) if not known or horizontal.inside(first + t, s)]
         if not used:
             return
-        line = nest.let("line", ((oy * w.sh + r - w.pt) * w.W + first * w.sw - w.pl) * w.C)
+        line = nest.let("line", ((oy * w.sh + r * w.dh - w.pt) * w.W + first * w.sw - w.pl) * w.C)
         position = nest.let("position", (oy * w.OW + first) * w.O)
         grads = {t: nest.let(f"g{t}", g[position + t * w.O], F32) for t in sorted({t for t, _ in used})}
-        for offset in sorted({t * w.sw + s for t, s in used}):
+        for offset in sorted({t * w.sw + s * w.dw for t, s in used}):
             (value,) = nest.load_real(f"x{offset}", x, line + offset * w.C, 1, zero)
             for t, s in used:
-                if t * w.sw + s == offset:
+                if t * w.sw + s * w.dw == offset:
                     nest.mac(acc[s], value, grads[t])
 
     with nest.loop("r", w.kh if kernel["weights"] else 0) as r:
         acc = [nest.local(f"acc{s}", constant(0)) for s in range(w.kw)]
-        first, last = positions(nest, "oy", r, w.pt, w.sh, w.H, w.OH, w.kh)
+        first, last = positions(nest, "oy", r * w.dh, w.pt, w.sh, w.H, w.OH, w.reach[0])
         with nest.loop("oy", last, first) as oy:
             borders, (start, number) = horizontal.tiles(columns)
             with nest.loop("tile", number) as index:

@@ -10,7 +10,7 @@ from tvm import tirx
 
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
-from .loops import LoopNest, constant, minimum, prim_func
+from .loops import LoopNest, c_call, constant, minimum, prim_func
 from .tiling import Tiling
 
 MASK_BITS = 32
@@ -28,10 +28,6 @@ def mapped(rule: Callable[..., tirx.Var]) -> Callable[[str, Kernel, Tiling], Fun
 
     build.__doc__ = rule.__doc__
     return build
-
-
-def _call(name: str, value: tirx.Var) -> tirx.Var:
-    return tirx.call_pure_extern("float32", name, value)
 
 
 def strictly_between(kernel: Kernel, y: tirx.Var) -> tirx.Var:
@@ -130,7 +126,7 @@ def softmax(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
             nest.store(peak, 0, tirx.max(peak[0], x[p * classes + c]))
         total = nest.local("total", constant(0))
         with nest.loop("c", classes) as c:
-            nest.store(y, p * classes + c, _call("expf", x[p * classes + c] - peak[0]))
+            nest.store(y, p * classes + c, c_call("expf", x[p * classes + c] - peak[0]))
             nest.store(total, 0, total[0] + y[p * classes + c])
         with nest.loop("c", classes) as c:
             nest.store(y, p * classes + c, y[p * classes + c] / total[0])
@@ -149,4 +145,37 @@ def softmax_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
         with nest.loop("c", classes) as c:
             index = p * classes + c
             nest.store(dx, index, y[index] * (g[index] - total[0]))
+    return {name: prim_func([g, y, dx], nest)}
+
+
+def log_softmax(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """y = x - max x - log of the sum of exp(x - max x), along the last axis."""
+    x, y = buffers(kernel)
+    classes = kernel["classes"]
+    nest = LoopNest()
+    with nest.loop("p", kernel.params[0].elements // classes) as p:
+        peak = nest.local("peak", x[p * classes])
+        with nest.loop("c", classes, 1) as c:
+            nest.store(peak, 0, tirx.max(peak[0], x[p * classes + c]))
+        total = nest.local("total", constant(0))
+        with nest.loop("c", classes) as c:
+            nest.store(total, 0, total[0] + c_call("expf", x[p * classes + c] - peak[0]))
+        nest.store(peak, 0, peak[0] + c_call("logf", total[0]))
+        with nest.loop("c", classes) as c:
+            nest.store(y, p * classes + c, x[p * classes + c] - peak[0])
+    return {name: prim_func([x, y], nest)}
+
+
+def log_softmax_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
+    """dx = g - exp(y) * sum of g, along the last axis."""
+    g, y, dx = buffers(kernel)
+    classes = kernel["classes"]
+    nest = LoopNest()
+    with nest.loop("p", kernel.params[0].elements // classes) as p:
+        total = nest.local("total", constant(0))
+        with nest.loop("c", classes) as c:
+            nest.store(total, 0, total[0] + g[p * classes + c])
+        with nest.loop("c", classes) as c:
+            index = p * classes + c
+            nest.store(dx, index, g[index] - c_call("expf", y[index]) * total[0])
     return {name: prim_func([g, y, dx], nest)}

@@ -159,6 +159,11 @@ def constant(value: float) -> tirx.FloatImm:
     return tirx.const(float(value), "float32")
 
 
+def c_call(name: str, *values: tirx.Var) -> tirx.Var:
+    """What a function of C gives for float32 scalars."""
+    return tirx.call_pure_extern("float32", name, *values)
+
+
 def clipped(value: tirx.Var, low: float | None, high: float | None) -> tirx.Var:
     """``min(max(value, low), high)``, either bound left out where it is None."""
     if low is not None:

@@ -11,13 +11,15 @@ writes its code into the C header.
 """
 
 # In the order in which patterns are registered: what is special after what is general.
-from . import convolution, clip, layout, pooling, arithmetic, activation, integer, training  # noqa: F401, I001
+from . import convolution, contraction, movement, reduction, broadcast  # noqa: F401, I001
+from . import clip, layout, pooling, arithmetic, comparison, unary, activation, integer, training  # noqa: F401
 from .elementwise import elementwise, lower_unary
 from .op import (
     ACTIVATIONS,
     GRADIENTS,
     INT8_KERNELS,
     KERNELS,
+    NO_GRADIENT,
     OPS,
     QUANTIZERS,
     WEIGHTED,
@@ -36,6 +38,7 @@ __all__ = [
     "GRADIENTS",
     "INT8_KERNELS",
     "KERNELS",
+    "NO_GRADIENT",
     "OPS",
     "QUANTIZERS",
     "WEIGHTED",

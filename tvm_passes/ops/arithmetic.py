@@ -9,23 +9,24 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from ..imported_graph import UnsupportedGraphError, Value, core_shape, per_channel
+from ..imported_graph import Value, core_shape, per_channel
 from ..kernel import OUT, Kernel, Param, Step
 from ..kernels import elementwise, int8
 from ..kernels.int8 import ADD_SHIFT
 from ..kernels.int8 import add as add_int8
+from .broadcast import Side, lower_as, multiary, real_operands
 from .clip import through_clip
 from .op import OPS, Gradient, Int8, Integers, Lower, Lowering, Op, Tape, Tflm
 
 
 def _operands(lowering: Lowering, binding: Any) -> tuple[Value, Value]:
-    a, b = (lowering.plain(argument) for argument in binding.value.args[:2])
+    a, b = real_operands(lowering, binding, 2)
     return a, b
 
 
 def _pairwise(lowering: Lowering, binding: Any, op: str, a: Value, b: Value) -> bool:
-    if core_shape(a.shape) != core_shape(b.shape):
-        raise UnsupportedGraphError(f"expected operands of one shape for {op}, received {a.shape} and {b.shape}")
+    if core_shape(a.shape) != core_shape(b.shape) or a.var is None or b.var is None:
+        return False
     n = a.elements
     kernel = Kernel(op, (Param("a", n), Param("b", n), Param("y", n, OUT)), {}, ("a", "b"))
     lowering.define(binding, kernel, [a.var, b.var])
@@ -68,7 +69,10 @@ OPS.register(
         Tflm(17),
         lowers={
             "relax.add": Lower(
-                lambda lowering, binding: _pairwise(lowering, binding, "add", *_operands(lowering, binding))
+                lambda lowering, binding: (
+                    _pairwise(lowering, binding, "add", *_operands(lowering, binding))
+                    or lower_as(lowering, binding, "add", ("a", "b"), np.add)
+                )
             )
         },
     )
@@ -112,7 +116,10 @@ OPS.register(
         tflm=Tflm(19),
         lowers={
             "relax.multiply": Lower(
-                lambda lowering, binding: _pairwise(lowering, binding, "multiply", *_larger_first(lowering, binding))
+                lambda lowering, binding: (
+                    _pairwise(lowering, binding, "multiply", *_larger_first(lowering, binding))
+                    or lower_as(lowering, binding, "multiply", ("a", "b"), np.multiply)
+                )
             )
         },
     )
@@ -121,7 +128,9 @@ OPS.register(
 
 def _lower_gate(lowering: Lowering, binding: Any) -> bool:
     a, b = _larger_first(lowering, binding)
-    if core_shape(a.shape) == core_shape(b.shape) or not b.elements == b.shape[-1] == a.shape[-1]:
+    if core_shape(a.shape) == core_shape(b.shape) or a.var is None or b.var is None:
+        return False
+    if not b.shape or not b.elements == b.shape[-1] == a.shape[-1]:
         return False
     lowering.define(binding, _by_channel(a.elements, b.elements), [a.var, b.var])
     return True
@@ -154,18 +163,27 @@ OPS.register(
 )
 OPS.register(Op("channel_dot", elementwise.channel_dot, tflm=Tflm(21)))
 
+# -------------------------------------------------------------- broadcasting
+
+# After the flat ones, whose kernels stay, and before the constants, which are asked first.
+multiary("add", _add, {"a": Side(), "b": Side()})
+multiary(
+    "multiply",
+    _multiply,
+    {"a": Side(lambda _kernel, g, b: g * b, ("b",)), "b": Side(lambda _kernel, g, a: g * a, ("a",))},
+)
+
+
 # -------------------------------------------------------------- constants
 
 Line = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def _affine(lowering: Lowering, binding: Any, source: Value, scale: np.ndarray, shift: np.ndarray) -> bool:
-    """y = x * scale + shift with constants of one value or one per channel."""
-    for array in (scale, shift):
-        if not per_channel(array, source.shape[-1]):
-            raise UnsupportedGraphError(
-                f"expected one constant per channel ({source.shape[-1]}), received constants of shape {array.shape}"
-            )
+    """y = x * scale + shift with constants of one value or one per channel; other constants are declined."""
+    channels = source.shape[-1] if source.shape else 1
+    if source.var is None or not all(per_channel(array, channels) for array in (scale, shift)):
+        return False
     scale, shift = (np.asarray(v, np.float32).ravel() for v in (scale, shift))
     channels = max(scale.size, shift.size)
     constants = [relax.const(np.ascontiguousarray(np.broadcast_to(v, (channels,)))) for v in (scale, shift)]
@@ -193,14 +211,18 @@ def _lower_subtract(lowering: Lowering, binding: Any) -> bool:
         return _affine(lowering, binding, a, np.ones(1), -b.array)
     if a.array is not None:
         return _affine(lowering, binding, b, -np.ones(1), a.array)
-    raise UnsupportedGraphError("expected a subtraction of a constant, received two activations")
+    return False
 
 
 def _lower_divide(lowering: Lowering, binding: Any) -> bool:
     a, b = _operands(lowering, binding)
-    if b.array is None or a.array is not None:
-        raise UnsupportedGraphError("expected a division by a constant, received one by an activation")
+    if b.array is None:
+        return False
     return _affine(lowering, binding, a, 1.0 / b.array.astype(np.float64), np.zeros(1))
+
+
+def _lower_negative(lowering: Lowering, binding: Any) -> bool:
+    return _affine(lowering, binding, lowering.plain(binding.value.args[0]), -np.ones(1), np.zeros(1))
 
 
 def _affine_gradient(tape: Tape, step: Step, g: relax.Var) -> None:
@@ -221,6 +243,7 @@ OPS.register(
             "relax.multiply": _lower_commutative(lambda constant: (constant, np.zeros(1))),
             "relax.subtract": Lower(_lower_subtract),
             "relax.divide": Lower(_lower_divide),
+            "relax.negative": Lower(_lower_negative),
         },
     )
 )

@@ -2,7 +2,7 @@
 """Elementwise operations of one tensor, from a scalar expression and that of the gradient.
 
 This is all that a new one needs, wherever it is written; the C backend makes loops of the expressions, the TFLM backend
-an op of its own that evaluates them, exported models TFLite's operators::
+an op of its own that evaluates them, exported models TFLite's operators. That of the exponential function::
 
     elementwise(
         "exp",
@@ -34,6 +34,7 @@ def elementwise(
     keeps: str = "y",
     lowers: Mapping[str, Lower] = {},
     pattern: Callable[[DFPattern], DFPattern] | None = None,
+    activation: bool = True,
     activation_names: tuple[str, ...] = (),
     tflite: str | None = None,
     tflm_gradient: Tflm | None = None,
@@ -45,7 +46,7 @@ def elementwise(
         forward: (kernel, x) -> y, float32 scalars in TIR; constants are attributes of the kernel.
         gradient: (kernel, g, x or y) -> the gradient with respect to x, g being that with respect to y.
         keeps: what the gradient reads beside g and so is kept for backward: ``x`` or ``y``.
-        lowers, pattern, activation_names, tflite: as of ``Op``.
+        lowers, pattern, activation, activation_names, tflite: as of ``Op``.
         tflm_gradient: the TFLM op of the gradient, where one is written for it.
 
     Returns:
@@ -75,7 +76,7 @@ def elementwise(
             tflite=tflite,
             lowers=lowers,
             pattern=pattern,
-            activation=True,
+            activation=activation,
             activation_names=activation_names,
         )
     )

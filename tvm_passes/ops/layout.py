@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations that move data, and those that only name it anew."""
+"""Concatenation, zero padding of images, and operations that only name a tensor anew."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ def _lower_concat(lowering: Lowering, binding: Any) -> bool:
     parts = [lowering.plain(a) for a in (fields.fields if isinstance(fields, relax.Tuple) else [fields])]
     shape = shape_of(binding.var)
     axis = int(binding.value.attrs.axis) % len(shape)
-    if any(part.var is None for part in parts):
-        raise UnsupportedGraphError("expected a concatenation of activations, received a constant")
+    arrays = [part.array for part in parts if part.array is not None]
+    if len(arrays) == len(parts):
+        join = np.stack if str(binding.value.op.name) == "relax.stack" else np.concatenate
+        lowering.forward(binding, Value(None, shape, join(arrays, axis)))
+        return True
     params = tuple(Param(f"x{i}", part.elements, IN) for i, part in enumerate(parts))
     out = Param("y", int(np.prod(shape)), OUT)
     attrs = {"outer": int(np.prod(shape[:axis], dtype=np.int64))}
-    lowering.define(binding, Kernel("concat", (*params, out), attrs), [part.var for part in parts])
+    lowering.define(binding, Kernel("concat", (*params, out), attrs), [lowering.tensor(part) for part in parts])
     return True
 
 
@@ -65,7 +68,7 @@ OPS.register(
         layout.concat,
         gradient=Gradient(_concat),
         int8=Int8(layout.concat, _quantize_concat),
-        lowers={"relax.concat": Lower(_lower_concat)},
+        lowers=dict.fromkeys(("relax.concat", "relax.stack"), Lower(_lower_concat)),
     )
 )
 OPS.register(Op("slice", layout.slice_of, tflm=Tflm(23, "slice", {"outer": "int32", "offset": "int32"})))
@@ -76,9 +79,10 @@ OPS.register(Op("slice", layout.slice_of, tflm=Tflm(23, "slice", {"outer": "int3
 def _lower_pad(lowering: Lowering, binding: Any) -> bool:
     source = lowering.operand(binding.value.args[0])
     widths = [int(v) for v in binding.value.attrs.pad_width]
-    value = float(binding.value.attrs.pad_value)
-    if len(widths) != 8 or any(widths[:2] + widths[6:]) or value != 0.0:
-        raise UnsupportedGraphError(f"expected zero padding of height and width, received {widths} with {value}")
+    value, mode = float(binding.value.attrs.pad_value), str(binding.value.attrs.pad_mode)
+    of_image = len(widths) == 8 and source.shape[0] == 1 and min(widths) >= 0 and not any(widths[:2] + widths[6:])
+    if not of_image or (value, mode) != (0.0, "constant") or source.array is not None:
+        return False
     top, bottom, left, right = widths[2:6]
     old = source.padding
     padded = Value(source.var, source.shape, None, (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right))
@@ -120,19 +124,11 @@ def _lower_reshape(lowering: Lowering, binding: Any) -> bool:
     return True
 
 
-def _lower_permute(lowering: Lowering, binding: Any) -> bool:
-    source = lowering.operand(binding.value.args[0])
-    if source.array is None:
-        raise UnsupportedGraphError("expected a transpose of constants only, received one of an activation")
-    axes = [int(a) for a in binding.value.attrs.axes]
-    lowering.forward(binding, Value(None, shape_of(binding.var), np.transpose(source.array, axes)))
-    return True
-
-
 OPS.register(
     Op(
         "reshape",
-        lowers=dict.fromkeys(("relax.reshape", "relax.expand_dims", "relax.squeeze"), Lower(_lower_reshape)),
+        lowers=dict.fromkeys(
+            ("relax.reshape", "relax.expand_dims", "relax.squeeze"), Lower(_lower_reshape, early=True)
+        ),
     )
 )
-OPS.register(Op("transpose", lowers={"relax.permute_dims": Lower(_lower_permute, early=True)}))

@@ -40,10 +40,17 @@ class Lowering(Protocol):
     def pad(self, value: Value) -> Value:
         """``value`` with its padding applied."""
 
-    def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
-        """The rows of a weighted operator, float32 (channels, stride), and their parameter.
+    def tensor(self, value: Value) -> relax.Expr:
+        """``value`` as the argument of a kernel: its variable, or its content as a float32 constant."""
 
-        kind: of the layer: conv2d, depthwise or dense."""
+    def emit(self, kernel: Kernel, args: list[relax.Expr]) -> relax.Var:
+        """Emit a kernel that computes something on the way to what a binding defines."""
+
+    def next_rows(self, kind: str) -> tuple[relax.Var, np.ndarray]:
+        """The rows of the weighted operator that is being lowered, float32 (channels, stride), and their parameter.
+        Operators that share weights get the same ones.
+
+        kind: of the layer: conv2d, conv2d_transpose, depthwise or dense."""
 
     def define(self, binding: Any, kernel: Kernel, args: list[relax.Expr], result: relax.Var | None = None) -> None:
         """Emit the kernel that computes what ``binding`` defines, or ``result`` where it covers more bindings."""
@@ -65,12 +72,15 @@ class Lower:
     Args:
         lower: emits them and returns True, or declines with False. Of several for one operator the one registered last
             is asked first: what is special is registered after what is general.
-        rows: for operators with weights: the weights, float32 (channels, row length).
+        rows: for operators with weights: the weights, float32 (channels, row length); None where it has none.
+        weights: which argument of the operator holds them; operators that are given the same constant are uses of one
+            layer.
         early: constants are computed before all else, since weights may come of them.
     """
 
     lower: Callable[[Lowering, Any], bool]
-    rows: Callable[[Lowering, Any], np.ndarray] | None = None
+    rows: Callable[[Lowering, Any], np.ndarray | None] | None = None
+    weights: int = 1
     early: bool = False
 
 
@@ -93,7 +103,7 @@ class Tape(Protocol):
         """What is trained of a weighted step, None when it is frozen."""
 
     def train(self, step: Step, gradient: relax.Var) -> None:
-        """Emit the weight gradient of a trained step."""
+        """Emit the weight gradient of a trained step, added to that of the layer's other uses so far."""
 
     def mask(self, var: relax.Var) -> relax.Var | None:
         """The one-bit mask that the forward pass kept instead of ``var``."""
@@ -112,10 +122,22 @@ class Gradient:
             the gradient of the inputs that need one.
         saves: the forward tensors that the rule reads, so that one that nothing else needs is kept as a mask of one bit
             per element.
+        blind: positions of operands whose gradient is zero everywhere, such as the condition of a choice.
+        zero: whether it is zero everywhere, as of rounding: nothing behind such an operation is reached through it.
     """
 
     rule: Callable[[Tape, Step, relax.Var], None]
     saves: Callable[[Tape, Step], Iterable[relax.Expr]] = _nothing
+    blind: tuple[int, ...] = ()
+    zero: bool = False
+
+    def passes_to(self, step: Step) -> list[relax.Expr]:
+        """The operands that a gradient may reach."""
+        return [] if self.zero else [a for position, a in enumerate(step.args) if position not in self.blind]
+
+
+NO_GRADIENT = Gradient(lambda _tape, _step, _g: None, zero=True)
+"""Of what is flat wherever it has a slope: rounding, signs, comparisons."""
 
 
 class Integers(Protocol):
@@ -193,6 +215,7 @@ class Op:
         activation: whether it is an activation of the layer before it, to which it then belongs for Fisher potentials.
         activation_names: what front ends call it as an activation.
         weighted: whether it has rows that can be trained.
+        transposed: whether its window moves over the output, or the output's gradient.
         macs: multiply-accumulates of its kernel for one position and one tap of the window; None for no window.
     """
 
@@ -208,6 +231,7 @@ class Op:
     activation: bool = False
     activation_names: tuple[str, ...] = ()
     weighted: bool = False
+    transposed: bool = False
     macs: Callable[[Kernel, Window], int] | None = None
 
 

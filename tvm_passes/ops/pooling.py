@@ -24,6 +24,8 @@ def _pool(op: str) -> Lower:
         top, left = (int(v) for v in list(attrs.padding)[:2])
         kh, kw = (int(v) for v in attrs.pool_size)
         sh, sw = (int(v) for v in attrs.strides)
+        if source.shape[0] != 1:
+            raise UnsupportedGraphError(f"expected pooling of one image, received {source.shape[0]}")
         height, width, channels = source.shape[1:]
         out_height, out_width = shape_of(binding.var)[1:3]
         window = Window(height, width, channels, out_height, out_width, channels, kh, kw, sh, sw, top, left)
@@ -36,9 +38,10 @@ def _reduce(op: str) -> Lower:
     def lower(lowering: Lowering, binding: Any) -> bool:
         source = lowering.plain(binding.value.args[0])
         rank = len(source.shape)
-        axes = sorted(int(a) % rank for a in binding.value.attrs.axis)
-        if axes != list(range(1, rank - 1)):
-            raise UnsupportedGraphError(f"expected a reduction over height and width, received axes {axes} of {rank}")
+        given = binding.value.attrs.axis
+        axes = list(range(rank)) if given is None else sorted(int(axis) % rank for axis in given)
+        if axes != list(range(1, rank - 1)) or not axes or source.shape[0] != 1 or source.var is None:
+            return False
         channels = source.shape[-1]
         positions = source.elements // channels
         window = Window(1, positions, channels, 1, 1, channels, 1, positions, 1, 1, 0, 0)

@@ -59,6 +59,8 @@ def test_what_does_not_fit_the_board_is_refused(port, episode, builds, support, 
     x = (images / 127.5 - 1).astype(np.float32)
     np.savez(floats, support_x=x, support_y=labels, query_x=x, query_y=labels)
     assert "expected uint8, as the board keeps pixels, received float32" in error(port, "--episode", floats)
+    scaled = error(port, "--episode", episode, "--input-scaling", "none")
+    assert "expected --input-scaling model for a board that keeps pixels and scales them itself" in scaled
     assert "No such file" in error(port, "--episode", tmp_path / "none.npz")
     with builds("dynamic").console("host", tmp_path, capacity=4) as process:
         assert "at most 4 support samples" in error(process.port, "--episode", episode)

@@ -282,3 +282,35 @@ def test_a_depth_multiplier_is_refused_where_it_would_be_trained() -> None:
     converter.plan = tt_tflm.UpdatePlan(layers={"point": "all"})
     with converter.convert().simulate() as board:
         assert np.isfinite(board.train_step(X, 1))
+
+
+def spread_converter(*middle: keras.layers.Layer) -> tuple[keras.Model, tt_tflm.TrainableConverter]:
+    layers = [keras.Input((5, 5, 2)), *middle, keras.layers.Conv2D(4, 1, name="point"), keras.layers.Flatten()]
+    model = keras.Sequential(layers)
+    converter = tt_tflm.TrainableConverter.from_keras_model(model)
+    converter.loss, converter.backend = tt_tflm.SoftmaxLoss(), "tflm"
+    return model, converter
+
+
+def test_dilated_and_grouped_convolutions_are_frozen() -> None:
+    model, converter = spread_converter(
+        keras.layers.Conv2D(4, 2, dilation_rate=2, padding="same", activation="relu", name="dilated"),
+        keras.layers.Conv2D(6, 3, groups=2, strides=2, padding="same", name="grouped"),
+    )
+    for name, received in (("dilated", r"dilation \(2, 2\)"), ("grouped", "2 groups")):
+        converter.plan = tt_tflm.UpdatePlan(layers={name: [0]})
+        with pytest.raises(
+            UnsupportedLayerError, match=rf"layer '{name}': expected no .* received {received}: leave it"
+        ):
+            converter.convert()
+    converter.plan = tt_tflm.UpdatePlan(layers=PLAN)
+    with converter.convert().simulate() as board:
+        np.testing.assert_allclose(board.predict(X), model(X[None])[0], rtol=1e-5, atol=1e-6)
+        assert np.isfinite(board.train_step(X, 1))
+
+
+def test_transposed_convolutions_are_refused() -> None:
+    _, converter = spread_converter(keras.layers.Conv2DTranspose(3, 3, strides=2, padding="same", name="larger"))
+    converter.plan = tt_tflm.UpdatePlan(layers=PLAN)
+    with pytest.raises(UnsupportedLayerError, match=r"layer 'larger': expected .* received a transposed one: convert "):
+        converter.convert()

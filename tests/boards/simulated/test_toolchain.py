@@ -50,6 +50,17 @@ def test_program_is_built_once(program, runs):
     assert len(runs) == 3
 
 
+def test_a_file_that_an_assembler_source_takes_counts_as_part_of_it(program, tmp_path):
+    (tmp_path / "answer.c").unlink()
+    (tmp_path / "answer.S").write_text('.section .rodata\n.globl answer\nanswer:\n    .incbin "answer.bin"\n')
+    (tmp_path / "main.c").write_text("extern const char answer[];\nint main(void) { return answer[0]; }\n")
+    units = [CompileUnit(tmp_path / name, ("-O1",)) for name in ("answer.S", "main.c")]
+    for content in (b"\x05", b"\x06"):
+        (tmp_path / "answer.bin").write_bytes(content)
+        built = build_program(find_compiler(get_profile("host")), units, [tmp_path], ["-Wl,-z,noexecstack"])
+        assert subprocess.run([built]).returncode == content[0]
+
+
 def test_a_changed_source_is_compiled_alone_and_a_changed_header_everywhere(program, runs, tmp_path):
     program()
     runs.clear()

@@ -14,8 +14,8 @@ import numpy as np
 from passes.compiled import Guarded, Rows, RowsStruct
 from passes.trials import Trial
 
+from tt_tflm.tflite.op_params import WINDOW_FIELDS
 from tvm_passes.kernel import INOUT, OUT, Kernel
-from tvm_passes.kernels.geometry import Window
 
 OPS = Path(__file__).parents[3] / "ops"
 SOURCES = sorted((OPS / "kernels/src").glob("tt_*.c"))
@@ -29,7 +29,7 @@ _SCRATCH = tempfile.TemporaryDirectory(prefix="tt-kernels-")
 class WindowStruct(ctypes.Structure):
     """``tt_window_t``."""
 
-    _fields_ = [(name, ctypes.c_int32) for name in Window.__dataclass_fields__]
+    _fields_ = [(name, ctypes.c_int32) for name in WINDOW_FIELDS]
 
 
 @functools.cache
@@ -44,7 +44,7 @@ def library() -> ctypes.CDLL:
 
 def c_window(attrs: Mapping[str, int]) -> WindowStruct:
     """The window that a kernel's attributes describe."""
-    return WindowStruct(*(int(attrs[name]) for name in Window.__dataclass_fields__))
+    return WindowStruct(*(int(attrs[name]) for name in WINDOW_FIELDS))
 
 
 class Call:

@@ -17,6 +17,7 @@ from ..windows import SIZES, conv2d, draw_window, image
 from .weighted_trials import Weighted
 
 EXAMPLES = 20
+FEWER = 8
 
 
 def _draw_window(draw: Draw) -> Window:
@@ -31,12 +32,28 @@ def _draw_window(draw: Draw) -> Window:
     return Window(1, w.W, channels, 1, w.OW, out_channels, 1, w.kw, 1, w.sw, 0, w.pl) if kind == "line" else w
 
 
+def draw_spread(draw: Draw) -> Window:
+    """Dilation, groups, or both, of which a point has none."""
+    groups = draw(st.sampled_from((1, 2, 3)))
+    channels, out_channels = groups * draw(st.integers(1, 4)), groups * draw(st.integers(1, 6))
+    if draw(st.integers(0, 4)) == 0:
+        size = draw(SIZES)
+        return Window(size, 2, channels, size, 2, out_channels, 1, 1, 1, 1, 0, 0, groups=groups)
+    return draw_window(draw, channels, out_channels, most_apart=4, groups=groups)
+
+
 CASES = Weighted("conv2d", conv2d, _draw_window, lambda w: w.taps * w.C).cases()
+SPREAD = Weighted("conv2d", conv2d, draw_spread, lambda w: w.taps * w.depth).cases()
 
 
 @pytest.mark.parametrize("op", CASES)
 def test_conv2d(op: str) -> None:
     check_op(CASES[op], EXAMPLES)
+
+
+@pytest.mark.parametrize("op", SPREAD)
+def test_dilation_and_groups(op: str) -> None:
+    check_op(SPREAD[op], FEWER)
 
 
 @pytest.mark.parametrize(

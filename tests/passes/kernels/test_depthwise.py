@@ -5,7 +5,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tvm_passes.kernel import OUT, ROWS, Kernel, Param
-from tvm_passes.kernels.depthwise import Axis, gradient_axes
+from tvm_passes.kernels.axis import Axis, gradient_axes
 from tvm_passes.kernels.geometry import Window
 from tvm_passes.kernels.tiling import CORTEX_M, HOST
 from tvm_passes.schedule import implement
@@ -15,19 +15,30 @@ from ..windows import depthwise_conv2d, draw_window
 from .weighted_trials import Weighted
 
 EXAMPLES = 20
+FEWER = 8
 
 
-def _draw_window(draw: Draw) -> Window:
+def _draw_window(draw: Draw, most_apart: int = 1) -> Window:
     channels, multiplier = draw(st.integers(1, 6)), draw(st.sampled_from((1, 1, 2, 3)))
-    return draw_window(draw, channels, channels * multiplier)
+    return draw_window(draw, channels, channels * multiplier, most_apart=most_apart)
+
+
+def draw_dilated(draw: Draw) -> Window:
+    return _draw_window(draw, 4)
 
 
 CASES = Weighted("depthwise_conv2d", depthwise_conv2d, _draw_window, lambda w: w.taps).cases()
+DILATED = Weighted("depthwise_conv2d", depthwise_conv2d, draw_dilated, lambda w: w.taps).cases()
 
 
 @pytest.mark.parametrize("op", CASES)
 def test_depthwise_conv2d(op: str) -> None:
     check_op(CASES[op], EXAMPLES)
+
+
+@pytest.mark.parametrize("op", DILATED)
+def test_dilation(op: str) -> None:
+    check_op(DILATED[op], FEWER)
 
 
 @pytest.mark.parametrize(("channels", "out_channels", "lanes"), [(4, 4, 2), (3, 3, 1), (4, 8, 1)])
@@ -41,13 +52,15 @@ def test_two_channels_go_side_by_side_where_pairs_are_loaded(channels, out_chann
 
 @pytest.mark.parametrize("size", range(1, 9))
 @pytest.mark.parametrize(("taps", "stride", "pad"), [(3, 1, 1), (3, 2, 1), (5, 3, 2), (2, 3, 0), (1, 2, 0), (4, 2, 3)])
-def test_gradient_axes_gather_exactly_the_taps_of_the_forward_pass(size, taps, stride, pad):
-    out = (size + pad + taps - 1 - taps) // stride + 1
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_gradient_axes_gather_exactly_the_taps_of_the_forward_pass(size, taps, stride, pad, dilation):
+    out = (size + pad - 1) // stride + 1
     pairs = [(o, r) for o in range(out) for r in range(taps)]
-    forward = {(o * stride + r - pad, o, r) for o, r in pairs if 0 <= o * stride + r - pad < size}
+    sources = [(o * stride + r * dilation - pad, o, r) for o, r in pairs]
+    forward = {source for source in sources if 0 <= source[0] < size}
     gathered = [
         (q * axis.step + axis.start, axis.source(q, m), axis.tap + m * axis.tap_step)
-        for axis in gradient_axes(size, out, taps, stride, pad)
+        for axis in gradient_axes(size, out, taps, stride, pad, dilation)
         for q in range(axis.count)
         for m in range(axis.taps)
         if axis.inside(q, m)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows: what they count, against counting one by one."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,11 +14,12 @@ from ..windows import draw_window
 
 @st.composite
 def windows(draw) -> Window:
-    return draw_window(draw, draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+    return draw_window(draw, draw(st.integers(1, 4)), draw(st.integers(1, 4)), most_apart=3)
 
 
 def _on_image(w: Window, oy: int, ox: int) -> list[tuple[int, int]]:
-    positions = [(oy * w.sh + r - w.pt, ox * w.sw + s - w.pl) for r in range(w.kh) for s in range(w.kw)]
+    taps = [(r * w.dh, s * w.dw) for r in range(w.kh) for s in range(w.kw)]
+    positions = [(oy * w.sh + down - w.pt, ox * w.sw + right - w.pl) for down, right in taps]
     return [(y, x) for y, x in positions if 0 <= y < w.H and 0 <= x < w.W]
 
 
@@ -29,7 +32,7 @@ def test_valid_taps_are_those_on_the_image(w):
 @same_in_every_run(200)
 @given(windows())
 def test_interior_columns_are_those_whose_window_lies_inside(w):
-    columns = [ox for ox in range(w.OW) if ox * w.sw - w.pl >= 0 and ox * w.sw - w.pl + w.kw <= w.W]
+    columns = [ox for ox in range(w.OW) if ox * w.sw - w.pl >= 0 and ox * w.sw - w.pl + w.reach[1] <= w.W]
     first, last = w.interior_columns()
     assert list(range(first, last)) == columns
 
@@ -37,7 +40,9 @@ def test_interior_columns_are_those_whose_window_lies_inside(w):
 @same_in_every_run(50)
 @given(windows())
 def test_attributes_round_trip(w):
-    assert Window.of({**w.attrs(), "stride": 4, "low": 0.0}) == w
+    for window in (w, w.transposed(), replace(w, groups=2)):
+        assert Window.of({**window.attrs(), "stride": 4, "low": 0.0}) == window
+    assert w.transposed().transposed() == w
 
 
 def test_a_pointwise_window_is_one_row_of_positions():

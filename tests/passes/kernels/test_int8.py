@@ -20,8 +20,17 @@ from tvm_passes.ops import INT8_KERNELS
 
 from ..compiled import Guarded, Rows
 from ..trials import Draw, Trial, check_op, check_trial, normal, rng_of, some_channels
-from ..windows import avg_pool, conv2d, depthwise_conv2d, draw_window, image, max_pool, output_gradient
-from . import test_conv2d, test_depthwise
+from ..windows import (
+    avg_pool,
+    conv2d,
+    conv2d_transpose,
+    depthwise_conv2d,
+    draw_window,
+    image,
+    max_pool,
+    output_gradient,
+)
+from . import test_conv2d, test_conv2d_transpose, test_depthwise
 
 EXAMPLES = 6
 FACTORS = (0.7, 0.013, 3e-4, 1.0, 5.3, 1e-12)
@@ -280,6 +289,7 @@ def concat_trials(draw: Draw) -> Trial:
 CASES = {
     **Weighted("conv2d", conv2d, test_conv2d._draw_window, lambda w: w.taps * w.C).cases(),
     **Weighted("depthwise_conv2d", depthwise_conv2d, test_depthwise._draw_window, lambda w: w.taps).cases(),
+    **Weighted("conv2d_transpose", conv2d_transpose, test_conv2d_transpose.draw_window, lambda w: w.taps * w.C).cases(),
     "quantize": quantize_trials(),
     "dequantize": dequantize_trials(),
     "requantize": requantize_trials("requantize"),
@@ -290,6 +300,17 @@ CASES = {
     "pad2d": pad_trials(),
     "concat": concat_trials(),
 }
+
+
+SPREAD = {
+    **Weighted("conv2d", conv2d, test_conv2d.draw_spread, lambda w: w.taps * w.depth).cases(),
+    **Weighted("depthwise_conv2d", depthwise_conv2d, test_depthwise.draw_dilated, lambda w: w.taps).cases(),
+}
+
+
+@pytest.mark.parametrize("op", SPREAD)
+def test_dilation_and_groups(op: str) -> None:
+    check_op(SPREAD[op], EXAMPLES // 2)
 
 
 @pytest.mark.parametrize("op", CASES)

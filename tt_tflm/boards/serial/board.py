@@ -16,7 +16,7 @@ from tt_tflm.boards.serial.fields import MOST_STATE_BYTES, BoardStatus, read_pro
 from tt_tflm.boards.serial.line import SerialLine
 from tt_tflm.boards.simulated.samples import checked_label, checked_x
 from tt_tflm.boards.simulated.task import GRADIENTS, Adaptation
-from tt_tflm.errors import DeviceError, InputError
+from tt_tflm.errors import DeviceError, InputError, expect_one_of
 
 Progress = Callable[[str, int, int], None]
 _MOST_S = 1e9
@@ -316,8 +316,7 @@ def adapt_words(
     for name, value, most in (("iterations", iterations, about.iterations), ("seed", seed, 2**32 - 1)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
             raise InputError(f"adapt: expected {name} from 0 to {most}, received {value!r}")
-    if gradient not in GRADIENTS:
-        raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
+    expect_one_of("adapt: gradient", gradient, GRADIENTS)
     options = (["flip"] if flip else []) + (["constant"] if gradient == "constant" else [])
     if options and not about.adaptable:
         raise InputError(

@@ -100,6 +100,12 @@ class Board(ABC):
         """Least and greatest value of the build's input, as pixels are scaled to it."""
         return InputRange.of(self._files.description["input_scaling"])
 
+    @property
+    def calibrated(self) -> InputRange | None:
+        """Least and greatest value of the data that an int8 build was made with; None in float32."""
+        ends = self._files.description.get("calibrated")
+        return None if ends is None else InputRange(*ends)
+
     @abstractmethod
     def _exchange(self, request: Request) -> Reply:
         """Has one request performed."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tt_tflm.errors import InputError
+from tt_tflm.errors import InputError, expect_one_of
 from tt_tflm.plan.update_plan import UpdatePlan
 
 _TASK = struct.Struct("<6I5f")
@@ -102,8 +102,7 @@ class Task:
         for name, value, most in (("iterations", iterations, 4096), ("seed", seed, 2**32 - 1)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
                 raise InputError(f"adapt: expected {name} from 0 to {most}, received {value!r}")
-        if gradient not in GRADIENTS:
-            raise InputError(f"adapt: expected gradient to be one of {', '.join(GRADIENTS)}, received {gradient!r}")
+        expect_one_of("adapt: gradient", gradient, GRADIENTS)
         if not isinstance(augment, Augment):
             raise InputError(f"adapt: expected an Augment, received {type(augment).__name__}")
         if not isinstance(paced, bool):

@@ -33,6 +33,9 @@ _PROGRESS_AFTER_S = 2.0
 _PARALLEL_COMPILERS = 2
 # The name of an included file; empty where it is a macro's.
 _INCLUDE = re.compile(rb"""^[ \t]*#[ \t]*include\b[ \t]*(?:["<]([^">\n]+)[">])?""", re.MULTILINE)
+# A file that an assembler source takes as it is.
+_INCBIN = re.compile(rb'''^[^"\n]*\.incbin[ \t]+"([^"\n]+)"''', re.MULTILINE)
+_ASSEMBLER = ".S"
 _OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")
 
 _cache_lock = threading.Lock()
@@ -146,10 +149,13 @@ class _Dependencies:
         found = {source: None}
         open_files = [source]
         while open_files:
-            for path in self._includes(open_files.pop()):
+            opened = open_files.pop()
+            for path in self._includes(opened):
                 if path not in found:
                     found[path] = None
                     open_files.append(path)
+            if opened.suffix == _ASSEMBLER:  # what it takes as it is holds no directives
+                found |= dict.fromkeys(self._places(_INCBIN.findall(opened.read_bytes()), opened))
         return list(found)
 
     def _includes(self, path: Path) -> list[Path]:
@@ -164,7 +170,10 @@ class _Dependencies:
             raise ToolchainError(f"expected a readable source file, received {path}: {error.strerror}") from error
         if any(name == b"" for name in names):  # a macro names the file: it may be any of them
             return sorted(header for folder in self._folders for header in folder.glob("*.h"))
-        # All that a name may mean: which of them it is depends on the form of the directive.
+        return self._places(names, path)
+
+    def _places(self, names: Iterable[bytes], path: Path) -> list[Path]:
+        """All that a name may mean: which of them it is depends on the form of the directive."""
         places = (folder / os.fsdecode(name) for name in names for folder in (path.parent, *self._folders))
         return [place for place in places if place.is_file()]
 

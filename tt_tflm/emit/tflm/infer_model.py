@@ -60,7 +60,9 @@ def with_rows(content: bytes, rows: Sequence[np.ndarray]) -> bytes:
     """
     file = bytearray(content)
     constants = _constants(file)
-    for name, data in constants.items():
+    biases = {name: data for name, data in constants if name.endswith("/bias")}
+    # A layer that is used in several places has a filter of each shape that its uses give it.
+    for name, data in constants:
         layer, _, kind = name.partition("/")
         if kind not in _FILTERS:
             continue
@@ -68,7 +70,7 @@ def with_rows(content: bytes, rows: Sequence[np.ndarray]) -> bytes:
         length = data.size // len(values)
         weights = values[:, :length]
         data[:] = (weights.T if kind == "depthwise_filter" else weights).ravel()
-        constants[f"{layer}/bias"][:] = values[:, length]
+        biases[f"{layer}/bias"][:] = values[:, length]
     return bytes(file)
 
 
@@ -82,7 +84,7 @@ def with_prototypes(content: bytes, sums: np.ndarray, counts: np.ndarray, temper
         temperature: factor on the cosine.
     """
     file = bytearray(content)
-    constants = _constants(file)
+    constants = dict(_constants(file))
     means = sums / np.maximum(counts, 1).astype(np.float32)[:, None]
     norms = np.maximum(np.linalg.norm(means, axis=1), _SMALLEST_NORM)
     constants[_PROTOTYPES][:] = (np.float32(temperature) * means / norms[:, None]).ravel()
@@ -90,14 +92,14 @@ def with_prototypes(content: bytes, sums: np.ndarray, counts: np.ndarray, temper
     return bytes(file)
 
 
-def _constants(file: bytearray) -> dict[str, np.ndarray]:
-    """Writable views of the float constants by the name of their tensor."""
+def _constants(file: bytearray) -> list[tuple[str, np.ndarray]]:
+    """Writable views of the float constants, with the names of their tensors."""
     model = tflite.Model.GetRootAsModel(file, 0)
     graph = model.Subgraphs(0)
-    found = {}
+    found = []
     for i in range(graph.TensorsLength()):
         tensor = graph.Tensors(i)
         buffer = model.Buffers(tensor.Buffer())
         if tensor.Type() == tflite.TensorType.FLOAT32 and buffer.DataLength():
-            found[tensor.Name().decode()] = buffer.DataAsNumpy().view("<f4")
+            found.append((tensor.Name().decode(), buffer.DataAsNumpy().view("<f4")))
     return found

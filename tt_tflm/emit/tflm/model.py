@@ -182,6 +182,8 @@ class _Emitter:
         loss_at = next((i for i, call in enumerate(calls) if call.kernel.op == LOSS), -1)
         for index, call in enumerate(calls):
             op = call.kernel.op
+            if op.startswith("conv2d_transpose"):
+                raise self._refused_transposed(self._layer(call))
             if op == LOSS:
                 self._emit_loss(call)
             elif op in _FORWARD_WEIGHTED:
@@ -190,7 +192,7 @@ class _Emitter:
                 self._emit_grad_weights(call)
             elif op in _GRAD_INPUT:
                 self._emit_grad_input(call)
-            elif op == UPDATE:
+            elif op == UPDATE or str(call.operands[-1]).startswith("pool_"):
                 self._emit_update(call)
             elif index < loss_at and op != "clip_mask":
                 self._keep(call, self._forward.emit(call.kernel, self._operands(call), self._new(call)))
@@ -238,15 +240,26 @@ class _Emitter:
     def _base(self, layer: int) -> Value:
         return self._graph.constant(f"layer_{layer}/rows", self._model.layers[layer].rows)
 
+    def _refused(self, layer: int, expected: str, received: object) -> UnsupportedLayerError:
+        return UnsupportedLayerError(
+            f"layer '{self._model.layers[layer].name}': expected {expected} where TFLM's ops train or pass a gradient, "
+            f"received {received}: leave it out of the plan and of the tail, or convert with backend 'c'"
+        )
+
+    def _refused_transposed(self, layer: int) -> UnsupportedLayerError:
+        return UnsupportedLayerError(
+            f"layer '{self._model.layers[layer].name}': expected a convolution that TFLM's ops know, received a "
+            "transposed one: convert with backend 'c'"
+        )
+
     def _weight_fields(self, kernel: Kernel, layer: int) -> tuple[list[Value], dict[str, object]]:
         """The inputs that hold the rows of a layer, and what the parameters say of them."""
         w = Window.of(kernel.attrs)
         if kernel.op.startswith("depthwise") and w.O != w.C:
-            raise UnsupportedLayerError(
-                f"layer '{self._model.layers[layer].name}': expected depth_multiplier 1 where TFLM's ops train or pass "
-                f"a gradient, received {w.O // w.C}: leave it out of the plan and of the tail, or convert with backend "
-                "'c'"
-            )
+            raise self._refused(layer, "depth_multiplier 1", w.O // w.C)
+        if not w.compact():
+            received = f"dilation {(w.dh, w.dw)}" if w.groups == 1 else f"{w.groups} groups"
+            raise self._refused(layer, "no dilation and one group", received)
         window = w.attrs()
         if layer not in self._candidates:
             fields = {"window": window, "stride": row_length(kernel), "candidate": FROZEN, "copies": 0}
@@ -292,23 +305,33 @@ class _Emitter:
         op, (_, fields) = Op[kernel.op.upper()], self._weight_fields(kernel, layer)
         flags = (Flag.BIAS if kernel["bias"] else Flag.NONE) | (Flag.WEIGHTS if kernel["weights"] else Flag.NONE)
         inputs = [*(self._operand(o) for o in call.operands[:2]), self._state["pool"], self._choice]
-        outputs, block, scale = [], NO_BLOCK, 1.0
-        if optimizer.fused:
+        place, outputs, block, scale = call.operands[-1], [], NO_BLOCK, 1.0
+        fresh = kernel.params[-1].role == "out"
+        if fresh:
+            outputs.append(self._out(call))
+            self._keep(call, outputs[0])
+        elif isinstance(place, Place):
+            # TFLM's op adds to no tensor: another use of a layer writes one of its own, which is added afterwards.
+            outputs.append(self._graph.tensor(call.name, (place.elements,)))
+        elif optimizer.fused:
             flags |= Flag.ACCUMULATE | Flag.RATE
             inputs.append(self._state["rate"])
             block, scale = 0, self._model.learning_rate
-        elif optimizer.accumulates:
+        else:
             flags |= Flag.ACCUMULATE
             block, scale = self._copies - 1, 1.0 / optimizer.batch_size
-        else:
-            outputs.append(self._out(call))
-            self._keep(call, outputs[0])
         params = pack(op, flags, _guard(call), **fields, block=block, scale=scale)
         self._graph.custom(op.tflite_name, [*inputs, self._active], outputs, params)
+        if outputs and not fresh:
+            more = [*outputs, self._operand(place), self._active]
+            self._graph.custom(Op.ACCUMULATE.tflite_name, more, [], pack(Op.ACCUMULATE, Flag.NONE, _guard(call)))
 
     def _emit_update(self, call: PlannedCall) -> None:
-        layer, optimizer = self._layer(call), self._model.optimizer
-        op, gradient = optimizer_op(optimizer.kind), call.operands[0]
+        optimizer, gradient = self._model.optimizer, call.operands[0]
+        # A gradient that is added to rows has been summed over the uses of a layer where plain SGD is fused.
+        fused = call.kernel.op != UPDATE
+        layer = int(str(call.operands[-1]).removeprefix("pool_"))
+        op = Op.SGD if fused else optimizer_op(optimizer.kind)
         rows = self._model.layers[layer].rows
         constants = {name: optimizer.constants.get(name, 0.0) for name in ("momentum", "beta_1", "beta_2", "epsilon")}
         own = isinstance(gradient, Place)

@@ -89,7 +89,8 @@ def arduino_files(build: Build) -> dict[str, str]:
         raise InputError(
             "expected a build for a microcontroller, received one for the host: convert with --target nano33ble, say"
         )
-    model = firmware(build)
+    # Its build system hands the compiler the folder of headers alone: no source can include a file beside it.
+    model = firmware(build, plain_c=True)
     samples, boards = _fitting(build, model)
     console = {name: text for name, text in build.files.items() if name.startswith("console/")}
     # One folder for all: a sketch's include path is src/ alone.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tt_tflm.build.artefact import Build
+from tt_tflm.emit.c.weight_files import weight_assembly, weight_binary
 from tt_tflm.export.firmware import Firmware, firmware
 from tt_tflm.export.render import plain_name, rendered
 from tt_tflm.export.zephyr.parts import ZEPHYR_BYTES, ZEPHYR_PLATFORMS, zephyr_flags, zephyr_parts
@@ -35,19 +36,26 @@ def export_zephyr(build: Build, folder: str | Path) -> None:
         is.
     """
     with new_folder(folder) as draft:
-        for name, text in zephyr_files(build).items():
+        model = firmware(build)
+        for name, text in _files(build, model).items():
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        if model.binary is not None:
+            with (draft / weight_binary(model.binary.symbol)).open("wb") as file:
+                file.writelines(model.binary.content())
 
 
 def zephyr_files(build: Build) -> dict[str, str]:
-    """The files of the module: path below its folder -> text.
+    """The text files of the module: path below its folder -> text.
 
     Raises:
         ToolchainError: as of `export_zephyr`.
     """
-    model = firmware(build)
+    return _files(build, firmware(build))
+
+
+def _files(build: Build, model: Firmware) -> dict[str, str]:
     console = {
         f"console/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ops_path() / "console").iterdir())
     }
@@ -67,6 +75,8 @@ def _settings(build: Build, model: Firmware, console: dict[str, str]) -> dict[st
         "model_sources": model.sources,
         "console_sources": [name for name in console if name.endswith(".c")],
         "kernel_sources": model.kernels,
+        "weight_assembly": None if model.binary is None else weight_assembly(model.binary.symbol),
+        "weight_binary": None if model.binary is None else weight_binary(model.binary.symbol),
         "base_flags": zephyr_flags(build.device.profile, kernel=False),
         "kernel_flags": zephyr_flags(build.device.profile, kernel=True),
         "arena_bytes": model.arena_bytes,
