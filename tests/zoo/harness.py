@@ -127,7 +127,7 @@ def _compare(entry: ZooModel, way: Way, model: keras.Model) -> tuple[float, tupl
         after = board.weights()
     if way.precision != "int8":
         changes = {key: after[key] - before[key] for key in rows}
-        expected_changes = {key: -rate * value for key, value in gradients.items()}
+        expected_changes = {key: -rate * value.reshape(before[key].shape) for key, value in gradients.items()}
         check_updates(
             changes,
             expected_changes,
@@ -212,7 +212,7 @@ class Objective:
             tape.watch(list(sources.values()))
             loss = -self._log_scores(x)[label]
         found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return {key: _dense(found[key]) * row.factor for key, row in rows.items()}
+        return {key: row.gradient(_dense(found[key])) for key, row in rows.items()}
 
     def _disturbance(self, sample: tuple[object, int], rows: dict[str, Row]) -> tuple[float, dict[str, float]]:
         rng = np.random.default_rng(0)
