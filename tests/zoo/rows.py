@@ -25,10 +25,16 @@ class Row:
     Attributes:
         variable: of Keras; the board's gradient is that of this variable times `factor`.
         factor: broadcasts against the variable.
+        part: index of what is meant of its first axis, as a GRU keeps two biases in one; None for all of it.
     """
 
     variable: keras.Variable
     factor: np.ndarray
+    part: int | None = None
+
+    def gradient(self, of_variable: np.ndarray) -> np.ndarray:
+        """Of the board's tensor."""
+        return (of_variable if self.part is None else of_variable[self.part]) * self.factor
 
 
 class UnknownRowError(Exception):
@@ -76,17 +82,18 @@ def _variables(layers: list[keras.layers.Layer]) -> list[keras.Variable]:
 
 
 def _kernel(key: str, layers: list[keras.layers.Layer], value: np.ndarray) -> tuple[Row, np.ndarray]:
-    for variable in _variables(layers):
+    for layer, variable in ((layer, variable) for layer in layers for variable in layer.weights):
         if math.prod(variable.shape) != value.size:
             continue
         own = np.asarray(variable, np.float64)
-        shape = own.shape
         # A depthwise kernel has a channel for each of its last two axes.
-        for axes in (1, 2):
-            flat, channels = own.reshape(-1, math.prod(shape[-axes:])), math.prod(shape[-axes:])
-            ratio = _ratio(flat, value.reshape(-1, channels))
-            if ratio is not None:
-                return Row(variable, (1.0 / ratio).reshape(shape[-axes:])), ratio
+        depthwise = "Depthwise" in type(layer).__name__ or "depthwise" in variable.name
+        channels = own.shape[-2 if depthwise else -1 :]
+        if getattr(layer, "lora_enabled", False):
+            own = np.asarray(layer.kernel, np.float64)  # with its low-rank part, as the frozen part is moved by it
+        ratio = _ratio(own.reshape(-1, math.prod(channels)), value.reshape(-1, math.prod(channels)))
+        if ratio is not None:
+            return Row(variable, (1.0 / ratio).reshape(channels)), ratio
     raise UnknownRowError(f"{key}: no variable with these values up to a scale for each channel")
 
 
@@ -105,9 +112,14 @@ def _vector(
 ) -> Row:
     own = [variable for variable in _variables(layers) if "bias" in variable.name and len(variable.shape) <= 2]
     for variable in own:
+        if math.prod(variable.shape) % value.size:
+            continue
         if math.prod(variable.shape) == value.size:
             factor = np.ones(value.size) if scale is None or scale.size != value.size else 1.0 / scale
             return Row(variable, factor.reshape(variable.shape))
+        for part, one in enumerate(np.asarray(variable, np.float64).reshape(-1, value.size)):
+            if len(variable.shape) == 2 and np.allclose(one, value, rtol=_CLOSE):
+                return Row(variable, np.ones(value.size), part)
     for norm in all_layers(model):
         if isinstance(norm, keras.layers.BatchNormalization) and norm.center and scale is not None:
             factor = 1.0 / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
