@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors this package raises on purpose. Their text is one line: what was expected, what was received, what to
-do."""
+"""The errors this package raises on purpose, and what it tells without failing. Their text is one line: what was
+expected, what was received, what to do."""
 
 from __future__ import annotations
 
 import difflib
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,20 +21,31 @@ class TinyTrainError(Exception):
     """
 
     def __str__(self) -> str:
-        text = " ".join(_shortened(super().__str__()).split())
-        return _shortened("".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text))
+        return _one_line(super().__str__())
+
+
+class InputWarning(UserWarning):
+    """What the user gave is taken, but otherwise than they may think. Its text is one printable line, as that of
+    errors; the command line shows each once, on stderr, and goes on."""
+
+    def __str__(self) -> str:
+        return _one_line(super().__str__())
+
+
+def tell(text: str) -> None:
+    """Warns the user with an `InputWarning`, and goes on."""
+    # Two frames up is who found it; Python tells the same text from there once.
+    warnings.warn(InputWarning(text), stacklevel=3)
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(_shortened(text).split())
+    return _shortened("".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text))
 
 
 def _shortened(text: str) -> str:
     """A text without its middle where it is too long: what is wrong stands at its beginning, what to do at its end."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
-
-
-class TinyTrainWarning(UserWarning):
-    """Something was done otherwise than the input says, and the result is as good: one line, said once."""
-
-    def __str__(self) -> str:
-        return str(TinyTrainError(super().__str__()))
 
 
 class InputError(TinyTrainError, ValueError):
@@ -74,9 +86,16 @@ def expect_count(owner: str, name: str, value: Any, least: int) -> None:
         raise InputError(f"{owner}: expected {name} of at least {least}, received {value!r}")
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def expect_one_of(what: str, value: Any, names: Iterable[str]) -> None:
+    """Raises InputError unless value is one of the names; the message says which one may be meant."""
+    names = tuple(names)
+    if not isinstance(value, str) or value not in names:
+        raise InputError(f"{what}: expected one of {', '.join(names)}, received {value!r}{meant(value, names)}")
+
+
+def meant(name: Any, known: Iterable[str]) -> str:
     """``: did you mean 'optimizer'?`` for a name that is near to a known one, else nothing."""
-    near = difflib.get_close_matches(name, known, 1)
+    near = difflib.get_close_matches(name, known, 1) if isinstance(name, str) else ()
     return f": did you mean '{near[0]}'?" if near else ""
 
 

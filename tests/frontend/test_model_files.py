@@ -16,7 +16,7 @@ import pytest
 from fuzz import model_specimens, specimens
 
 import tt_tflm
-from tt_tflm.errors import InputError, TinyTrainWarning, UnsupportedLayerError
+from tt_tflm.errors import InputError, InputWarning, UnsupportedLayerError
 from tt_tflm.frontend.loaders import LoadedModel, adopt, load_keras, load_model
 from tt_tflm.frontend.quiet import import_keras, silence
 
@@ -168,7 +168,7 @@ def test_other_precisions_are_cast_and_it_is_said_once(policy: str, keras: Any, 
     for load in (
         lambda: load_keras(tmp_path / "m.keras"), lambda: load_keras(tmp_path / "m.h5"), lambda: adopt(model).model,
     ):  # fmt: skip
-        with pytest.warns(TinyTrainWarning, match=f"received some in {policy}: they are cast") as said:
+        with pytest.warns(InputWarning, match=f"received some in {policy}: they are cast") as said:
             cast = load()
         assert len(said) == 1
         for actual, expected in zip(cast.weights, model.weights, strict=True):

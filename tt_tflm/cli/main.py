@@ -323,7 +323,7 @@ cli.add_command(evaluate)
 def main(arguments: list[str] | None = None) -> None:
     """Runs `tt-tflm` and exits: 0, 1 when a tool or a device failed, 2 for bad input, 130 when interrupted."""
     try:
-        with terminal.warnings_in_one_line():
+        with terminal.told_warnings():
             cli.main(arguments, prog_name="tt-tflm", standalone_mode=False)
     except click.ClickException as error:
         _fail(terminal.usage_message(error), 2)

@@ -16,10 +16,11 @@ import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from tt_tflm.errors import InputError, TinyTrainWarning, meant
+from tt_tflm.errors import InputError, InputWarning, meant
 from tt_tflm.files.output import is_stdout
 
 _WIDTH_OF_A_FILE = 160
+_running: list[Progress] = []  # what is shown at the moment, if anything
 
 
 def show(content: RenderableType) -> None:
@@ -64,43 +65,39 @@ def stages(first: str) -> Iterator[Stages]:
             redirect_stderr=False,
             disable=not console.is_terminal,
         )
-        with progress, _warnings_above(progress.console):
-            yield Stages(progress, progress.add_task(first, total=None))
+        with progress:
+            _running.append(progress)
+            try:
+                yield Stages(progress, progress.add_task(first, total=None))
+            finally:
+                _running.remove(progress)
 
 
 @contextmanager
-def warnings_in_one_line() -> Iterator[None]:
-    """Shows this package's warnings on stderr while the block runs: one line each, each said once."""
+def told_warnings() -> Iterator[None]:
+    """While the block runs, each warning of this package is a line on stderr, above the progress; once each."""
+    told: set[str] = set()
     with warnings.catch_warnings():
-        warnings.simplefilter("always", TinyTrainWarning)
-        _show_warnings(lambda line: print(line, file=sys.stderr))
+        warnings.simplefilter("always", InputWarning)
+        usual = warnings.showwarning
+
+        def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, InputWarning):
+                usual(message, category, *where, **more)
+            elif str(message) not in told:
+                told.add(str(message))
+                _print_line(f"tt-tflm: warning: {message}")
+
+        warnings.showwarning = show_warning
         yield
 
 
-@contextmanager
-def _warnings_above(console: Console) -> Iterator[None]:
-    """On a terminal a line that progress does not know of would end up in the middle of it."""
-    before = warnings.showwarning
-    if console.is_terminal:
-        _show_warnings(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
-    try:
-        yield
-    finally:
-        warnings.showwarning = before
-
-
-def _show_warnings(say: Callable[[str], None]) -> None:
-    before = warnings.showwarning
-    said: set[str] = set()
-
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if not issubclass(category, TinyTrainWarning):
-            before(message, category, *place, **more)
-        elif str(message) not in said:
-            said.add(str(message))
-            say(f"tt-tflm: warning: {message}")
-
-    warnings.showwarning = show
+def _print_line(line: str) -> None:
+    if _running and not _running[-1].disable:
+        # Written past it, the line would stand in the middle of the display.
+        _running[-1].console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    elif sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _own_stderr() -> TextIO:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tt_tflm.build.artefact import Build, load_build
 from tt_tflm.build.converter import TrainableConverter
 from tt_tflm.build.planning import plan_on_host
-from tt_tflm.errors import InputError, TinyTrainWarning
+from tt_tflm.errors import InputError, InputWarning
 from tt_tflm.meta.instructions import count_instructions
 from tt_tflm.meta.recipe import COSTS, Arm, Outcome, Recipe
 from tt_tflm.optimizers import Adam
@@ -268,7 +268,7 @@ class Bench:
             os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
             with warnings.catch_warnings():
                 # It was said when the model was converted.
-                warnings.simplefilter("ignore", TinyTrainWarning)
+                warnings.simplefilter("ignore", InputWarning)
                 self._keras = load_keras(self._model)
         if rate not in self._adaptations:
             self._adaptations[rate] = TfAdaptation(self._keras, self._recipe.temperature, Adam(learning_rate=rate))

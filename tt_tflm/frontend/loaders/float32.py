@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import Any
 
-from tt_tflm.errors import TinyTrainWarning
+from tt_tflm.errors import tell
 
 _OTHERS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 
@@ -34,11 +33,9 @@ def in_float32(config: dict[str, Any], where: str) -> dict[str, Any]:
             value["dtype"] = "float32"
         pending.extend(value.values())
     if found:
-        warnings.warn(
+        tell(
             f"{where}: expected layers in float32, received some in {' and '.join(sorted(found))}: they are cast, and "
-            "the build computes in float32",
-            TinyTrainWarning,
-            stacklevel=2,
+            "the build computes in float32"
         )
     return config
 
