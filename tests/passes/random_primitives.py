@@ -40,9 +40,10 @@ class Draw:
         shape[int(self.rng.integers(0, rank))] = int(self.rng.integers(2, 6))
         return tuple(shape)
 
-    def axes(self, rank: int) -> list[int]:
-        chosen = self.rng.permutation(rank)[: int(self.rng.integers(1, rank + 1))]
-        return sorted(int(axis) for axis in chosen)
+    def axes(self, shape: Shape) -> list[int]:
+        """Some axes, one of more than one element among them."""
+        chosen = self.rng.permutation(len(shape))[: int(self.rng.integers(0, len(shape)))]
+        return sorted({int(np.argmax(shape)), *(int(axis) for axis in chosen)})
 
     def array(self, *shape: int) -> np.ndarray:
         return normal(self.rng, *shape)
@@ -118,8 +119,8 @@ class Draw:
         cases = []
         for name, (own, theirs) in REDUCTIONS.items():
             for keep in (False, True):
-                shape = self.shape(self.rank())
-                axes = self.axes(len(shape))
+                shape = self.wide(self.rank())
+                axes = self.axes(shape)
                 cases.append(
                     Case(
                         f"{name} of {axes} in {shape}",
