@@ -58,8 +58,7 @@ def _half(converter: Any) -> None:
     converter.target_spec.supported_types = [tf.float16]
 
 
-@pytest.mark.parametrize("configure", [lambda converter: None, _half])
-@pytest.mark.parametrize("make", [_image, _signal])
+@pytest.mark.parametrize(("make", "configure"), [(_image, _half), (_signal, lambda converter: None)])
 def test_the_model_computes_what_tensorflow_lite_does(
     make: Callable[..., Any], configure: Callable[[Any], None], tf: Any, keras: Any, set_weights: Any, tmp_path: Path
 ) -> None:

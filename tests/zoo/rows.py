@@ -82,7 +82,7 @@ def _variables(layers: list[keras.layers.Layer]) -> list[keras.Variable]:
 
 
 def _kernel(key: str, layers: list[keras.layers.Layer], value: np.ndarray) -> tuple[Row, np.ndarray]:
-    for layer, variable in ((layer, variable) for layer in layers for variable in layer.weights):
+    for layer, variable in ((owner, weight) for owner in layers for weight in owner.weights):
         if math.prod(variable.shape) != value.size:
             continue
         own = np.asarray(variable, np.float64)

@@ -106,6 +106,24 @@ def _gelu_pattern(x: DFPattern) -> DFPattern:
     return multiply(x, add(half, multiply(erf(multiply(x, root)), factor)))
 
 
+def _softplus(_kernel: Kernel, x: tirx.Var) -> tirx.Var:
+    """y = log(1 + exp(x)), of any x."""
+    return tirx.max(x, constant(0)) + tirx.log(constant(1) + tirx.exp(constant(0) - tirx.abs(x)))
+
+
+def _softplus_pattern(x: DFPattern) -> DFPattern:
+    """log(exp(x) + 1), as the importer spells it out; composed, it is infinite where exp(x) is."""
+    one = is_expr(relax.const(1.0, "float32"))
+    return is_op("relax.log")(is_op("relax.add")(is_op("relax.exp")(x), one))
+
+
+elementwise(
+    "softplus",
+    _softplus,
+    lambda _kernel, g, y: g * (constant(1) - tirx.exp(constant(0) - y)),
+    pattern=_softplus_pattern,
+    activation_names=("softplus",),
+)
 elementwise(
     "elu",
     _elu,
