@@ -53,7 +53,9 @@ def _judge(names: list[str], way_name: str) -> int:
         if way is not HOST and not models[name].devices:
             continue
         outcome = judge(models[name], way)
-        print(f"{outcome.kind:9} {name:34} {outcome.seconds:6.1f} s  {outcome.message}", file=sys.stderr, flush=True)
+        errors = f"{outcome.forward:.0e} {outcome.update:.0e}"
+        told = f"{outcome.kind:9} {name:34} {outcome.seconds:6.1f} s  {errors}  {outcome.message}"
+        print(told, file=sys.stderr, flush=True)
         known = expected()
         if outcome.kind == "wrong":
             faults += 1

@@ -4,6 +4,7 @@
 import keras
 from keras import applications
 from keras import layers as kl
+from keras.src.applications import mobilenet_v3
 from keras.src.applications.convnext import ConvNeXt
 from keras.src.applications.densenet import DenseNet
 from keras.src.applications.efficientnet import EfficientNet
@@ -29,24 +30,47 @@ def mobilenet_v2() -> keras.Model:
     return applications.MobileNetV2(_SHAPE, alpha=0.1, **_NEW)
 
 
+_SMALL = ((1, 8, 3, 2, True, False), (4.5, 8, 3, 2, False, False), (4, 12, 5, 2, True, True), (6, 12, 5, 1, True, True))
+_LARGE = (
+    (1, 8, 3, 1, False, False),
+    (4, 8, 3, 2, False, False),
+    (3, 12, 5, 2, True, False),
+    (3, 12, 5, 1, True, False),
+    (2.5, 16, 3, 2, False, True),
+)
+
+
+def _mobilenet_v3(blocks: tuple, model_type: str, last: int, minimalistic: bool) -> keras.Model:
+    """By blocks of: expansion, filters, kernel, strides, squeeze and excitation, the wide activation."""
+
+    def stacks(x, kernel, activation, se_ratio):
+        for i, (expansion, filters, size, strides, excited, wide) in enumerate(blocks):
+            size = kernel if size == 5 else size
+            ratio, act = se_ratio if excited else None, activation if wide else mobilenet_v3.relu
+            x = mobilenet_v3._inverted_res_block(x, expansion, filters, size, strides, ratio, act, i)
+        return x
+
+    return mobilenet_v3.MobileNetV3(stacks, last, _SHAPE, 1.0, model_type, minimalistic, **_NEW)
+
+
 @FAMILY.model("keras.applications.MobileNetV3Small", low=0, high=255, devices=True)
 def mobilenet_v3_small() -> keras.Model:
-    return applications.MobileNetV3Small(_SHAPE, alpha=0.25, **_NEW)
+    return _mobilenet_v3(_SMALL, "small", 48, False)
 
 
 @FAMILY.model("keras.applications.MobileNetV3Small(minimalistic=True)", low=0, high=255)
 def mobilenet_v3_small_minimalistic() -> keras.Model:
-    return applications.MobileNetV3Small(_SHAPE, alpha=0.25, minimalistic=True, **_NEW)
+    return _mobilenet_v3(_SMALL, "small", 48, True)
 
 
 @FAMILY.model("keras.applications.MobileNetV3Large", low=0, high=255)
 def mobilenet_v3_large() -> keras.Model:
-    return applications.MobileNetV3Large(_SHAPE, alpha=0.25, **_NEW)
+    return _mobilenet_v3(_LARGE, "large", 48, False)
 
 
 @FAMILY.model("keras.applications.MobileNetV3Large(minimalistic=True)", low=0, high=255)
 def mobilenet_v3_large_minimalistic() -> keras.Model:
-    return applications.MobileNetV3Large(_SHAPE, alpha=0.25, minimalistic=True, **_NEW)
+    return _mobilenet_v3(_LARGE, "large", 48, True)
 
 
 @FAMILY.model("keras.applications.EfficientNetB0", low=0, high=255, devices=True)

@@ -8,7 +8,7 @@ from keras import ops
 from zoo.registry import Family
 
 FAMILY = Family("Sequences")
-_KEYWORD = (10, 8)  # frames, MFCCs
+_KEYWORD = (6, 8)  # frames, MFCCs
 _MOTION = (32, 6)  # samples, axes
 
 
