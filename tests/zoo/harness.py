@@ -101,7 +101,7 @@ def judge(entry: ZooModel, way: Way = HOST) -> Outcome:
 def _compare(entry: ZooModel, way: Way, model: keras.Model) -> tuple[float, tuple[str, ...]]:
     rng = np.random.default_rng(zlib.crc32(entry.name.encode()) + 1)
     objective = Objective(entry, model, rng)
-    converter = tt_tflm.TrainableConverter.from_keras_model(model)
+    converter = tt_tflm.TrainableConverter.from_keras_model(model, output=entry.head)
     converter.target, converter.precision, converter.backend = way.device, way.precision, way.backend
     converter.input_scaling = _scaling(entry)
     converter.loss = tt_tflm.PrototypeLoss(2, TEMPERATURE) if objective.enrolled else tt_tflm.SoftmaxLoss()
@@ -118,12 +118,13 @@ def _compare(entry: ZooModel, way: Way, model: keras.Model) -> tuple[float, tupl
         gradients = objective.gradients(sample, rows)
         rate = _speaking_rate(gradients, before)
         board.set_learning_rate(rate)
-        output = board.embedding(sample[0]) if objective.enrolled else board.predict(sample[0])
+        x, label = _flat(sample[0]), sample[1]
+        output = board.embedding(x) if objective.enrolled else board.predict(x)
         expected = objective.output(sample[0])
         forward = relative_error(output, expected)
         tolerance = INT8_TOLERANCE if way.precision == "int8" else FORWARD_TOLERANCE
         assert forward <= tolerance, f"forward: off by {forward:.2g} of {np.max(np.abs(expected)):.3g}"
-        board.train_step(sample[0], sample[1])
+        board.train_step(x, label)
         after = board.weights()
     if way.precision != "int8":
         changes = {key: after[key] - before[key] for key in rows}
@@ -145,7 +146,7 @@ def _board(converter: tt_tflm.TrainableConverter, way: Way, objective: Objective
         board = build.simulate(device="tflm" if way.backend == "tflm" else way.device)
     with board:
         for label, x in enumerate(objective.enrolled):
-            board.enroll(x, label)
+            board.enroll(_flat(x), label)
         yield board
 
 
@@ -181,6 +182,8 @@ class Objective:
     def __init__(self, entry: ZooModel, model: keras.Model, rng: np.random.Generator) -> None:
         self._model = model
         self._entry = entry
+        heads = [tensor._keras_history.operation.name for tensor in model.outputs]
+        self._head = heads.index(entry.head) if entry.head else None
         samples = batch(entry, model, rng, _CANDIDATES + 2)
         self._samples = [_sample(samples, i) for i in range(_CANDIDATES)]
         self.enrolled = [] if entry.output in CLASS_SCORES else [_sample(samples, i) for i in (-1, -2)]
@@ -235,7 +238,7 @@ class Objective:
     def _output(self, x) -> tf.Tensor:
         batched = [array[None] for array in x] if isinstance(x, list) else x[None]
         output = self._model(batched, training=False)
-        return tf.reshape(output[0] if isinstance(output, (list, tuple)) else output, [-1])
+        return tf.reshape(output if self._head is None else output[self._head], [-1])
 
     def _direction(self, embedding: tf.Tensor) -> tf.Tensor:
         return embedding / tf.maximum(tf.norm(embedding), _NORM_FLOOR)
@@ -253,6 +256,11 @@ class Objective:
 def _sample(samples: list[np.ndarray], index: int):
     """One sample: an array, or a list of them where the model has several inputs."""
     return [array[index] for array in samples] if len(samples) > 1 else samples[0][index]
+
+
+def _flat(sample) -> np.ndarray:
+    """A sample as boards take it: those of several inputs flat, one behind the other."""
+    return np.concatenate([x.ravel() for x in sample]) if isinstance(sample, list) else sample
 
 
 def _dense(gradient) -> np.ndarray:

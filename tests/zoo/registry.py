@@ -28,6 +28,7 @@ class ZooModel:
         low, high: range of its inputs; whole numbers of it where the input's dtype is an integer.
         cut: layer whose output is taken as an embedding, where the model's own output cannot be (a single number has
             no direction); None to take the output.
+        head: of a model with several outputs, the layer that makes the one to train.
         devices: whether it is one of those that are also run on an emulated Cortex-M7, in int8 and on TFLM.
         note: what was changed of the original, besides sizes.
     """
@@ -40,6 +41,7 @@ class ZooModel:
     low: float
     high: float
     cut: str | None
+    head: str | None
     devices: bool
     note: str
 
@@ -72,6 +74,7 @@ class Family:
         low: float = -1.0,
         high: float = 1.0,
         cut: str | None = None,
+        head: str | None = None,
         devices: bool = False,
         note: str = "",
     ) -> Callable[[Callable[[], keras.Model]], Callable[[], keras.Model]]:
@@ -81,7 +84,7 @@ class Family:
         def register(build: Callable[[], keras.Model]) -> Callable[[], keras.Model]:
             name = build.__name__
             assert name not in MODELS, name
-            MODELS[name] = ZooModel(name, self._name, source, output, build, low, high, cut, devices, note)
+            MODELS[name] = ZooModel(name, self._name, source, output, build, low, high, cut, head, devices, note)
             return build
 
         return register

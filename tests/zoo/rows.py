@@ -91,6 +91,8 @@ def _kernel(key: str, layers: list[keras.layers.Layer], value: np.ndarray) -> tu
         channels = own.shape[-2 if depthwise else -1 :]
         if getattr(layer, "lora_enabled", False):
             own = np.asarray(layer.kernel, np.float64)  # with its low-rank part, as the frozen part is moved by it
+        elif math.prod(channels) == value.size and not np.allclose(own.ravel(), value.ravel(), rtol=_CLOSE):
+            continue  # any two vectors are the same up to a scale for each channel
         ratio = _ratio(own.reshape(-1, math.prod(channels)), value.reshape(-1, math.prod(channels)))
         if ratio is not None:
             return Row(variable, (1.0 / ratio).reshape(channels)), ratio
@@ -110,7 +112,8 @@ def _ratio(own: np.ndarray, value: np.ndarray) -> np.ndarray | None:
 def _vector(
     key: str, model: keras.Model, layers: list[keras.layers.Layer], value: np.ndarray, scale: np.ndarray | None
 ) -> Row:
-    own = [variable for variable in _variables(layers) if "bias" in variable.name and len(variable.shape) <= 2]
+    names = ("bias", "beta")
+    own = [v for v in _variables(layers) if any(name in v.name for name in names) and len(v.shape) <= 2]
     for variable in own:
         if math.prod(variable.shape) % value.size:
             continue

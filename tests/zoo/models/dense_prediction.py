@@ -180,7 +180,7 @@ def ssd() -> keras.Model:
     return keras.Model(inputs, kl.Concatenate(axis=-1)([boxes, scores]))
 
 
-@FAMILY.model("SSD with two outputs", "grid")
+@FAMILY.model("SSD with two outputs", "grid", head="scores")
 def ssd_two_outputs() -> keras.Model:
     inputs = keras.Input((32, 32, 3))
     x = kl.Conv2D(8, 3, strides=2, padding="same", activation="relu6")(inputs)

@@ -8,7 +8,7 @@ from keras import ops
 from zoo.registry import Family
 
 FAMILY = Family("Sequences")
-_KEYWORD = (32, 10)  # frames, MFCCs
+_KEYWORD = (10, 8)  # frames, MFCCs
 _MOTION = (32, 6)  # samples, axes
 
 
@@ -48,10 +48,10 @@ def har_cnn_lstm() -> keras.Model:
 
 @FAMILY.model("DeepConvLSTM (Ordonez & Roggen)", low=-3, high=3, devices=True)
 def deep_conv_lstm() -> keras.Model:
-    inputs = keras.Input((24, 6))
-    x = kl.Reshape((24, 6, 1))(inputs)
+    inputs = keras.Input((24, 4))
+    x = kl.Reshape((24, 4, 1))(inputs)
     for _ in range(4):
-        x = kl.Conv2D(8, (5, 1), activation="relu")(x)
+        x = kl.Conv2D(6, (5, 1), activation="relu")(x)
     x = kl.Reshape((x.shape[1], -1))(x)
     x = kl.LSTM(12, return_sequences=True)(x)
     x = kl.LSTM(12)(x)
@@ -83,9 +83,9 @@ def keyword_bilstm() -> keras.Model:
 
 @FAMILY.model("Hello Edge: CRNN keyword net")
 def keyword_crnn() -> keras.Model:
-    inputs = keras.Input((32, 10, 1))
-    x = kl.Conv2D(8, (10, 4), strides=(2, 2), padding="same", activation="relu")(inputs)
-    x = kl.Reshape((16, -1))(x)
+    inputs = keras.Input((16, 10, 1))
+    x = kl.Conv2D(6, (10, 4), strides=(2, 2), padding="same", activation="relu")(inputs)
+    x = kl.Reshape((8, -1))(x)
     x = kl.GRU(12, return_sequences=True)(x)
     x = kl.GRU(12)(x)
     x = kl.Dense(16, activation="relu")(x)
@@ -271,7 +271,7 @@ def ecg_residual_cnn() -> keras.Model:
     return keras.Model(inputs, kl.Softmax()(kl.Dense(5)(x)))
 
 
-@FAMILY.model("ECG arrhythmia ResNet (Hannun et al.)", "grid")
+@FAMILY.model("ECG arrhythmia ResNet (Hannun et al.)", "grid", cut="time_distributed")
 def ecg_arrhythmia() -> keras.Model:
     inputs = keras.Input((64, 1))
     x = kl.Conv1D(8, 16, padding="same")(inputs)

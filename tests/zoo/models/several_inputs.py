@@ -71,7 +71,7 @@ def sensor_fusion_packed() -> keras.Model:
     return keras.Model(inputs, kl.Dense(5, activation="softmax")(x))
 
 
-@FAMILY.model("Multi-task (two heads)", "grid")
+@FAMILY.model("Multi-task (two heads)", "logits", head="activity")
 def multi_task() -> keras.Model:
     inputs = keras.Input((24, 6))
     x = kl.Conv1D(8, 3, activation="relu")(inputs)

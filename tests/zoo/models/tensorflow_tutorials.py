@@ -67,7 +67,7 @@ def magic_wand_cnn() -> keras.Model:
 def magic_wand_lstm() -> keras.Model:
     return keras.Sequential(
         [
-            layers.Input((32, 3)),
+            layers.Input((10, 3)),
             layers.Bidirectional(layers.LSTM(8)),
             layers.Dense(4, activation="sigmoid"),
         ]
@@ -303,7 +303,7 @@ def forecasting_lstm() -> keras.Model:
 
 @FAMILY.model("Keras example: bidirectional LSTM on text", "sigmoid", low=0, high=49, cut="bidirectional_2")
 def text_bidirectional_lstm() -> keras.Model:
-    inputs = keras.Input(shape=(10,), dtype="int32")
+    inputs = keras.Input(shape=(8,), dtype="int32")
     x = layers.Embedding(50, 8)(inputs)
     x = layers.Bidirectional(layers.LSTM(6, return_sequences=True), name="bidirectional_1")(x)
     x = layers.Bidirectional(layers.LSTM(6), name="bidirectional_2")(x)
