@@ -140,6 +140,13 @@ def test_layers_compute_what_keras_computes(
     assert _max_error(module, model, run_relax) < 1e-5
 
 
+@pytest.mark.parametrize("approximate", [False, True])
+def test_both_forms_of_gelu(approximate: bool, run_relax: Callable) -> None:
+    image = keras.Input((7,))
+    model = keras.Model(image, keras.ops.gelu(image * 2.0, approximate=approximate))
+    assert _max_error(to_relax(model), model, run_relax) < 1e-6
+
+
 @pytest.fixture
 def branched(set_weights: Callable) -> Any:
     image = keras.Input((6, 6, 4), name="image")

@@ -93,6 +93,7 @@ MODELS: dict[str, tuple[Callable[[], Any], int]] = {
     ),
     "lstm": (lambda: _sequential((5, 3), L.LSTM(4, return_sequences=True), L.LSTM(3, go_backwards=True)), 4),
     "gru": (lambda: _sequential((5, 3), L.GRU(4, return_sequences=True), L.GRU(3, reset_after=False)), 4),
+    "lstm of one step": (lambda: _sequential((1, 3), L.LSTM(4), L.Dense(2)), 2),
     "simple rnn": (lambda: _sequential((5, 3), L.SimpleRNN(4)), 2),
     "bidirectional": (
         lambda: _sequential(

@@ -8,6 +8,7 @@ operators of Relax here.
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,6 +142,16 @@ class _Rules:
             self._constants[key] = relax.const(kernel), relax.const(bias)
         return self._constants[key]
 
+    def tanh_gelu(self, source: Any) -> Any:
+        """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016."""
+        from tvm import relax
+
+        half, one, cubic, scale = (
+            relax.const(value, "float32") for value in (0.5, 1.0, 0.044715, math.sqrt(2.0 / math.pi))
+        )
+        inner = scale * (source + cubic * (source * source * source))
+        return half * source * (one + relax.op.tanh(inner))
+
     def hard_swish(self, source: Any) -> Any:
         from tvm import relax
 
@@ -156,6 +167,7 @@ def _is_depthwise(layer: Any) -> bool:
 @functools.cache
 def _converter_class() -> type:
     # Made on demand: TVM takes seconds to import, and most commands end before they need it.
+    import tflite
     from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
 
     class Converter(OperatorConverter):
@@ -165,6 +177,8 @@ def _converter_class() -> type:
             self.allow_custom_ops = True
             self.convert_map["CUSTOM"] = self._convert_custom
             self.convert_map["HARD_SWISH"] = self._convert_hard_swish
+            self._exact_gelu = self.convert_map["GELU"]
+            self.convert_map["GELU"] = self._convert_gelu
 
         def _source(self, op: Any) -> Any:
             return self.get_tensor_expr(self.get_input_tensors(op)[0])
@@ -175,5 +189,11 @@ def _converter_class() -> type:
 
         def _convert_hard_swish(self, op: Any) -> Any:
             return self._rules.hard_swish(self._source(op))
+
+        def _convert_gelu(self, op: Any) -> Any:
+            # TVM's importer takes both for the exact one.
+            options = tflite.GeluOptions()
+            options.Init(op.BuiltinOptions().Bytes, op.BuiltinOptions().Pos)
+            return self._rules.tanh_gelu(self._source(op)) if options.Approximate() else self._exact_gelu(op)
 
     return Converter

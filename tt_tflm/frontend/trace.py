@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tt_tflm.errors import UnsupportedLayerError
 from tt_tflm.frontend.fold import Folded
 from tt_tflm.frontend.graph import MODEL_INPUT, Graph, Node
 from tt_tflm.frontend.quiet import import_tensorflow
@@ -85,7 +86,11 @@ class _Trace:
         return node.run(lambda number, x: self._linear(index, number, x), inputs)
 
     def _linear(self, index: int, number: int, x: Any) -> Any:
-        shape = self._folded.weights[index][number].layer.output_shape
+        layer = self._folded.weights[index][number].layer
+        shape = layer.output_shape
+        if x.shape[0] != 1 and layer.kind != "dense":
+            # Kernels have no axis for it, and would take the first sample for all.
+            raise UnsupportedLayerError(f"layer '{layer.name}': expected one sample at a time, received {x.shape[0]}")
 
         def like(tensor: Any) -> Any:
             return self._tf.zeros((tensor.shape[0], *shape)) * self._tf.reshape(tensor, (-1,))[0]

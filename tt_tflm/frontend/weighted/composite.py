@@ -49,8 +49,8 @@ def _instead_of(children: Iterable[Any], run: Callable[[Any, tuple[Any, ...], di
             child.__dict__.pop("call", None)
 
 
-def _child_call(name: str, child: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, list[Any]]:
-    """The call of a layer within as its rule takes it, and its inputs."""
+def _child_call(name: str, child: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, list[Any], Any]:
+    """The call of a layer within as its rule takes it, its inputs, and its outputs as Keras tells them beforehand."""
     from keras.src.ops.symbolic_arguments import SymbolicArguments
 
     keras = import_keras()
@@ -62,19 +62,21 @@ def _child_call(name: str, child: Any, args: tuple[Any, ...], kwargs: dict[str, 
     )
     named.pop("training", None)
     replaced = child.__dict__.pop("call", None)
-    outputs = keras.tree.flatten(child.compute_output_spec(*positional, **named))
+    outputs = child.compute_output_spec(*positional, **named)
     if replaced is not None:
         child.__dict__["call"] = replaced
     shapes = tuple(tuple(value.shape[1:]) for value in inputs)
     arguments = SymbolicArguments(*positional, **named)
     in_order = tuple(symbols[id(value)] for value in inputs)
-    return Call(name, child, shapes, tuple(outputs[0].shape[1:]), arguments, in_order), inputs
+    shape = tuple(keras.tree.flatten(outputs)[0].shape[1:])
+    return Call(name, child, shapes, shape, arguments, in_order), inputs, outputs
 
 
 class _Walk:
-    """One pass through the ``call`` of a layer, in which the layers within go to ``visit``: (call, rule, inputs)."""
+    """One pass through the ``call`` of a layer, in which the layers within go to ``visit``: (call, rule, inputs,
+    outputs as Keras tells them)."""
 
-    def __init__(self, call: Call, visit: Callable[[Call, WeightedLayer, list[Any]], Any]) -> None:
+    def __init__(self, call: Call, visit: Callable[[Call, WeightedLayer, list[Any], Any], Any]) -> None:
         self._call = call
         self._visit = visit
         self._paths = {id(child): path for path, (child, _) in _children(call.layer).items()}
@@ -89,8 +91,8 @@ class _Walk:
             return layer.call(*positional, **named)
 
     def _child(self, child: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        own, inputs = _child_call(f"{self._call.name}/{self._paths[id(child)]}", child, args, kwargs)
-        return self._visit(own, self._children[id(child)][1], inputs)
+        own, inputs, outputs = _child_call(f"{self._call.name}/{self._paths[id(child)]}", child, args, kwargs)
+        return self._visit(own, self._children[id(child)][1], inputs, outputs)
 
 
 def _filled(call: Call, values: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -103,10 +105,14 @@ def _parts(call: Call) -> list[Linear]:
 
     parts: list[Linear] = []
 
-    def note(own: Call, rule: WeightedLayer, inputs: list[Any]) -> Any:
+    def note(own: Call, rule: WeightedLayer, inputs: list[Any], outputs: Any) -> Any:
         rule.check(own)
         made = rule.parts(own)
         parts.extend(made)
+        keras = import_keras()
+        if not any(None in output.shape for output in keras.tree.flatten(outputs)):
+            # Nobody reads the numbers of this pass, and a recurrent layer takes long to unroll.
+            return keras.tree.map_structure(lambda output: keras.ops.zeros(output.shape), outputs)
         return rule.run(own, lambda number, x: _of_shape(made[number], x), inputs)
 
     positional, named = _filled(call, call.symbols)
@@ -122,7 +128,7 @@ def _of_shape(part: Linear, x: Any) -> Any:
 def _run(call: Call, apply: Apply, inputs: list[Any]) -> Any:
     met = itertools.count()
 
-    def replaced(own: Call, rule: WeightedLayer, given: list[Any]) -> Any:
+    def replaced(own: Call, rule: WeightedLayer, given: list[Any], _outputs: Any) -> Any:
         numbers = [next(met) for _ in rule.parts(own)]
         return rule.run(own, lambda part, x: apply(numbers[part], x), given)
 

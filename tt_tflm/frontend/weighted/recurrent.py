@@ -32,10 +32,10 @@ def _parts(call: Call) -> list[Linear]:
     of_state = None
     if bias is not None and len(cell.bias.shape) == 2:  # a GRU with reset_after has one for each map
         bias, of_state = Place(cell.bias, 0), Place(cell.bias, 1)
-    return [
-        dense_map(f"{call.name}/kernel", cell.kernel, bias, (steps, inputs), (steps, width)),
-        dense_map(f"{call.name}/recurrent", cell.recurrent_kernel, of_state, (units,), (width,)),
-    ]
+    of_inputs = dense_map(f"{call.name}/kernel", cell.kernel, bias, (steps, inputs), (steps, width))
+    if steps == 1 and len(call.input_shapes) == 1 and type(call.layer).__name__ != "GRU":
+        return [of_inputs]  # the state is zero wherever it is read
+    return [of_inputs, dense_map(f"{call.name}/recurrent", cell.recurrent_kernel, of_state, (units,), (width,))]
 
 
 def _lstm(cell: Any, x: Any, states: list[Any], apply: Apply) -> list[Any]:
