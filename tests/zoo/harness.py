@@ -144,7 +144,7 @@ def _update_error(
     expected = {key: -rate * value.reshape(before[key].shape) for key, value in gradients.items()}
     allowed = {key: rate * value for key, value in noise.items()}
     check_updates(changes, expected, before, allowed, tolerance=UPDATE_TOLERANCE)
-    return max(relative_error(changes[key], value) for key, value in expected.items() if np.any(value))
+    return max(relative_error(changes[key], expected[key]) for key in _speaking(gradients))
 
 
 @contextmanager
@@ -175,13 +175,14 @@ def _scaling(entry: ZooModel) -> tuple[float, float]:
 def _speaking_rate(gradients: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> float:
     """A power of two by which every gradient moves its weights by about their size, so that subtracting weights does
     not round the update away."""
-    largest = {key: float(np.max(np.abs(gradient))) for key, gradient in gradients.items()}
-    ratios = [
-        float(np.max(np.abs(weights[key]))) / value
-        for key, value in largest.items()
-        if value > 1e-6 * max(largest.values())
-    ]
+    ratios = [float(np.max(np.abs(weights[key])) / np.max(np.abs(gradients[key]))) for key in _speaking(gradients)]
     return float(np.clip(2.0 ** np.round(np.log2(max(ratios, default=1.0))), 2.0**-10, 2.0**14))
+
+
+def _speaking(gradients: dict[str, np.ndarray]) -> list[str]:
+    """Tensors whose gradient is more than rounding: that of a bias before a softmax over keys is a sum of zero."""
+    largest = {key: float(np.max(np.abs(gradient))) for key, gradient in gradients.items()}
+    return [key for key, value in largest.items() if value > 1e-6 * max(largest.values())]
 
 
 class Objective:
@@ -240,9 +241,7 @@ class Objective:
         for variable, value in kept:
             variable.assign(value)
         noise = {key: float(np.max(np.abs(disturbed[key] - calm[key]))) for key in rows}
-        scales = {key: float(np.max(np.abs(value))) for key, value in calm.items()}
-        speaking = [key for key, scale in scales.items() if scale > 1e-6 * max(scales.values())]
-        return max((noise[key] / scales[key] for key in speaking), default=np.inf), noise
+        return max((noise[key] / float(np.max(np.abs(calm[key]))) for key in _speaking(calm)), default=np.inf), noise
 
     def _output(self, x) -> tf.Tensor:
         batched = [array[None] for array in x] if isinstance(x, list) else x[None]
