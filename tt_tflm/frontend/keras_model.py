@@ -67,14 +67,14 @@ def _refuse(node: Node, expected: str, received: str, remedy: str) -> None:
 _Option = tuple[str, Callable[[Node], bool], Callable[[Any], object], str | Callable[[Any], str]]
 
 
-# Layers whose masks the layers behind them would heed, and that are no part of what is traced.
+# Masks are no part of what is traced, and the layers behind would heed them; a look-up has no operation yet.
 _OPTIONS: dict[str, tuple[_Option, ...]] = {
     "Embedding": (
         (
-            "mask_zero=False",
-            lambda node: not node.layer.mask_zero,
-            lambda layer: layer.mask_zero,
-            "use mask_zero=False, and sequences of one length",
+            "vectors",
+            lambda _node: False,
+            lambda layer: f"numbers that {layer.input_dim} vectors are looked up by",
+            "look them up before the model, which takes them as float32",
         ),
     ),
     "Masking": (
