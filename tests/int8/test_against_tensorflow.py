@@ -81,7 +81,8 @@ def prepared(seed: int) -> tuple[Net, tt_tflm.TrainableConverter]:
 def test_the_nets_hold_every_operation() -> None:
     modules = [prepared(seed)[1]._import().module for seed in range(NETS)]
     kernels = [step.kernel for module in modules for step in steps_of(module, "predict")[0]]
-    assert {kernel.op for kernel in kernels} == {*QUANTIZERS, "quantize", "requantize", "dequantize", "softmax"}
+    own = {"conv2d_transpose"}  # test_windows.py has nets of these
+    assert {kernel.op for kernel in kernels} == {*QUANTIZERS, "quantize", "requantize", "dequantize", "softmax"} - own
 
 
 @pytest.mark.parametrize("seed", range(NETS))
