@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +23,8 @@ _HEADER = """# SPDX-License-Identifier: Apache-2.0
 # What becomes of each model of the zoo: "converts", or what its refusal holds.
 # Written by `python tests/zoo/table.py --judge`.
 """
-_FRAGMENT = 150
+GAP = " ... "
+_REFUSAL = re.compile(r"(.*?): expected .*, (received [^:]*)")
 
 
 def expected() -> dict[str, dict[str, str]]:
@@ -42,11 +44,17 @@ def write(known: dict[str, dict[str, str]]) -> None:
 
 
 def fragment(outcome: Outcome) -> str:
-    """What expected.toml holds for an outcome: of a refusal, what comes before its remedy."""
+    """What expected.toml holds for an outcome: of a refusal, who refuses and what was received, no list between."""
     if outcome.kind == CONVERTS:
         return CONVERTS
     told = outcome.message.splitlines()[0].split("; ")[0]
-    return told if len(told) <= _FRAGMENT else told[:_FRAGMENT].rsplit(" ", 1)[0]
+    parts = _REFUSAL.match(told)
+    return f"{parts[1]}{GAP}{parts[2]}" if parts else told
+
+
+def tells(message: str, told: str) -> bool:
+    """Whether a refusal is the one that expected.toml holds."""
+    return all(part in message for part in told.split(GAP))
 
 
 def ways_of(entry: ZooModel) -> tuple[Way, ...]:

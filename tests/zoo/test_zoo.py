@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from zoo.expectations import DOCUMENT, FILE, expected, fragment, table, ways_of
+from zoo.expectations import DOCUMENT, FILE, expected, fragment, table, tells, ways_of
 from zoo.harness import CONVERTS, HOST, WAYS, judge
 from zoo.registry import load_models
 
@@ -40,7 +40,7 @@ def _check(name: str, way) -> None:
         assert outcome.kind == CONVERTS, outcome.message
     else:
         assert outcome.kind != CONVERTS, f"{name} converts now: write it into {FILE.name}"
-        assert told in outcome.message, fragment(outcome)
+        assert tells(outcome.message, told), fragment(outcome)
 
 
 def test_the_document_tells_what_is_expected() -> None:
