@@ -20,6 +20,7 @@ from tflm.boards import both, check_equal, check_exported, use
 
 import tt_tflm
 from tt_tflm.files.ops_path import ops_path
+from tvm_passes.kernel import steps_of
 from tvm_passes.ops import OPS
 
 from . import kernel_softsign, softsign
@@ -54,9 +55,20 @@ def registered(request: pytest.FixtureRequest) -> Iterator[None]:
         OPS.remove(name)
 
 
-def test_without_the_registration_it_is_refused():
-    with pytest.raises(tt_tflm.UnsupportedLayerError, match=r"^layer 'stem' \(Conv2D\): .*received 'softsign'[^\n]*$"):
-        tt_tflm.TrainableConverter.from_keras_model(net())
+def operations() -> set[str]:
+    steps, _ = steps_of(tt_tflm.TrainableConverter.from_keras_model(net())._import_float().module, "predict")
+    return {step.kernel.op for step in steps}
+
+
+def test_without_the_registration_it_is_composed() -> None:
+    composed = operations()
+    softsign.register()
+    try:
+        assert "softsign" not in composed
+        assert operations() == composed - {"abs", "divide", "affine"} | {"softsign"}
+    finally:
+        for name in ("softsign", "softsign_grad"):
+            OPS.remove(name)
 
 
 @pytest.mark.parametrize(
