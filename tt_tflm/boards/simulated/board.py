@@ -359,7 +359,7 @@ class Board(ABC):
 
     def _checked_x(self, x: np.ndarray) -> np.ndarray:
         # A model that scales its input itself, or takes integers, takes pixels as they are.
-        as_they_are = tuple(self._files.description["input_scaling"]) == (1.0, 0.0)
+        as_they_are = tuple(self._files.description.get("input_scaling", ())) == (1.0, 0.0)
         if as_they_are and getattr(x, "dtype", None) == np.uint8:
             x = x.astype(np.float32)
         return checked_x(x, self._input_shape)
