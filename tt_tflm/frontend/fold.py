@@ -7,6 +7,7 @@ follows. The outputs stay the same, the gradients of that layer do not.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -82,12 +83,10 @@ def fold(graph: Graph) -> Folded:
     folded = Folded({}, {}, {}, {})
     uses = graph.uses()
     maps: dict[int, list[_Map]] = {}
-    calls: dict[int, int] = {}
     groups: dict[int, list[_Map]] = {}
-    for node in graph.nodes:
-        calls[id(node.layer)] = calls.get(id(node.layer), 0) + (node.result == 0)
+    kernels = Counter(part.key for node in graph.nodes if node.result == 0 for part in node.parts)
     for index, node in enumerate(graph.nodes):
-        kind = type(node.layer).__name__
+        kind = node.kind
         if kind in DROPPED or (kind == "Activation" and is_linear(node.layer)):
             folded.skipped[index] = node.sources[0]
         elif node.parts:
@@ -97,8 +96,8 @@ def fold(graph: Graph) -> Folded:
         elif kind == "BatchNormalization" and _over_last_axis(node):
             scale, shift = scale_and_shift(node)
             target = _linear_layer_before(graph, folded, uses, node.sources[0])
-            # A layer that is called in several places has one kernel, and could not take up the norms of all.
-            if target is None or calls[id(graph.nodes[target].layer)] > 1:
+            # A kernel that is used in several places could not take up the norms of all.
+            if target is None or kernels[maps[target][-1].part.key] > 1:
                 folded.scale_shift[index] = (scale.astype(np.float32), shift.astype(np.float32))
             else:
                 maps[target][-1] = _scaled(maps[target][-1], scale, shift)

@@ -59,6 +59,11 @@ class Node:
     group: int = 0
     parts: tuple[Linear, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """The class of the layer or operation, if it is one of Keras; of others a name tells nothing, and it is ""."""
+        return type(self.layer).__name__ if type(self.layer).__module__.split(".")[0] == "keras" else ""
+
     def run(self, apply: Any, inputs: Sequence[Any]) -> list[Any]:
         """All outputs of the call, in TensorFlow.
 

@@ -42,7 +42,7 @@ def _check_layer(node: Node) -> None:
         _refuse(node, "float32", str(received), "rebuild the model with the float32 policy")
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         _refuse(node, "data_format channels_last", layer.data_format, "rebuild it with channels_last")
-    for expected, holds, received, remedy in _OPTIONS.get(type(layer).__name__, ()):
+    for expected, holds, received, remedy in _OPTIONS.get(node.kind, ()):
         if not holds(node):
             _refuse(node, expected, str(received(layer)), remedy if isinstance(remedy, str) else remedy(layer))
 

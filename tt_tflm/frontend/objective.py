@@ -78,7 +78,7 @@ def _heads(graph: Graph) -> list[int]:
 
 
 def _only_moves(node: Node) -> bool:
-    kind = type(node.layer).__name__
+    kind = node.kind
     return kind in _MOVES or (kind == "Activation" and activation_name(node.layer.activation) == "linear")
 
 
@@ -86,7 +86,7 @@ def _head(graph: Graph, index: int) -> tuple[Node | None, str]:
     if index == MODEL_INPUT:
         return None, "linear"
     node = graph.nodes[index]
-    kind = type(node.layer).__name__.lower()
+    kind = node.kind.lower()
     # Of a layer or of a bare operation.
     return node, kind if kind in ("softmax", "sigmoid") else activation_name(
         getattr(node.layer, "activation", None)

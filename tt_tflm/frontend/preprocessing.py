@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tt_tflm.frontend.fold import DROPPED
 from tt_tflm.frontend.graph import MODEL_INPUT, Graph, Node, flatten
 
 if TYPE_CHECKING:
@@ -14,11 +15,10 @@ _SCALING_LAYERS = frozenset({"Rescaling", "Normalization"})
 # Of a constant and what comes in: `preprocess_input` of keras.applications, and x / 127.5 - 1 as it is written.
 _SCALING_OPERATIONS = frozenset({"Add", "Subtract", "Multiply", "Divide", "TrueDivide"})
 # What leaves values what they are, or about so: it moves, picks, repeats or casts them, or does nothing at inference.
-_PASSING = frozenset(
-    "ActivityRegularization AlphaDropout AugMix Cast CenterCrop Concatenate Copy Cropping1D Cropping2D Dropout "
-    "ExpandDims Flatten Flip GaussianDropout GaussianNoise GetItem Identity Pad Permute RandAugment Repeat Reshape "
-    "Resize Resizing SpatialDropout1D SpatialDropout2D Squeeze Stack Tile Transpose UpSampling1D UpSampling2D "
-    "ZeroPadding1D ZeroPadding2D".split()
+_PASSING = frozenset(DROPPED) | frozenset(
+    "AugMix Cast CenterCrop Concatenate Copy Cropping1D Cropping2D ExpandDims Flatten Flip GetItem Pad Permute "
+    "RandAugment Repeat Reshape Resize Resizing Squeeze Stack Tile Transpose UpSampling1D UpSampling2D ZeroPadding1D "
+    "ZeroPadding2D".split()
 )
 _AUGMENTING = "Random"  # begins the name of every random augmentation of Keras
 
@@ -41,7 +41,7 @@ def preprocessing_of(graph: Graph) -> Node | None:
     for index, node in enumerate(graph.nodes):
         if not as_given.issuperset(node.sources):
             continue
-        kind = type(node.layer).__name__
+        kind = node.kind
         if kind in _SCALING_LAYERS or (kind in _SCALING_OPERATIONS and len(node.sources) == 1):
             return node
         if kind in _PASSING or kind.startswith(_AUGMENTING):

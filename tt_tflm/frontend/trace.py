@@ -81,7 +81,7 @@ class _Trace:
         if index in self._folded.scale_shift:
             scale, shift = self._folded.scale_shift[index]
             return [inputs[0] * self._tf.constant(scale) + self._tf.constant(shift)]
-        if type(node.layer).__name__ == "ReLU" and _has_own_bound(node.layer):
+        if node.kind == "ReLU" and _has_own_bound(node.layer):
             return [self._custom(f"{BOUNDED_RELU}/{index}", inputs[0])]
         return node.run(lambda number, x: self._linear(index, number, x), inputs)
 
