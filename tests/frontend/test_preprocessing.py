@@ -12,8 +12,8 @@ SHAPE = (4, 4, 3)
 
 
 def operation(kind: str) -> object:
-    """What stands for an operation of `keras.ops` in a graph: an object whose class has its name."""
-    return type(kind, (), {"name": kind.lower()})()
+    """What stands for an operation of `keras.ops` in a graph: an object whose class has its name, and is of Keras."""
+    return type(kind, (), {"name": kind.lower(), "__module__": "keras.src.ops"})()
 
 
 def chain(*parts: object) -> Graph:

@@ -46,6 +46,23 @@ def _states() -> Any:
     return keras.Model(x, L.LSTM(3)(x[:, ::2], initial_state=[h, c]))
 
 
+class Dropout(L.Layer):
+    """A name tells nothing: this one doubles, and calls a layer that is called elsewhere too."""
+
+    def __init__(self, inner: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.inner = inner
+
+    def call(self, x: Any) -> Any:
+        return 2.0 * self.inner(x)
+
+
+def _one_kernel_in_two_places() -> Any:
+    x, inner = keras.Input((4,)), L.Dense(4)
+    # A norm that were folded into one of the uses would be in the other too.
+    return keras.Model(x, L.BatchNormalization()(inner(x)) + Dropout(inner)(x))
+
+
 def _siamese() -> Any:
     a, b = keras.Input((5, 5, 2)), keras.Input((5, 5, 2))
     tower = _sequential((5, 5, 2), L.Conv2D(3, 3), L.BatchNormalization(), L.Flatten(), L.Dense(4))
@@ -123,6 +140,7 @@ MODELS: dict[str, tuple[Callable[[], Any], int]] = {
     ),
     "a class of one's own": (lambda: _sequential((4,), Block(), L.Dense(2)), 4),
     "two towers of one": (_siamese, 2),
+    "one kernel in two places": (_one_kernel_in_two_places, 1),
 }
 
 

@@ -65,6 +65,27 @@ def test_weights_are_rounded_as_tflite_rounds_them_with_batch_norm_folded() -> N
         np.testing.assert_allclose(runs.reshape(expected.shape), expected, rtol=1e-5, atol=1e-7, err_msg=layer.name)
 
 
+def test_output_channels_are_those_of_the_rows() -> None:
+    layers = [
+        keras.layers.Conv2DTranspose(3, 2),
+        keras.layers.DepthwiseConv2D(2, depth_multiplier=2),
+        keras.layers.Reshape((-1, 6)),
+        keras.layers.DepthwiseConv1D(2, depth_multiplier=2),
+        keras.layers.EinsumDense("abc,cde->abde", (15, 2, 5)),
+    ]
+    model = keras.Sequential([keras.Input((4, 4, 2)), *layers])
+    rows = fold(flatten(model)).layers()
+    kernels = linear_kernels(model)
+    assert len(rows) == len(kernels) == 4
+    for (kernel, channels), entry in zip(kernels, rows, strict=True):
+        rounded = entry.layer.kernel_to_rows(
+            np.asarray(fake_quantized(kernel.value, channels)).reshape(entry.layer.kernel_shape),
+            np.zeros(entry.layer.channels) if entry.layer.bias else None,
+        )[:, : entry.layer.row_length]
+        steps = np.abs(entry.rows[:, : entry.layer.row_length]).max(axis=1, keepdims=True) / 127
+        np.testing.assert_allclose(rounded, np.rint(rounded / steps) * steps, atol=1e-6)
+
+
 def test_gradients_pass_straight_through_and_zeros_stay() -> None:
     kernel = tf.Variable(
         np.concatenate([np.random.default_rng(2).normal(size=(3, 3, 4, 2)), np.zeros((3, 3, 4, 1))], 3)
@@ -72,7 +93,7 @@ def test_gradients_pass_straight_through_and_zeros_stay() -> None:
     kernel = tf.Variable(tf.cast(kernel, tf.float32))
     weights = tf.constant(np.random.default_rng(3).normal(size=kernel.shape), tf.float32)
     with tf.GradientTape() as tape:
-        rounded = fake_quantized(kernel.value(), 1)
+        rounded = fake_quantized(kernel.value(), (-1,))
         loss = tf.reduce_sum(weights * rounded)
     np.testing.assert_array_equal(tape.gradient(loss, kernel), weights)
     np.testing.assert_array_equal(rounded[..., 2], 0)

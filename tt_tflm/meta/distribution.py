@@ -207,7 +207,7 @@ class Trainer:
             temperature,
         )
         if self._weight_range is not None:
-            loss += range_penalty([(kernel.value, axes) for kernel, axes in self._kernels], self._weight_range)
+            loss += range_penalty([(kernel.value, channels) for kernel, channels in self._kernels], self._weight_range)
         return loss, accuracy
 
 

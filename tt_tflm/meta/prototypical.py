@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tt_tflm.meta.fake_quantization import by_channel
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -56,21 +58,21 @@ def episode_loss(
     return tf.reduce_mean(loss), tf.reduce_mean(tf.cast(right, tf.float32))
 
 
-def range_penalty(kernels: Sequence[tuple[tf.Tensor, int]], limit: float) -> tf.Tensor:
+def range_penalty(kernels: Sequence[tuple[tf.Tensor, tuple[int, ...]]], limit: float) -> tf.Tensor:
     """Mean over all channels of max(0, max|w| / rms(w) - limit)^2.
 
     int8 spends one step size on each output channel: a channel whose largest weight is far beyond the others rounds the
     others away. The ratio does not change when a batch norm is folded into the kernel.
 
     Args:
-        kernels: kernel and how many of its last axes, one or two, are output channels.
+        kernels: kernel and its axes that are output channels, as of ``linear_kernels``.
         limit: ratio that costs nothing, at least 1.
     """
     import tensorflow as tf
 
     parts = []
-    for kernel, axes in kernels:
-        rows = tf.reshape(kernel, (-1, tf.reduce_prod(tf.shape(kernel)[-axes:])))
+    for kernel, channels in kernels:
+        rows = by_channel(kernel, channels)
         rms = tf.sqrt(tf.reduce_mean(tf.square(rows), axis=0) + 1e-12)
         parts.append(tf.square(tf.nn.relu(tf.reduce_max(tf.abs(rows), axis=0) / rms - limit)))
     return tf.reduce_mean(tf.concat(parts, axis=0))
