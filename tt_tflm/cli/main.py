@@ -17,6 +17,7 @@ from tt_tflm.cli.export import export
 from tt_tflm.cli.meta import meta_train
 from tt_tflm.cli.sample_data import sample_data
 from tt_tflm.cli.state import inspect, merge
+from tt_tflm.cli.supported import supported_ops
 from tt_tflm.errors import InputError, TinyTrainError, UnsupportedModelError
 from tt_tflm.files.new_folder import check_new_folder
 from tt_tflm.files.output import same_file
@@ -314,21 +315,6 @@ def simulate(
         report.write_json(json_path, {**figures, **_adaptation_figures(device, result, trained)})
 
 
-@cli.command("supported-ops")
-@options.json_option
-def supported_ops(json_path: Path | None) -> None:
-    """List the layers and operations that models may be made of, and what can be trained of them."""
-    from dataclasses import asdict
-
-    from tt_tflm import report
-    from tt_tflm.frontend.supported import supported_layers
-
-    layers = supported_layers()
-    terminal.show(report.supported_table(layers))
-    if json_path:
-        report.write_json(json_path, {"schema_version": 1, "layers": [asdict(layer) for layer in layers]})
-
-
 cli.add_command(board)
 cli.add_command(devices)
 cli.add_command(export)
@@ -337,6 +323,7 @@ cli.add_command(merge)
 cli.add_command(meta_train)
 cli.add_command(sample_data)
 cli.add_command(evaluate)
+cli.add_command(supported_ops)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -167,14 +167,25 @@ def _forward_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx
 
 def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     """dx (+)= sum over output channels of g * row; blocks of channels accumulate into dx one after the other."""
-    w = Window.of(kernel.attrs).flattened()
+    return grad_input_by(_grad_input_block, name, kernel, Window.of(kernel.attrs).flattened(), tiling)
+
+
+def grad_input_by(
+    block_of: Callable[[Kernel, Window, int, Tiling], tirx.PrimFunc],
+    name: str,
+    kernel: Kernel,
+    w: Window,
+    tiling: Tiling,
+) -> Functions:
+    """An input gradient to which each block of output channels adds its part; block_of: (kernel, window, channels,
+    tiling) -> the block."""
     g, rows, dx = buffers(kernel)
     functions: Functions = {}
     nest = LoopNest()
     clear_fresh(nest, kernel, "dx", dx)
     for channel, count in walk(nest, w.O, tiling.rows):
         block = f"{name}_block{count}"
-        functions[block] = _grad_input_block(kernel, w, count, tiling)
+        functions[block] = block_of(kernel, w, count, tiling)
         scales = row_scales(rows, channel, count)
         nest.call(block, offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), *scales, dx)
     functions[name] = prim_func([g, rows, dx], nest)

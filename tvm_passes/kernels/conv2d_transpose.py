@@ -14,7 +14,7 @@ from tvm import tirx
 from ..kernel import Kernel
 from . import conv2d
 from .axis import forward_axes
-from .conv2d import F32, Functions, buffers, clear_fresh, row, row_pointers, row_scales, scale_params, walk
+from .conv2d import F32, Functions, buffers, row, row_pointers, scale_params, walk
 from .conv2d_spread import add_products, load_gradients, spread, walk_taps, walk_tiles
 from .geometry import Window
 from .loops import LoopNest, clipped, offset_pointer, prim_func
@@ -65,18 +65,7 @@ def _forward_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx
 
 def grad_input(name: str, kernel: Kernel, tiling: Tiling) -> Functions:
     """dx (+)= sum over window and output channels of g * row; blocks of channels accumulate one after the other."""
-    w = Window.of(kernel.attrs)
-    g, rows, dx = buffers(kernel)
-    functions: Functions = {}
-    nest = LoopNest()
-    clear_fresh(nest, kernel, "dx", dx)
-    for channel, count in walk(nest, w.O, tiling.rows):
-        block = f"{name}_block{count}"
-        functions[block] = _grad_input_block(kernel, w, count, tiling)
-        scales = row_scales(rows, channel, count)
-        nest.call(block, offset_pointer(g, channel), *(row(rows, channel + i) for i in range(count)), *scales, dx)
-    functions[name] = prim_func([g, rows, dx], nest)
-    return functions
+    return conv2d.grad_input_by(_grad_input_block, name, kernel, Window.of(kernel.attrs), tiling)
 
 
 def _grad_input_block(kernel: Kernel, w: Window, rows: int, tiling: Tiling) -> tirx.PrimFunc:

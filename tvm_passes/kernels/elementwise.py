@@ -10,7 +10,7 @@ from tvm import tirx
 
 from ..kernel import Kernel
 from .conv2d import Functions, buffers
-from .loops import LoopNest, c_call, constant, minimum, prim_func
+from .loops import Expr, LoopNest, c_call, constant, minimum, prim_func
 from .tiling import Tiling
 
 MASK_BITS = 32
@@ -115,15 +115,21 @@ def mask_grad(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     return {name: prim_func([g, mask, dx], nest)}
 
 
+def _peak(nest: LoopNest, x: tirx.Var, p: Expr, classes: int) -> tirx.Var:
+    """The largest of the classes at a position."""
+    peak = nest.local("peak", x[p * classes])
+    with nest.loop("c", classes, 1) as c:
+        nest.store(peak, 0, tirx.max(peak[0], x[p * classes + c]))
+    return peak
+
+
 def softmax(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     """y = exp(x - max x) / sum of it, along the last axis."""
     x, y = buffers(kernel)
     classes = kernel["classes"]
     nest = LoopNest()
     with nest.loop("p", kernel.params[0].elements // classes) as p:
-        peak = nest.local("peak", x[p * classes])
-        with nest.loop("c", classes, 1) as c:
-            nest.store(peak, 0, tirx.max(peak[0], x[p * classes + c]))
+        peak = _peak(nest, x, p, classes)
         total = nest.local("total", constant(0))
         with nest.loop("c", classes) as c:
             nest.store(y, p * classes + c, c_call("expf", x[p * classes + c] - peak[0]))
@@ -154,9 +160,7 @@ def log_softmax(name: str, kernel: Kernel, _tiling: Tiling) -> Functions:
     classes = kernel["classes"]
     nest = LoopNest()
     with nest.loop("p", kernel.params[0].elements // classes) as p:
-        peak = nest.local("peak", x[p * classes])
-        with nest.loop("c", classes, 1) as c:
-            nest.store(peak, 0, tirx.max(peak[0], x[p * classes + c]))
+        peak = _peak(nest, x, p, classes)
         total = nest.local("total", constant(0))
         with nest.loop("c", classes) as c:
             nest.store(total, 0, total[0] + c_call("expf", x[p * classes + c] - peak[0]))

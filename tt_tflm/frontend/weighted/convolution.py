@@ -11,12 +11,13 @@ from tt_tflm.frontend.weighted.rule import Apply, Call, WeightedLayer, activated
 
 
 def _pairs(call: Call, what: str) -> Pair:
-    values = tuple(int(v) for v in getattr(call.layer, what))
-    return values if len(values) == 2 else (1, *values)  # type: ignore[return-value]
+    *height, width = (int(v) for v in getattr(call.layer, what))
+    return height[0] if height else 1, width
 
 
 def _image(shape: tuple[int, ...]) -> tuple[int, int]:
-    return (1, shape[0]) if len(shape) == 2 else shape[:2]  # type: ignore[return-value]
+    *height, width, _ = shape
+    return height[0] if height else 1, width
 
 
 def _taps(call: Call) -> Pair:
