@@ -94,7 +94,10 @@ def unreached_layers(module: tvm.IRModule) -> list[int]:
     for step in reversed(steps):
         if step.var in reached:
             reached.update(_passes_to(step))
-    return [layer for step in steps if (layer := layer_of(step)) is not None and step.var not in reached]
+    uses = [(layer, step.var in reached) for step in steps if (layer := layer_of(step)) is not None]
+    # Of several uses one is enough.
+    met = {layer for layer, is_reached in uses if is_reached}
+    return sorted({layer for layer, _ in uses} - met)
 
 
 class ReverseWalk:

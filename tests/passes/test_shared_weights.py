@@ -21,7 +21,7 @@ from tvm_passes.imported_graph import UnsupportedGraphError
 from tvm_passes.kernel import AT_RUN_TIME, steps_of
 from tvm_passes.order import dependencies
 from tvm_passes.plan_arena import PlanArena
-from tvm_passes.sparse_gradient import SparseGradient
+from tvm_passes.sparse_gradient import SparseGradient, unreached_layers
 from tvm_passes.specs import OptimizerSpec
 from tvm_passes.update_in_place import UpdateInPlace
 
@@ -170,3 +170,15 @@ def test_the_potential_squares_the_sum_over_the_positions_of_all_uses() -> None:
         f"potential_0 := accumulate({lines[-2].partition(' = ')[0]}, potential_0)",
     ]
     assert lines[-2].endswith(f"multiply({dots[0]}, {dots[0]})")
+
+
+def test_a_layer_is_reached_where_one_of_its_uses_is() -> None:
+    weights = relax.const(np.eye(3, dtype=np.float32))
+
+    def body(emit: Callable, x: relax.Expr) -> relax.Expr:
+        rounded = emit(relax.op.floor(emit(relax.op.matmul(x, weights))))
+        return emit(relax.op.matmul(rounded, weights))
+
+    module = Canonicalize()(imported((1, 3), body))
+    assert unreached_layers(module) == []
+    SparseGradient({0: Trained(3)})(AttachLoss(SoftmaxLoss().spec(3))(module))
